@@ -1,0 +1,1 @@
+"""Everything that decides: the front door, the rules, the ledger."""

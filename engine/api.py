@@ -1,0 +1,25 @@
+"""The app and its one route table: the map of the product."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from engine.http.door import Door
+from engine.http.routing import Route, Router
+from engine.sales.house import House
+
+O = "/api/v1/organizers/{organizer}/"
+E = O + "events/{event}/"
+
+ROUTES: tuple[Route, ...] = ()
+
+
+def server(house: House) -> web.Server:
+    """Return the aiohttp server that answers every request with the route table."""
+    door = Door(house, Router(ROUTES))
+    limit = house.settings.body_bytes_max
+
+    def make_request(message, payload, protocol, writer, task):  # type: ignore[no-untyped-def]
+        return web.BaseRequest(message, payload, protocol, writer, task, protocol._loop, client_max_size=limit)
+
+    return web.Server(door, request_factory=make_request, access_log=None)  # type: ignore[arg-type]

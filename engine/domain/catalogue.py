@@ -1,0 +1,137 @@
+"""The catalogue of one event as the rules see it: what is sold, at which price, out of which quotas.
+
+Read from Postgres by persistence/catalogue.py, cached by the front doors by `Event.version`, and never changed in
+place. Names are resolved to the event's first locale. Prices are Decimal in the event's currency, gross unless a tax
+rule says otherwise; times are UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Struct
+
+Product = tuple[int, int, int]
+"""(item, variation or 0, subevent or 0): the unit of counting in the ledger."""
+
+
+class Variation(Struct, frozen=True):
+    id: int
+    name: str
+    default_price: Decimal | None
+    active: bool
+
+
+class Item(Struct, frozen=True):
+    id: int
+    name: str
+    default_price: Decimal
+    active: bool
+    admission: bool
+    category: int | None
+    tax_rule: int | None
+    variations: dict[int, Variation]
+    validity_mode: str | None = None
+    validity_fixed_from: datetime | None = None
+    validity_fixed_until: datetime | None = None
+    validity_dynamic_duration_minutes: int | None = None
+    validity_dynamic_duration_hours: int | None = None
+    validity_dynamic_duration_days: int | None = None
+    validity_dynamic_duration_months: int | None = None
+    validity_dynamic_start_choice: bool = False
+
+
+class TaxRule(Struct, frozen=True):
+    id: int
+    name: str
+    rate: Decimal
+    price_includes_tax: bool
+    eu_reverse_charge: bool
+    home_country: str
+
+
+class QuestionOption(Struct, frozen=True):
+    id: int
+    identifier: str
+    answer: str
+
+
+class Question(Struct, frozen=True):
+    """`type` is one of N S T B C M F D H W CC TEL (pretix's letters)."""
+
+    id: int
+    identifier: str
+    type: str
+    required: bool
+    items: frozenset[int]
+    options: dict[int, QuestionOption]
+
+
+class Subevent(Struct, frozen=True):
+    """A date of an event series. Overrides map an item or a variation to (price or None, disabled)."""
+
+    id: int
+    name: str
+    active: bool
+    date_from: datetime
+    date_to: datetime | None
+    item_overrides: dict[int, tuple[Decimal | None, bool]]
+    variation_overrides: dict[int, tuple[Decimal | None, bool]]
+
+
+class Quota(Struct, frozen=True):
+    """`size` None is unlimited. `closed_version` is the event version at which a client last set `closed`."""
+
+    id: int
+    name: str
+    size: int | None
+    items: tuple[int, ...]
+    variations: tuple[int, ...]
+    subevent: int | None
+    close_when_sold_out: bool
+    closed: bool
+    closed_version: int
+    release_after_exit: bool
+
+
+class Event(Struct, frozen=True):
+    """Everything a front door needs to know to sell tickets of one event."""
+
+    id: int
+    organizer_id: int
+    organizer: str
+    slug: str
+    version: int
+    currency: str
+    timezone: str
+    testmode: bool
+    has_subevents: bool
+    plugins: tuple[str, ...]
+    settings: dict[str, Any]
+    items: dict[int, Item]
+    tax_rules: dict[int, TaxRule]
+    questions: dict[int, Question]
+    subevents: dict[int, Subevent]
+    quotas: dict[int, Quota]
+    quotas_by_product: dict[Product, tuple[int, ...]]
+    """Quota ids (ascending) that cover each product that has any."""
+
+    def quotas_of(self, product: Product) -> tuple[int, ...]:
+        """Return the ids of the quotas that cover `product`, ascending; empty if nothing lets it be sold."""
+        return self.quotas_by_product.get(product, ())
+
+
+def products_of(quota: Quota, items: dict[int, Item]) -> list[Product]:
+    """Return the products that `quota` covers.
+
+    A variation counts in quotas that list the variation, an item without variations in quotas that list the item,
+    both only for the quota's own date (spec/facts.md, Quota numbers).
+    """
+    date = quota.subevent or 0
+    products: list[Product] = [(item, 0, date) for item in quota.items if item in items and not items[item].variations]
+    listed = set(quota.variations)
+    for item in items.values():
+        products += [(item.id, v, date) for v in item.variations if v in listed]
+    return products

@@ -1,0 +1,121 @@
+"""What can go wrong, as one tree.
+
+    HoldfastError
+    ├── Refused            the request cannot be fulfilled, and will not be by trying again
+    │   ├── Invalid        400  its fields or its rules are wrong; carries pretix's error body
+    │   ├── Unauthenticated 401
+    │   ├── Forbidden      403
+    │   ├── NotFound       404
+    │   ├── MethodNotAllowed 405
+    │   ├── TooLarge       413
+    │   └── UnsupportedMedia 415
+    ├── SoldOut            capacity is missing; engine/sales says it in the words of the operation
+    ├── StaleCatalogue     the request was judged by an old copy of the catalogue; the front door tries again
+    └── Unavailable        nothing was done (or it is not known whether); trying again is right
+        ├── Busy           409  somebody else was faster, several times
+        └── Fenced         503  a store is away, or its contents are being verified
+
+Exceptions carry facts; engine/http/errors.py turns each into an answer, once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class HoldfastError(Exception):
+    """Root of all errors that Holdfast raises on purpose."""
+
+
+class Refused(HoldfastError):
+    """The request is wrong; the same request will be refused again."""
+
+
+class Invalid(Refused):
+    """400. `body` is the JSON answer in one of pretix's four shapes (spec/facts.md, Conventions).
+
+    {"field": ["text"]} for fields, ["text"] for rules found after the fields,
+    {"detail": "text"} for states, {"positions": [{}, {"item": ["text"]}]} for nested lists.
+    """
+
+    def __init__(self, body: dict[str, Any] | list[Any]) -> None:
+        super().__init__(body)
+        self.body = body
+
+    @classmethod
+    def detail(cls, text: str) -> Invalid:
+        return cls({"detail": text})
+
+
+class Unauthenticated(Refused):
+    """401."""
+
+    def __init__(self, text: str = "Authentication credentials were not provided.") -> None:
+        super().__init__(text)
+        self.text = text
+
+
+class Forbidden(Refused):
+    """403. Also for organizers and events that do not exist, so that nobody learns which do."""
+
+    def __init__(self, text: str = "You do not have permission to perform this action.") -> None:
+        super().__init__(text)
+        self.text = text
+
+
+class NotFound(Refused):
+    """404."""
+
+    def __init__(self, text: str = "Not found.") -> None:
+        super().__init__(text)
+        self.text = text
+
+
+class MethodNotAllowed(Refused):
+    """405."""
+
+    def __init__(self, method: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(method)
+        self.method = method
+        self.allowed = allowed
+
+
+class TooLarge(Refused):
+    """413."""
+
+
+class UnsupportedMedia(Refused):
+    """415."""
+
+    def __init__(self, media_type: str) -> None:
+        super().__init__(media_type)
+        self.media_type = media_type
+
+
+class Unavailable(HoldfastError):
+    """Not now. `retry_after_s` is whole seconds, for the Retry-After header."""
+
+    def __init__(self, retry_after_s: int = 1, reason: str = "") -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+        self.reason = reason
+
+
+class Busy(Unavailable):
+    """409. The order kept changing underneath; nothing was done."""
+
+
+class Fenced(Unavailable):
+    """503. A store is away or its contents are being verified; nothing was confirmed."""
+
+
+class SoldOut(HoldfastError):
+    """Units are missing. `failures` is (index of the position, id of the first quota without room), in order."""
+
+    def __init__(self, failures: list[tuple[int, int]]) -> None:
+        super().__init__(failures)
+        self.failures = failures
+
+
+class StaleCatalogue(HoldfastError):
+    """A script knows a newer version of the event than the one the request was judged by."""

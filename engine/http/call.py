@@ -1,0 +1,118 @@
+"""One request on its way through the house, and the reply to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from urllib.parse import parse_qsl, urlencode
+
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+
+from engine.domain.errors import Invalid, TooLarge, UnsupportedMedia
+
+if TYPE_CHECKING:
+    from engine.domain.catalogue import Event
+    from engine.http.auth import Principal
+    from engine.sales.house import House
+
+_json_decoder = msgspec.json.Decoder(float_hook=Decimal)
+_json_encoder = msgspec.json.Encoder()
+
+
+class Reply(Struct, frozen=True):
+    """Status, JSON body (None for no body) and extra headers. Plain data, so that it can be stored and replayed."""
+
+    status: int
+    body: bytes | None = None
+    headers: dict[str, str] = {}
+
+
+def reply(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Reply:
+    """Return a JSON reply. Decimal goes out as a string, datetimes as ISO 8601 with Z."""
+    return Reply(status, _json_encoder.encode(value), headers or {})
+
+
+NO_CONTENT = Reply(204)
+
+
+class Call:
+    """A request after routing and authentication: what handlers get.
+
+    `params` are the named parts of the path as text, `query` the last value of each query parameter (`query_all` has
+    all), `house` the stores and services, `principal` whose token it is.
+    """
+
+    __slots__ = ("event", "house", "params", "principal", "request")
+
+    def __init__(self, house: House, request: web.BaseRequest, params: dict[str, str], principal: Principal) -> None:
+        self.house = house
+        self.request = request
+        self.params = params
+        self.principal = principal
+        self.event: Event | None = None
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        return self.request.query
+
+    def query_all(self, name: str) -> list[str]:
+        return self.request.query.getall(name, [])
+
+    def number(self, name: str) -> int | None:
+        """Return a path parameter as an id, or None if it cannot be one (then nothing has it: 404)."""
+        text = self.params[name]
+        return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+    async def body(self) -> Any:
+        """Return the decoded body; an empty one is {}.
+
+        Raises Invalid (malformed), UnsupportedMedia (neither JSON nor a form), TooLarge.
+        """
+        try:
+            raw = await self.request.read()
+        except web.HTTPRequestEntityTooLarge:
+            raise TooLarge from None
+        if not raw:
+            return {}
+        media_type = self.request.content_type
+        if media_type in ("application/json", "text/json") or media_type.endswith("+json"):
+            return decode(raw)
+        if media_type == "application/x-www-form-urlencoded":
+            return dict(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=1000))
+        if media_type == "multipart/form-data":
+            return {name: value for name, value in (await self.request.post()).items() if isinstance(value, str)}
+        raise UnsupportedMedia(self.request.headers.get("Content-Type", ""))
+
+    def url(self, path: str) -> str:
+        """Return `path` as an absolute URL of this server, as the client reaches it."""
+        return f"{self.request.scheme}://{self.request.host}{path}"
+
+    def page_url(self, page: int) -> str:
+        """Return the URL of another page of this list; page 1 has no `page` parameter."""
+        query = [(k, v) for k, v in self.request.query.items() if k != "page"]
+        if page > 1:
+            query.append(("page", str(page)))
+        text = f"?{urlencode(query)}" if query else ""
+        return self.url(f"{self.request.path}{text}")
+
+
+def decode(raw: bytes) -> Any:
+    """Return decoded JSON with numbers exact (Decimal). Raises Invalid with pretix's text if malformed."""
+    try:
+        return _json_decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        # msgspec and pretix's parser word their complaints differently; clients show the latter
+        json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
+        raise ValueError("Invalid number")
+    except (ValueError, RecursionError) as error:
+        raise Invalid.detail(f"JSON parse error - {error}") from None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"Out of range float values are not JSON compliant: {name!r}")

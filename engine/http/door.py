@@ -1,0 +1,89 @@
+"""The front door: one function between aiohttp and the handlers.
+
+In this order: path, token, organizer and event, right, method, then the handler, which reads the body. Front doors
+keep each event's catalogue in memory. A refusal may therefore be an error of an old copy, and a script may refuse to
+sell on one; both times the copy is checked and, if it was old, read again and the handler run once more.
+"""
+
+from __future__ import annotations
+
+import logging
+from urllib.parse import quote
+
+from aiohttp import web
+
+from engine.domain.errors import Forbidden, HoldfastError, NotFound, Refused, StaleCatalogue
+from engine.http.auth import authenticate
+from engine.http.call import Call, Reply
+from engine.http.errors import answer
+from engine.http.routing import Handler, Router, choose
+from engine.sales.house import House
+
+log = logging.getLogger("holdfast.door")
+
+_STALE_RETRIES = 5
+"""A catalogue that changes this often within one request is being edited by a script; the client may try again."""
+
+
+class Door:
+    """Answers every request of one process."""
+
+    def __init__(self, house: House, router: Router) -> None:
+        self.house = house
+        self.router = router
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            done = await self._serve(request)
+        except HoldfastError as error:
+            done = answer(error)
+        except Exception:
+            log.exception("unexpected error at %s %s", request.method, request.path)
+            done = Reply(500, b'{"detail":"Internal error. It was logged."}')
+        return _response(done)
+
+    async def _serve(self, request: web.BaseRequest) -> Reply:
+        path = request.path
+        if not path.endswith("/"):
+            self.router.find(path)
+            if request.method in ("GET", "HEAD"):
+                query = f"?{request.query_string}" if request.query_string else ""
+                return Reply(301, None, {"Location": f"{quote(path)}/{query}"})
+            raise NotFound
+        routes, params = self.router.find(path)
+        principal = await authenticate(self.house, request.headers.get("Authorization", ""))
+        if params.get("organizer") not in (None, principal.organizer):
+            raise Forbidden
+        call = Call(self.house, request, params, principal)
+        slug = params.get("event")
+        if slug is not None:
+            call.event = await self.house.catalogue.event(principal.organizer_id, slug)
+        allowed = {route.permission for route in routes.values()}
+        method_route = routes.get("GET" if request.method == "HEAD" else request.method)
+        wanted = method_route.permission if method_route else next(iter(allowed))
+        if not principal.may(wanted, slug):
+            raise Forbidden
+        return await self._run(choose(routes, request.method).handler, call)
+
+    async def _run(self, handler: Handler, call: Call) -> Reply:
+        for _ in range(_STALE_RETRIES):
+            try:
+                return await handler(call)
+            except StaleCatalogue:
+                assert call.event is not None
+                call.event = await self.house.catalogue.refresh(call.event)
+            except Refused:
+                if call.event is None:
+                    raise
+                fresh = await self.house.catalogue.current(call.event)
+                if fresh.version == call.event.version:
+                    raise
+                call.event = fresh
+        return await handler(call)
+
+
+def _response(done: Reply) -> web.Response:
+    headers = {"Content-Type": "application/json", "Vary": "Accept", **done.headers}
+    if done.body is None:
+        del headers["Content-Type"]
+    return web.Response(status=done.status, body=done.body, headers=headers)

@@ -1,0 +1,343 @@
+"""Declarative checks of request bodies, with pretix's texts (spec/facts.md, Conventions).
+
+A `Schema` names its fields once; `clean` checks a decoded JSON body against all of them, collects every error and
+returns only known fields, converted. Unknown fields are ignored. Fields look things up in the `context` they are given
+(the event of the request), so a schema is made once, at import.
+
+    QUOTA = Schema(name=Text(max_length=200), size=Integer(null=True, minimum=0))
+    values = QUOTA.clean(body, event)      # raises Invalid({"size": ["A valid integer is required."]})
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from engine.domain.catalogue import Event
+from engine.domain.errors import Invalid
+
+MISSING: Any = object()
+"""Stands for "no default": a field that is missing stays missing."""
+
+_EMAIL = re.compile(r"^[^@\s\"(),:;<>\[\\\]]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\.[A-Za-z0-9-]{2,63}$")
+_DATETIME = re.compile(r"^\d{4}-\d{1,2}-\d{1,2}[T ]\d{1,2}:\d{1,2}(:\d{1,2}([.,]\d{1,6})?)?\s*(Z|[+-]\d{2}(:?\d{2})?)?$")
+_DATE = re.compile(r"^\d{4}-\d{1,2}-\d{1,2}$")
+_TRUE = {True, 1, "t", "T", "y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON", "1"}
+_FALSE = {False, 0, "f", "F", "n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF", "0"}
+_NULL = {"null", "Null", "NULL", "", None}
+
+
+class FieldError(Exception):
+    """One field's complaint: a list of texts, or the nested errors of a list or an object."""
+
+    def __init__(self, detail: str | list[Any] | dict[str, Any]) -> None:
+        super().__init__(detail)
+        self.detail: list[Any] | dict[str, Any] = [detail] if isinstance(detail, str) else detail
+
+
+class Field:
+    """One field of a body. `required` unless it has a default or says otherwise; `null` lets null through."""
+
+    def __init__(self, *, required: bool | None = None, null: bool = False, default: Any = MISSING) -> None:
+        self.required = (default is MISSING) if required is None else required
+        self.null = null
+        self.default = default
+
+    def clean(self, value: Any, event: Event | None) -> Any:
+        """Return the converted value. Raises FieldError."""
+        raise NotImplementedError
+
+    def accept(self, value: Any, event: Event | None) -> Any:
+        """Like `clean`, after the question whether null will do."""
+        if value is None:
+            if self.null:
+                return None
+            raise FieldError("This field may not be null.")
+        return self.clean(value, event)
+
+
+class Schema(Field):
+    """An object with named fields; also a field itself, for objects in objects."""
+
+    def __init__(self, options: Mapping[str, Any] | None = None, /, **fields: Field) -> None:
+        super().__init__(**(options or {}))
+        self.fields = fields
+
+    def clean(self, value: Any, event: Event | None) -> dict[str, Any]:
+        cleaned, errors = self.collect(value, event)
+        if errors:
+            raise FieldError(errors)
+        return cleaned
+
+    def read(self, body: Any, event: Event | None, *, partial: bool = False) -> dict[str, Any]:
+        """Return the cleaned body of a request; `partial` (PATCH) asks for nothing that is missing.
+
+        Raises Invalid with the errors of all fields.
+        """
+        cleaned, errors = self.collect(body, event, partial=partial)
+        if errors:
+            raise Invalid(errors)
+        return cleaned
+
+    def collect(
+        self, body: Any, event: Event | None, *, partial: bool = False
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return (cleaned fields, errors by field); a value stands in one of them."""
+        if not isinstance(body, dict):
+            kind = type(body).__name__.replace("NoneType", "NoneType")
+            return {}, {"non_field_errors": [f"Invalid data. Expected a dictionary, but got {kind}."]}
+        cleaned: dict[str, Any] = {}
+        errors: dict[str, Any] = {}
+        for name, field in self.fields.items():
+            value = body.get(name, MISSING)
+            if value is MISSING:
+                if partial:
+                    continue
+                if field.required:
+                    errors[name] = ["This field is required."]
+                elif field.default is not MISSING:
+                    cleaned[name] = field.default() if callable(field.default) else field.default
+                continue
+            try:
+                cleaned[name] = field.accept(value, event)
+            except FieldError as error:
+                errors[name] = error.detail
+        return cleaned, errors
+
+
+class Text(Field):
+    """A string, trimmed; numbers are taken as their text, as pretix does."""
+
+    def __init__(
+        self, *, blank: bool = False, min_length: int = 0, max_length: int = 10_000, trim: bool = True, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.blank, self.min_length, self.max_length, self.trim = blank, min_length, max_length, trim
+
+    def clean(self, value: Any, event: Event | None) -> str:
+        if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
+            raise FieldError("Not a valid string.")
+        text = str(value).strip() if self.trim else str(value)
+        if not text:
+            if self.blank:
+                return ""
+            raise FieldError("This field may not be blank.")
+        if "\x00" in text:
+            raise FieldError("Null characters are not allowed.")
+        if len(text) > self.max_length:
+            raise FieldError(f"Ensure this field has no more than {self.max_length} characters.")
+        if len(text) < self.min_length:
+            raise FieldError(f"Ensure this field has at least {self.min_length} characters.")
+        return text
+
+
+class Email(Text):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=options.pop("max_length", 254), **options)
+
+    def clean(self, value: Any, event: Event | None) -> str:
+        text = super().clean(value, event)
+        if text and not _EMAIL.match(text):
+            raise FieldError("Enter a valid email address.")
+        return text
+
+
+class Translated(Field):
+    """A text in several languages: {"en": "Ticket"}; a plain string stands for the event's own language."""
+
+    def __init__(self, *, blank: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.blank = blank
+
+    def clean(self, value: Any, event: Event | None) -> dict[str, str | None]:
+        if isinstance(value, str):
+            value = {"en": value}
+        if not isinstance(value, dict) or not all(isinstance(v, str) or v is None for v in value.values()):
+            raise FieldError("Invalid data type.")
+        if not self.blank and not any(value.values()):
+            raise FieldError("This field may not be blank.")
+        if any(len(v or "") > 10_000 or "\x00" in (v or "") for v in value.values()) or len(value) > 100:
+            raise FieldError("Ensure this field has no more than 10000 characters.")
+        return value
+
+
+class Integer(Field):
+    """A whole number; digits in a string will do. Within 32 bits unless told."""
+
+    def __init__(self, *, minimum: int = -(2**31), maximum: int = 2**31 - 1, **options: Any) -> None:
+        super().__init__(**options)
+        self.minimum, self.maximum = minimum, maximum
+
+    def clean(self, value: Any, event: Event | None) -> int:
+        if isinstance(value, str) and len(value) > 1000:
+            raise FieldError("String value too large.")
+        if isinstance(value, bool) or not isinstance(value, (int, str, Decimal)):
+            raise FieldError("A valid integer is required.")
+        text = re.sub(r"\.0*\s*$", "", str(value).strip())
+        if not re.fullmatch(r"[+-]?\d+", text, re.ASCII):
+            raise FieldError("A valid integer is required.")
+        number = int(text)
+        if number < self.minimum:
+            raise FieldError(f"Ensure this value is greater than or equal to {self.minimum}.")
+        if number > self.maximum:
+            raise FieldError(f"Ensure this value is less than or equal to {self.maximum}.")
+        return number
+
+
+class Money(Field):
+    """An amount (13 digits, 2 places); a string or a number on the wire, Decimal inside."""
+
+    def __init__(self, *, digits: int = 13, places: int = 2, minimum: Decimal | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self.digits, self.places, self.minimum = digits, places, minimum
+
+    def clean(self, value: Any, event: Event | None) -> Decimal:
+        if isinstance(value, str) and len(value) > 1000:
+            raise FieldError("String value too large.")
+        if isinstance(value, bool) or not isinstance(value, (int, str, Decimal)):
+            raise FieldError("A valid number is required.")
+        try:
+            amount = Decimal(value.strip() if isinstance(value, str) else value)
+        except InvalidOperation:
+            raise FieldError("A valid number is required.") from None
+        if not amount.is_finite():
+            raise FieldError("A valid number is required.")
+        _, digits, exponent = amount.as_tuple()
+        assert isinstance(exponent, int)
+        decimals = max(0, -exponent)
+        whole = max(0, len(digits) + exponent)
+        if max(whole + decimals, len(digits)) > self.digits + 0 and decimals <= self.places and whole > 0:
+            if whole > self.digits - self.places:
+                raise FieldError(f"Ensure that there are no more than {self.digits} digits in total.")
+        if whole + decimals > self.digits and whole > self.digits - self.places:
+            raise FieldError(f"Ensure that there are no more than {self.digits} digits in total.")
+        if decimals > self.places:
+            raise FieldError(f"Ensure that there are no more than {self.places} decimal places.")
+        if whole > self.digits - self.places:
+            raise FieldError(
+                f"Ensure that there are no more than {self.digits - self.places} digits before the decimal point."
+            )
+        if self.minimum is not None and amount < self.minimum:
+            raise FieldError(f"Ensure this value is greater than or equal to {self.minimum}.")
+        return amount.quantize(Decimal(1).scaleb(-self.places))
+
+
+class Boolean(Field):
+    def clean(self, value: Any, event: Event | None) -> bool:
+        try:
+            if value in _TRUE:
+                return True
+            if value in _FALSE:
+                return False
+        except TypeError:
+            pass
+        raise FieldError("Must be a valid boolean.")
+
+    def accept(self, value: Any, event: Event | None) -> Any:
+        try:
+            if self.null and value in _NULL:
+                return None
+        except TypeError:
+            pass
+        return super().accept(value, event)
+
+
+class Choice(Field):
+    def __init__(self, *choices: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.choices = frozenset(choices)
+
+    def clean(self, value: Any, event: Event | None) -> str:
+        if isinstance(value, str) and value in self.choices:
+            return value
+        raise FieldError(f'"{value}" is not a valid choice.')
+
+
+class DateTime(Field):
+    """An instant; one without a zone is in the event's timezone. Returned in UTC."""
+
+    def clean(self, value: Any, event: Event | None) -> dt.datetime:
+        try:
+            if not isinstance(value, str) or not _DATETIME.match(value):
+                raise ValueError(value)
+            moment = dt.datetime.fromisoformat(value.strip().replace(",", "."))
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=ZoneInfo(event.timezone if event else "UTC"))
+            return moment.astimezone(dt.UTC)
+        except (ValueError, OverflowError):
+            raise FieldError(
+                "Datetime has wrong format. Use one of these formats instead: "
+                "YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z]."
+            ) from None
+
+
+class Date(Field):
+    def clean(self, value: Any, event: Event | None) -> dt.date:
+        try:
+            if not isinstance(value, str) or not _DATE.match(value):
+                raise ValueError(value)
+            return dt.date(*(int(part) for part in value.split("-")))
+        except ValueError:
+            raise FieldError("Date has wrong format. Use one of these formats instead: YYYY-MM-DD.") from None
+
+
+class Json(Field):
+    """Any JSON object, kept as it is."""
+
+    def clean(self, value: Any, event: Event | None) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise FieldError(f'Expected a dictionary of items but got type "{type(value).__name__}".')
+        return value
+
+
+class Reference(Field):
+    """The id of something in the event; the thing itself is returned. `find` gives the candidates by id."""
+
+    def __init__(self, find: Callable[[Event], Mapping[int, Any]], **options: Any) -> None:
+        super().__init__(**options)
+        self.find = find
+
+    def clean(self, value: Any, event: Event | None) -> Any:
+        assert event is not None
+        if isinstance(value, str) and re.fullmatch(r"-?\d{1,18}", value, re.ASCII):
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise FieldError(f"Incorrect type. Expected pk value, received {type(value).__name__}.")
+        found = self.find(event).get(value)
+        if found is None:
+            raise FieldError(f'Invalid pk "{value}" - object does not exist.')
+        return found
+
+
+class ListOf(Field):
+    """A list of values of one kind. A list of objects reports {} for each row that is fine."""
+
+    def __init__(self, row: Field, *, max_length: int = 10_000, **options: Any) -> None:
+        super().__init__(**options)
+        self.row, self.max_length = row, max_length
+
+    def clean(self, value: Any, event: Event | None) -> list[Any]:
+        nested = isinstance(self.row, Schema)
+        if not isinstance(value, list):
+            text = f'Expected a list of items but got type "{type(value).__name__}".'
+            raise FieldError({"non_field_errors": [text]} if nested else text)
+        if len(value) > self.max_length:
+            text = f"Ensure this field has no more than {self.max_length} elements."
+            raise FieldError({"non_field_errors": [text]} if nested else text)
+        rows: list[Any] = []
+        errors: list[Any] = []
+        for row in value:
+            try:
+                rows.append(self.row.accept(row, event))
+                errors.append({})
+            except FieldError as error:
+                errors.append(error.detail)
+        if any(errors):
+            if nested:
+                raise FieldError(errors)
+            raise FieldError(next(error for error in errors if error))
+        return rows

@@ -1,0 +1,45 @@
+"""Pages of lists: 50 rows unless `page_size` asks for fewer (spec/facts.md, Conventions)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from engine.domain.errors import NotFound
+from engine.http.call import Call
+
+PAGE_SIZE_MAX = 50
+
+
+class Page(Struct, frozen=True):
+    """Which rows are asked for: `size` rows from `offset`."""
+
+    number: int
+    size: int
+
+    @property
+    def offset(self) -> int:
+        return (self.number - 1) * self.size
+
+
+def page_of(call: Call) -> Page:
+    """Return the page that the request asks for. Raises NotFound for a page that cannot exist."""
+    wanted = call.query.get("page_size", "")
+    size = min(int(wanted), PAGE_SIZE_MAX) if wanted.isascii() and wanted.isdigit() and len(wanted) < 10 else 0
+    text = call.query.get("page", "1")
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
+        raise NotFound("Invalid page.")
+    return Page(int(text), size or PAGE_SIZE_MAX)
+
+
+def page_body(call: Call, page: Page, count: int, results: list[Any]) -> dict[str, Any]:
+    """Return the list resource of one page. Raises NotFound past the end (page 1 always exists)."""
+    if page.number > 1 and page.offset >= count:
+        raise NotFound("Invalid page.")
+    return {
+        "count": count,
+        "next": call.page_url(page.number + 1) if page.offset + page.size < count else None,
+        "previous": call.page_url(page.number - 1) if page.number > 1 else None,
+        "results": results,
+    }

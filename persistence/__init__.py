@@ -1,0 +1,1 @@
+"""Postgres remembers: the only place with SQL."""

@@ -1,0 +1,87 @@
+"""The connection pool, and psycopg's errors turned into ours."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, LiteralString, cast
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from engine.domain.errors import Fenced
+
+Row = dict[str, Any]
+Params = Mapping[str, Any] | None
+
+
+class Session:
+    """One connection, inside a transaction if it came from `Database.transaction`."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[Row]) -> None:
+        self.connection = connection
+
+    async def rows(self, sql: str, params: Params = None) -> list[Row]:
+        """Return all rows of a query, each a dict by column name."""
+        cursor = await self.connection.execute(cast(LiteralString, sql), params)
+        return await cursor.fetchall()
+
+    async def row(self, sql: str, params: Params = None) -> Row | None:
+        """Return the first row or None."""
+        cursor = await self.connection.execute(cast(LiteralString, sql), params)
+        return await cursor.fetchone()
+
+    async def run(self, sql: str, params: Params = None) -> int:
+        """Run a statement; return how many rows it changed."""
+        cursor = await self.connection.execute(cast(LiteralString, sql), params)
+        return cursor.rowcount
+
+
+class Database:
+    """Postgres for one process. Every method raises Fenced while the server cannot be reached."""
+
+    def __init__(self, url: str, *, connections_max: int = 8, timeout_s: float = 5.0) -> None:
+        self.url = url
+        self._pool: AsyncConnectionPool[psycopg.AsyncConnection[Row]] = AsyncConnectionPool(
+            url,
+            min_size=1,
+            max_size=connections_max,
+            timeout=timeout_s,
+            open=False,
+            kwargs={"autocommit": True, "row_factory": dict_row, "options": "-c timezone=UTC"},
+            check=AsyncConnectionPool.check_connection,
+        )
+
+    async def open(self) -> None:
+        await self._pool.open(wait=True)
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """Yield a connection in autocommit mode."""
+        try:
+            async with self._pool.connection() as connection:
+                yield Session(connection)
+        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+            raise Fenced(reason=f"Postgres: {error}") from error
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        """Yield a connection inside one transaction, committed at the end, rolled back on any error."""
+        async with self.session() as session, session.connection.transaction():
+            yield session
+
+    async def rows(self, sql: str, params: Params = None) -> list[Row]:
+        async with self.session() as session:
+            return await session.rows(sql, params)
+
+    async def row(self, sql: str, params: Params = None) -> Row | None:
+        async with self.session() as session:
+            return await session.row(sql, params)
+
+    async def run(self, sql: str, params: Params = None) -> int:
+        async with self.session() as session:
+            return await session.run(sql, params)

@@ -1,0 +1,286 @@
+-- The first schema.
+
+-- ---------------------------------------------------------------------------------------------------- who may ask
+
+CREATE TABLE organizers (
+    id          bigint GENERATED ALWAYS AS IDENTITY,
+    slug        text NOT NULL,
+    name        text NOT NULL,
+    CONSTRAINT organizers_pkey PRIMARY KEY (id),
+    CONSTRAINT organizers_slug_key UNIQUE (slug)
+);
+
+CREATE TABLE teams (
+    id           bigint GENERATED ALWAYS AS IDENTITY,
+    organizer_id bigint NOT NULL,
+    name         text NOT NULL,
+    all_events   boolean NOT NULL,
+    limit_events text[] NOT NULL,
+    permissions  text[] NOT NULL,
+    body         jsonb NOT NULL,
+    CONSTRAINT teams_pkey PRIMARY KEY (id),
+    CONSTRAINT teams_organizer_fkey FOREIGN KEY (organizer_id) REFERENCES organizers (id)
+);
+CREATE INDEX teams_organizer_idx ON teams (organizer_id, id);
+
+-- A token is kept as its SHA-256 only; it has 64 random characters, so no salt is needed.
+CREATE TABLE api_tokens (
+    id         bigint GENERATED ALWAYS AS IDENTITY,
+    team_id    bigint NOT NULL,
+    name       text NOT NULL,
+    active     boolean NOT NULL DEFAULT true,
+    token_hash bytea NOT NULL,
+    created    timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT api_tokens_pkey PRIMARY KEY (id),
+    CONSTRAINT api_tokens_hash_key UNIQUE (token_hash),
+    CONSTRAINT api_tokens_team_fkey FOREIGN KEY (team_id) REFERENCES teams (id) ON DELETE CASCADE
+);
+CREATE INDEX api_tokens_team_idx ON api_tokens (team_id, id);
+
+-- ------------------------------------------------------------------------------------------------- what is on sale
+-- Each resource keeps what clients sent as `body`, so that no field is dropped, and has columns for what rules need.
+-- events.version counts every change to anything below it; front doors cache by it and scripts refuse an older one.
+
+CREATE TABLE events (
+    id           bigint GENERATED ALWAYS AS IDENTITY,
+    organizer_id bigint NOT NULL,
+    slug         text NOT NULL,
+    version      bigint NOT NULL DEFAULT 1,
+    body         jsonb NOT NULL,
+    settings     jsonb NOT NULL DEFAULT '{}',
+    CONSTRAINT events_pkey PRIMARY KEY (id),
+    CONSTRAINT events_slug_key UNIQUE (organizer_id, slug),
+    CONSTRAINT events_organizer_fkey FOREIGN KEY (organizer_id) REFERENCES organizers (id)
+);
+
+CREATE TABLE categories (
+    id       bigint GENERATED ALWAYS AS IDENTITY,
+    event_id bigint NOT NULL,
+    body     jsonb NOT NULL,
+    CONSTRAINT categories_pkey PRIMARY KEY (id),
+    CONSTRAINT categories_event_fkey FOREIGN KEY (event_id) REFERENCES events (id)
+);
+CREATE INDEX categories_event_idx ON categories (event_id, id);
+
+CREATE TABLE tax_rules (
+    id       bigint GENERATED ALWAYS AS IDENTITY,
+    event_id bigint NOT NULL,
+    body     jsonb NOT NULL,
+    CONSTRAINT tax_rules_pkey PRIMARY KEY (id),
+    CONSTRAINT tax_rules_event_fkey FOREIGN KEY (event_id) REFERENCES events (id)
+);
+CREATE INDEX tax_rules_event_idx ON tax_rules (event_id, id);
+
+CREATE TABLE items (
+    id       bigint GENERATED ALWAYS AS IDENTITY,
+    event_id bigint NOT NULL,
+    body     jsonb NOT NULL,
+    CONSTRAINT items_pkey PRIMARY KEY (id),
+    CONSTRAINT items_event_fkey FOREIGN KEY (event_id) REFERENCES events (id)
+);
+CREATE INDEX items_event_idx ON items (event_id, id);
+
+CREATE TABLE variations (
+    id       bigint GENERATED ALWAYS AS IDENTITY,
+    event_id bigint NOT NULL,
+    item_id  bigint NOT NULL,
+    body     jsonb NOT NULL,
+    CONSTRAINT variations_pkey PRIMARY KEY (id),
+    CONSTRAINT variations_event_fkey FOREIGN KEY (event_id) REFERENCES events (id),
+    CONSTRAINT variations_item_fkey FOREIGN KEY (item_id) REFERENCES items (id) ON DELETE CASCADE
+);
+CREATE INDEX variations_event_idx ON variations (event_id, item_id, id);
+
+-- kind is 'addon' or 'bundle': what may be sold along with an item
+CREATE TABLE item_links (
+    id       bigint GENERATED ALWAYS AS IDENTITY,
+    event_id bigint NOT NULL,
+    item_id  bigint NOT NULL,
+    kind     text NOT NULL,
+    body     jsonb NOT NULL,
+    CONSTRAINT item_links_pkey PRIMARY KEY (id),
+    CONSTRAINT item_links_kind_check CHECK (kind IN ('addon', 'bundle')),
+    CONSTRAINT item_links_item_fkey FOREIGN KEY (item_id) REFERENCES items (id) ON DELETE CASCADE
+);
+CREATE INDEX item_links_item_idx ON item_links (event_id, item_id, kind, id);
+
+CREATE TABLE questions (
+    id         bigint GENERATED ALWAYS AS IDENTITY,
+    event_id   bigint NOT NULL,
+    identifier text NOT NULL,
+    body       jsonb NOT NULL,
+    CONSTRAINT questions_pkey PRIMARY KEY (id),
+    CONSTRAINT questions_identifier_key UNIQUE (event_id, identifier),
+    CONSTRAINT questions_event_fkey FOREIGN KEY (event_id) REFERENCES events (id)
+);
+CREATE INDEX questions_event_idx ON questions (event_id, id);
+
+CREATE TABLE question_options (
+    id          bigint GENERATED ALWAYS AS IDENTITY,
+    event_id    bigint NOT NULL,
+    question_id bigint NOT NULL,
+    identifier  text NOT NULL,
+    body        jsonb NOT NULL,
+    CONSTRAINT question_options_pkey PRIMARY KEY (id),
+    CONSTRAINT question_options_identifier_key UNIQUE (question_id, identifier),
+    CONSTRAINT question_options_question_fkey FOREIGN KEY (question_id) REFERENCES questions (id) ON DELETE CASCADE
+);
+CREATE INDEX question_options_event_idx ON question_options (event_id, question_id, id);
+
+CREATE TABLE subevents (
+    id       bigint GENERATED ALWAYS AS IDENTITY,
+    event_id bigint NOT NULL,
+    body     jsonb NOT NULL,
+    CONSTRAINT subevents_pkey PRIMARY KEY (id),
+    CONSTRAINT subevents_event_fkey FOREIGN KEY (event_id) REFERENCES events (id)
+);
+CREATE INDEX subevents_event_idx ON subevents (event_id, id);
+
+-- size null is unlimited. closed_version is the event version at which a client last set `closed`: a quota that closed
+-- itself by selling out (known first to Redis) is never overwritten by an older word from here, nor the other way.
+CREATE TABLE quotas (
+    id                  bigint GENERATED ALWAYS AS IDENTITY,
+    event_id            bigint NOT NULL,
+    name                text NOT NULL,
+    size                bigint,
+    items               bigint[] NOT NULL,
+    variations          bigint[] NOT NULL,
+    subevent_id         bigint,
+    close_when_sold_out boolean NOT NULL,
+    closed              boolean NOT NULL,
+    closed_version      bigint NOT NULL,
+    release_after_exit  boolean NOT NULL,
+    CONSTRAINT quotas_pkey PRIMARY KEY (id),
+    CONSTRAINT quotas_size_check CHECK (size >= 0),
+    CONSTRAINT quotas_event_fkey FOREIGN KEY (event_id) REFERENCES events (id),
+    CONSTRAINT quotas_subevent_fkey FOREIGN KEY (subevent_id) REFERENCES subevents (id)
+);
+CREATE INDEX quotas_event_idx ON quotas (event_id, id);
+
+-- ------------------------------------------------------------------------------------------------- what was sold
+-- orders.doc is the order whole, as engine.domain.order.Order encodes it: what reads answer from and what Redis is
+-- filled from. The columns and the tables below repeat what filters, sums and constraints need; one statement writes
+-- them all (sql/orders.sql), so they cannot part.
+
+CREATE TABLE orders (
+    id               bigint NOT NULL,
+    organizer_id     bigint NOT NULL,
+    event_id         bigint NOT NULL,
+    version          bigint NOT NULL,
+    code             text NOT NULL,
+    status           text NOT NULL,
+    testmode         boolean NOT NULL,
+    require_approval boolean NOT NULL,
+    email            text,
+    total            numeric(13, 2) NOT NULL,
+    datetime         timestamptz NOT NULL,
+    expires          timestamptz NOT NULL,
+    last_modified    timestamptz NOT NULL,
+    doc              jsonb NOT NULL,
+    CONSTRAINT orders_pkey PRIMARY KEY (id),
+    CONSTRAINT orders_code_key UNIQUE (organizer_id, code),
+    CONSTRAINT orders_status_check CHECK (status IN ('n', 'p', 'e', 'c')),
+    CONSTRAINT orders_version_check CHECK (version > 0)
+);
+CREATE INDEX orders_datetime_idx ON orders (event_id, datetime, id);
+CREATE INDEX orders_email_idx ON orders (event_id, lower(email));
+CREATE INDEX orders_expires_idx ON orders (expires) WHERE status = 'n' AND NOT require_approval;
+
+CREATE TABLE positions (
+    id         bigint NOT NULL,
+    order_id   bigint NOT NULL,
+    event_id   bigint NOT NULL,
+    positionid integer NOT NULL,
+    item       bigint NOT NULL,
+    variation  bigint,
+    subevent   bigint,
+    price      numeric(13, 2) NOT NULL,
+    tax_value  numeric(13, 2) NOT NULL,
+    canceled   boolean NOT NULL,
+    secret     text NOT NULL,
+    CONSTRAINT positions_pkey PRIMARY KEY (id),
+    CONSTRAINT positions_positionid_key UNIQUE (order_id, positionid)
+);
+CREATE INDEX positions_secret_idx ON positions (event_id, secret);
+
+CREATE TABLE fees (
+    id        bigint NOT NULL,
+    order_id  bigint NOT NULL,
+    fee_type  text NOT NULL,
+    value     numeric(13, 2) NOT NULL,
+    tax_value numeric(13, 2) NOT NULL,
+    canceled  boolean NOT NULL,
+    CONSTRAINT fees_pkey PRIMARY KEY (id)
+);
+CREATE INDEX fees_order_idx ON fees (order_id);
+
+CREATE TABLE payments (
+    order_id bigint NOT NULL,
+    local_id integer NOT NULL,
+    state    text NOT NULL,
+    provider text NOT NULL,
+    amount   numeric(13, 2) NOT NULL,
+    CONSTRAINT payments_pkey PRIMARY KEY (order_id, local_id),
+    CONSTRAINT payments_state_check
+        CHECK (state IN ('created', 'pending', 'confirmed', 'failed', 'canceled', 'refunded'))
+);
+
+CREATE TABLE refunds (
+    order_id bigint NOT NULL,
+    local_id integer NOT NULL,
+    state    text NOT NULL,
+    source   text NOT NULL,
+    provider text NOT NULL,
+    payment  integer,
+    amount   numeric(13, 2) NOT NULL,
+    CONSTRAINT refunds_pkey PRIMARY KEY (order_id, local_id),
+    CONSTRAINT refunds_state_check CHECK (state IN ('created', 'transit', 'external', 'canceled', 'failed', 'done'))
+);
+
+-- Ids are leased in blocks of the increment: nextval gives the first id of a block (engine/sales/ids.py).
+CREATE SEQUENCE order_ids INCREMENT 1000;
+CREATE SEQUENCE position_ids INCREMENT 1000;
+CREATE SEQUENCE fee_ids INCREMENT 1000;
+CREATE SEQUENCE hold_ids INCREMENT 10000;
+
+-- Codes and secrets that clients chose themselves: claimed here before the order is made, so that two orders cannot
+-- have one. scope is 'code' or 'secret'; owner is the organizer or the event.
+CREATE TABLE claims (
+    scope      text NOT NULL,
+    owner_id   bigint NOT NULL,
+    value      text NOT NULL,
+    order_id   bigint NOT NULL,
+    claimed_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT claims_pkey PRIMARY KEY (scope, owner_id, value)
+);
+
+-- ------------------------------------------------------------------------------------------ how Redis is followed
+-- One row a shard: the outbox entry last written here (stream id as two numbers) and the epoch a drain must find in
+-- Redis. The conditional update of this row opens every drain transaction.
+CREATE TABLE shards (
+    shard    integer NOT NULL,
+    epoch    bigint NOT NULL,
+    last_ms  bigint NOT NULL,
+    last_seq bigint NOT NULL,
+    CONSTRAINT shards_pkey PRIMARY KEY (shard)
+);
+
+-- Outbox entries that could not be written, with the reason; they do not stop the shard.
+CREATE TABLE parked_entries (
+    shard     integer NOT NULL,
+    entry     text NOT NULL,
+    body      text NOT NULL,
+    error     text NOT NULL,
+    parked_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT parked_entries_pkey PRIMARY KEY (shard, entry)
+);
+
+-- One key for the whole installation: order codes are a keyed permutation of a counter (engine/domain/codes.py).
+CREATE TABLE installation (
+    one      boolean NOT NULL DEFAULT true,
+    code_key bytea NOT NULL DEFAULT uuid_send(gen_random_uuid()),
+    shards   integer,
+    CONSTRAINT installation_pkey PRIMARY KEY (one),
+    CONSTRAINT installation_one_check CHECK (one)
+);
+INSERT INTO installation DEFAULT VALUES;

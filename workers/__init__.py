@@ -1,0 +1,1 @@
+"""What happens later, each piece safe to run twice."""
