@@ -1,0 +1,116 @@
+"""Codes and secrets: what names an order or a ticket without telling how many there are.
+
+An order code is its number under a keyed permutation, so codes never collide and cannot be told from one another.
+Alphabets and lengths: spec/facts.md, Creating orders.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from secrets import token_bytes
+
+CODE_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ379"
+_CODE_LENGTH_MIN = 5
+_CODE_LENGTH_MAX = 16
+_ROUNDS = 10
+"""Both halves of a short code are small, so more rounds than the four that suffice for large blocks."""
+
+_RADIX = len(CODE_ALPHABET)
+_DIGITS = {char: digit for digit, char in enumerate(CODE_ALPHABET)}
+
+
+def order_code(number: int, key: bytes) -> str:
+    """Return the code of order `number` (from 0): five characters, longer ones once those are used up."""
+    length = _CODE_LENGTH_MIN
+    while number >= (size := _RADIX**length):
+        number -= size
+        length += 1
+    value = _permute(number, length, key)
+    chars = ""
+    for _ in range(length):
+        value, digit = divmod(value, _RADIX)
+        chars += CODE_ALPHABET[digit]
+    return chars
+
+
+def order_number(code: str, key: bytes) -> int | None:
+    """Return the number whose code this is, or None if it has not the form of a generated code."""
+    length = len(code)
+    if not _CODE_LENGTH_MIN <= length <= _CODE_LENGTH_MAX or not _DIGITS.keys() >= set(code):
+        return None
+    value = 0
+    for char in reversed(code):
+        value = value * _RADIX + _DIGITS[char]
+    return _restore(value, length, key) + sum(_RADIX**shorter for shorter in range(_CODE_LENGTH_MIN, length))
+
+
+def _permute(number: int, length: int, key: bytes) -> int:
+    """Permute 0..27^length-1: a Feistel network on two halves of whole digits, so that nothing falls outside."""
+    sizes = _RADIX ** (length // 2), _RADIX ** (length - length // 2)
+    high, low = divmod(number, sizes[1])
+    halves = [high, low]
+    for step in range(_ROUNDS):
+        side = step % 2
+        halves[side] = (halves[side] + _mix(step, length, halves[1 - side], key)) % sizes[side]
+    return halves[0] * sizes[1] + halves[1]
+
+
+def _restore(value: int, length: int, key: bytes) -> int:
+    """Undo `_permute`."""
+    sizes = _RADIX ** (length // 2), _RADIX ** (length - length // 2)
+    high, low = divmod(value, sizes[1])
+    halves = [high, low]
+    for step in reversed(range(_ROUNDS)):
+        side = step % 2
+        halves[side] = (halves[side] - _mix(step, length, halves[1 - side], key)) % sizes[side]
+    return halves[0] * sizes[1] + halves[1]
+
+
+def _mix(step: int, length: int, half: int, key: bytes) -> int:
+    message = bytes((step, length)) + half.to_bytes(8, "big")
+    return int.from_bytes(blake2b(message, digest_size=16, key=key).digest(), "big")
+
+
+class _Source:
+    """Random text of one alphabet and length: bytes that would favour some characters are thrown away."""
+
+    def __init__(self, alphabet: str, length: int) -> None:
+        fair = 256 - 256 % len(alphabet)
+        self._table = bytes(ord(alphabet[byte % len(alphabet)]) for byte in range(256))
+        self._unfair = bytes(range(fair, 256))
+        self._length = length
+        # at most 8 of 256 bytes are unfair for the alphabets below, so one draw is nearly always enough
+        self._draw = length + length // 4 + 4
+
+    def __call__(self) -> str:
+        while True:
+            text = token_bytes(self._draw).translate(self._table, self._unfair)
+            if len(text) >= self._length:
+                return text[: self._length].decode("ascii")
+
+
+_LOWER = "abcdefghijklmnopqrstuvwxyz"
+_order_secrets = _Source(_LOWER + "0123456789", 16)
+_ticket_secrets = _Source("abcdefghjkmnpqrstuvwxyz23456789", 32)
+_pseudonyms = _Source("ABCDEFGHJKLMNPQRSTUVWXYZ3789", 10)
+_cart_names = _Source(_LOWER + _LOWER.upper() + "0123456789", 48)
+
+
+def order_secret() -> str:
+    """Return the secret in an order's link: 16 of a-z 0-9."""
+    return _order_secrets()
+
+
+def ticket_secret() -> str:
+    """Return what a ticket's code carries: 32 of a-z 2-9 without i, l, o."""
+    return _ticket_secrets()
+
+
+def pseudonymization_id() -> str:
+    """Return a ticket's name for statistics: 10 of A-Z without I and O, 3 7 8 9."""
+    return _pseudonyms()
+
+
+def cart_id() -> str:
+    """Return a new cart id: 48 letters and digits, then @api."""
+    return _cart_names() + "@api"
