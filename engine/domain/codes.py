@@ -41,12 +41,13 @@ def order_number(code: str, key: bytes) -> int | None:
     value = 0
     for char in reversed(code):
         value = value * _RADIX + _DIGITS[char]
-    return _restore(value, length, key) + sum(_RADIX**shorter for shorter in range(_CODE_LENGTH_MIN, length))
+    shorter_codes = sum(int(_RADIX**shorter) for shorter in range(_CODE_LENGTH_MIN, length))
+    return _restore(value, length, key) + shorter_codes
 
 
 def _permute(number: int, length: int, key: bytes) -> int:
     """Permute 0..27^length-1: a Feistel network on two halves of whole digits, so that nothing falls outside."""
-    sizes = _RADIX ** (length // 2), _RADIX ** (length - length // 2)
+    sizes = _half_sizes(length)
     high, low = divmod(number, sizes[1])
     halves = [high, low]
     for step in range(_ROUNDS):
@@ -57,13 +58,17 @@ def _permute(number: int, length: int, key: bytes) -> int:
 
 def _restore(value: int, length: int, key: bytes) -> int:
     """Undo `_permute`."""
-    sizes = _RADIX ** (length // 2), _RADIX ** (length - length // 2)
+    sizes = _half_sizes(length)
     high, low = divmod(value, sizes[1])
     halves = [high, low]
     for step in reversed(range(_ROUNDS)):
         side = step % 2
         halves[side] = (halves[side] - _mix(step, length, halves[1 - side], key)) % sizes[side]
     return halves[0] * sizes[1] + halves[1]
+
+
+def _half_sizes(length: int) -> tuple[int, int]:
+    return int(_RADIX ** (length // 2)), int(_RADIX ** (length - length // 2))
 
 
 def _mix(step: int, length: int, half: int, key: bytes) -> int:
