@@ -1,0 +1,12 @@
+-- Reads the version of an event's live catalogue.
+--
+-- KEYS   1 event
+-- ARGV   none
+-- STATUS unknown_event  no such event here
+--        ok
+-- RETURNS ok, version
+-- WRITES nothing
+-- COST   O(1)
+local version = redis.call('HGET', KEYS[1], 'v')
+if not version then return {'unknown_event'} end
+return {'ok', tonumber(version)}

@@ -1,0 +1,151 @@
+-- Takes units for groups of cart positions; each group gets all of its units or none.
+--
+-- KEYS   1 event  hash        the event's counters
+--        2 holds  sorted set  the event's listed holds, by id
+--        3 carts  sorted set  the event's carts
+--        4 due    sorted set  the shard's taken holds, by deadline
+-- ARGV   1 event id
+--        2 catalogue version that the request was judged by
+--        3 first id of a fresh block, or 0
+--        4 last id of that block, or 0
+--        5 how long expired holds stay listed, ms
+--        6 number of groups; then for each group:
+--            cart       percent-encoded
+--            deadline   ms, or 0 for now + ttl
+--            ttl        ms
+--            number of positions; then for each position: product, payload
+-- STATUS unknown_event     no such event here: the fence's alarm
+--        stale_catalogue   the catalogue is at another version
+--        need_ids          the block of ids is used up; call again with a fresh one
+--        again             more holds were due than one call releases; call again (nothing was taken)
+--        ok
+-- RETURNS ok, now in ms, then for each group: held, first id, deadline ms | short, quota id, 0
+-- WRITES event, holds, carts, due; of other events of the shard what expired
+-- COST   O(positions × quotas of a product), log n in the sorted sets; at most 8 (64 when short) releases
+--#include now_ms
+--#include units
+--#include hold
+--#include reap
+
+local event_key, holds_key, carts_key, due_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local event, version = ARGV[1], ARGV[2]
+local block_first, block_last = tonumber(ARGV[3]), tonumber(ARGV[4])
+local listed_ms, group_count = tonumber(ARGV[5]), tonumber(ARGV[6])
+local now = now_ms()
+local units = units_open(event_key)
+
+units_load(units, {'v', 'id', 'id_last', 'h' .. ARGV[11], 'q' .. ARGV[11]})
+if not units.value.v then return {'unknown_event'} end
+if units.value.v ~= version then return {'stale_catalogue', units.value.v} end
+
+local next_id, last_id = tonumber(units.value.id or 1), tonumber(units.value.id_last or 0)
+if block_first > last_id then
+  next_id, last_id = block_first, block_last
+end
+
+local more_due = reap(due_key, now, 8, listed_ms)
+units_write() -- what was released stays released, whatever becomes of this request
+
+-- Deals the units out in memory, group by group: returns a list of {cart, deadline, products, payloads, quota short of}.
+local function deal()
+  local groups, at, short_any = {}, 7, false
+  for g = 1, group_count do
+    local deadline = tonumber(ARGV[at + 1])
+    if deadline == 0 then deadline = now + tonumber(ARGV[at + 2]) end
+    local group = {cart = ARGV[at], deadline = deadline, first = at + 4, count = tonumber(ARGV[at + 3])}
+    local needed, order = {}, {}
+    for p = 0, group.count - 1 do
+      for _, quota in ipairs(units_quotas(units, ARGV[group.first + 2 * p])) do
+        if not needed[quota] then order[#order + 1] = quota end
+        needed[quota] = (needed[quota] or 0) + 1
+      end
+    end
+    for _, quota in ipairs(order) do
+      if not units_room(units, quota, needed[quota]) then
+        group.short = quota
+        short_any = true
+        break
+      end
+    end
+    if not group.short and deadline > now then
+      for p = 0, group.count - 1 do
+        units_move(units, ARGV[group.first + 2 * p], 'h', 1)
+      end
+    end
+    groups[g] = group
+    at = group.first + 2 * group.count
+  end
+  return groups, short_any
+end
+
+local function undeal(groups)
+  for _, group in ipairs(groups) do
+    if not group.short and group.deadline > now then
+      for p = 0, group.count - 1 do
+        units_move(units, ARGV[group.first + 2 * p], 'h', -1)
+      end
+    end
+  end
+end
+
+local groups, short_any = deal()
+if short_any and more_due then
+  -- "sold out" is only true once nothing is due any more
+  undeal(groups)
+  more_due = reap(due_key, now, 64, listed_ms)
+  units_write()
+  if more_due then return {'again'} end
+  groups = deal()
+end
+
+local wanted = 0
+for _, group in ipairs(groups) do
+  if not group.short then wanted = wanted + group.count end
+end
+if next_id + wanted - 1 > last_id and wanted > 0 then return {'need_ids'} end
+
+local answer = {'ok', now}
+local hold_args, cart_args, due_args = {}, {}, {}
+for _, group in ipairs(groups) do
+  if group.short then
+    answer[#answer + 1] = 'short'
+    answer[#answer + 1] = tonumber(group.short)
+    answer[#answer + 1] = 0
+  else
+    answer[#answer + 1] = 'held'
+    answer[#answer + 1] = next_id
+    answer[#answer + 1] = group.deadline
+    local state = 'H'
+    if group.deadline <= now then state = 'E' end
+    for p = 0, group.count - 1 do
+      local id = string.format('%.0f', next_id)
+      hold_args[#hold_args + 1] = id
+      hold_args[#hold_args + 1] = hold_pack({id = id, state = state, product = ARGV[group.first + 2 * p],
+        created = string.format('%.0f', now), deadline = string.format('%.0f', group.deadline), cart = group.cart,
+        payload = ARGV[group.first + 2 * p + 1]})
+      cart_args[#cart_args + 1] = 0
+      cart_args[#cart_args + 1] = cart_member(group.cart, next_id)
+      if state == 'H' then
+        due_args[#due_args + 1] = group.deadline
+        due_args[#due_args + 1] = event .. ':' .. id
+      else
+        redis.call('ZADD', string.sub(due_key, 1, -4) .. 'purge', now + listed_ms, event .. ':' .. id)
+      end
+      next_id = next_id + 1
+    end
+  end
+end
+if wanted > 0 then
+  units_set(units, 'id', string.format('%.0f', next_id))
+  units_set(units, 'id_last', string.format('%.0f', last_id))
+end
+units_write()
+for first = 1, #hold_args, 4000 do
+  local last = math.min(first + 3999, #hold_args)
+  redis.call('ZADD', holds_key, unpack(hold_args, first, last))
+  redis.call('ZADD', carts_key, unpack(cart_args, first, last))
+end
+for first = 1, #due_args, 4000 do
+  redis.call('ZADD', due_key, unpack(due_args, first, math.min(first + 3999, #due_args)))
+end
+return answer

@@ -1,0 +1,27 @@
+-- Deletes one hold and gives back what it took.
+--
+-- KEYS   1 event, 2 holds, 3 carts, 4 due, 5 purge
+-- ARGV   1 event id, 2 hold id
+-- STATUS unknown_event  no such event here: the fence's alarm
+--        not_found      no such hold
+--        ok
+-- RETURNS status
+-- WRITES event, holds, carts, due, purge
+-- COST   O(quotas of the product), log n in the sorted sets
+--#include units
+--#include hold
+
+local event_key, holds_key, carts_key, due_key, purge_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local event, id = ARGV[1], ARGV[2]
+
+if redis.call('HEXISTS', event_key, 'v') == 0 then return {'unknown_event'} end
+local hold = hold_find(holds_key, id)
+if not hold then return {'not_found'} end
+
+if hold.state == 'H' then units_move(units_open(event_key), hold.product, 'h', -1) end
+units_write()
+redis.call('ZREMRANGEBYSCORE', holds_key, id, id)
+redis.call('ZREM', carts_key, cart_member(hold.cart, id))
+redis.call('ZREM', due_key, event .. ':' .. id)
+redis.call('ZREM', purge_key, event .. ':' .. id)
+return {'ok'}

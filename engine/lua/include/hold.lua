@@ -1,0 +1,24 @@
+-- One hold as one member of the event's `holds` set: id|state|product|created|deadline|cart|payload.
+-- state is H while its units are taken and E once it has expired. cart is percent-encoded, so it has no bar.
+local function hold_pack(hold)
+  return hold.id .. '|' .. hold.state .. '|' .. hold.product .. '|' .. hold.created .. '|' .. hold.deadline .. '|'
+    .. hold.cart .. '|' .. hold.payload
+end
+
+local function hold_unpack(member)
+  local id, state, product, created, deadline, cart, payload =
+    string.match(member, '^(%d+)|(%a)|([%d%.]+)|(%d+)|(%d+)|([^|]*)|(.*)$')
+  return {id = id, state = state, product = product, created = created, deadline = deadline, cart = cart,
+    payload = payload}
+end
+
+local function hold_find(holds_key, id)
+  local found = redis.call('ZRANGEBYSCORE', holds_key, id, id)
+  if #found == 0 then return nil end
+  return hold_unpack(found[1])
+end
+
+-- The place of a hold among the carts: carts in order, and within a cart by id.
+local function cart_member(cart, id)
+  return cart .. ':' .. string.format('%015d', id)
+end

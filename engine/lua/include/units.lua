@@ -1,0 +1,92 @@
+-- Unit counters of events, read once, changed in memory, written once.
+--
+-- Fields of the event hash (P is item.variation.subevent, Q a quota's id):
+--   h<P> n<P> p<P> b<P> w<P> x<P>  units held, pending, paid, blocked by vouchers, waiting, exited
+--   q<P>  ids of the quotas that cover P, joined by commas
+--   u<Q>  units used: the sum over the quota's products of all that counts
+--   c<Q>  of those, the ones committed: pending, paid and blocked
+--   l<Q>  limit: the size, or -1 unlimited, or -2 closed
+local opened = {}
+
+local function units_open(key)
+  local units = opened[key]
+  if not units then
+    units = {key = key, value = {}, changed = {}, quotas = {}}
+    opened[key] = units
+  end
+  return units
+end
+
+-- Reads many fields in one call; a field that is missing is false.
+local function units_load(units, fields)
+  local got = redis.call('HMGET', units.key, unpack(fields))
+  for i, field in ipairs(fields) do
+    if units.value[field] == nil then units.value[field] = got[i] end
+  end
+end
+
+local function units_get(units, field)
+  local value = units.value[field]
+  if value == nil then
+    value = redis.call('HGET', units.key, field)
+    units.value[field] = value
+  end
+  return tonumber(value or 0)
+end
+
+local function units_set(units, field, value)
+  units.value[field] = value
+  units.changed[field] = value
+end
+
+local function units_add(units, field, delta)
+  units_set(units, field, units_get(units, field) + delta)
+end
+
+-- The quotas of a product with their counters loaded: a list of ids as text.
+local function units_quotas(units, product)
+  local list = units.quotas[product]
+  if list then return list end
+  list = {}
+  local text = units.value['q' .. product]
+  if text == nil then text = redis.call('HGET', units.key, 'q' .. product) end
+  local fields = {}
+  for id in string.gmatch(text or '', '%d+') do
+    list[#list + 1] = id
+    fields[#fields + 1] = 'u' .. id
+    fields[#fields + 1] = 'l' .. id
+  end
+  if #fields > 0 then units_load(units, fields) end
+  units.quotas[product] = list
+  return list
+end
+
+-- Moves `delta` units of a product in or out of one state, and of its quotas with it.
+local function units_move(units, product, state, delta)
+  units_add(units, state .. product, delta)
+  for _, quota in ipairs(units_quotas(units, product)) do
+    units_add(units, 'u' .. quota, delta)
+    if state ~= 'h' then units_add(units, 'c' .. quota, delta) end
+  end
+end
+
+-- Is there room for `count` more in the quota? Unlimited is -1; closed (-2) has room for nothing.
+local function units_room(units, quota, count)
+  local limit = units_get(units, 'l' .. quota)
+  return limit == -1 or units_get(units, 'u' .. quota) + count <= limit
+end
+
+local function units_write()
+  for _, units in pairs(opened) do
+    local pairs_list = {}
+    for field, value in pairs(units.changed) do
+      pairs_list[#pairs_list + 1] = field
+      pairs_list[#pairs_list + 1] = value
+    end
+    -- unpack is bounded by Lua's stack; 4,000 values at a time stay far below it
+    for first = 1, #pairs_list, 4000 do
+      redis.call('HSET', units.key, unpack(pairs_list, first, math.min(first + 3999, #pairs_list)))
+    end
+    units.changed = {}
+  end
+end

@@ -1,0 +1,122 @@
+-- Makes the next version of an order true: all of it, or nothing.
+--
+-- KEYS   1 event, 2 order, 3 outbox, 4 shard, 5 holds, 6 carts, 7 due, 8 purge
+-- ARGV   1 event id
+--        2 catalogue version that the request was judged by, or empty if it does not matter
+--        3 version of the order that this one follows; 0 for a new order
+--        4 order id
+--        5 document of the new version
+--        6 mode: commit | force (skip the question whether there is room) | simulate (check only)
+--        7 how long expired holds stay listed, ms
+--        8 number of carts to consume; then the carts, percent-encoded
+--        then number of moves; then for each: product, state n|p, delta
+--        then number of entries that need room; then for each: product (in the order of positions)
+-- STATUS unverified       the shard has no epoch: nobody has verified this server; the fence's alarm
+--        unknown_event    no such event here: the fence's alarm
+--        stale_catalogue  the catalogue is at another version
+--        conflict         the order is at another version
+--        again            more holds were due than one call releases; call again (nothing was done)
+--        sold_out         then pairs: index of the entry from 0, id of the first quota without room
+--        ok
+-- RETURNS ok, id of the outbox entry, epoch
+-- WRITES event, order, outbox, holds, carts, due, purge
+-- COST   O(positions × quotas of a product + holds consumed); at most 8 (64 when sold out) releases
+--#include now_ms
+--#include units
+--#include hold
+--#include reap
+
+local event_key, order_key, outbox_key, shard_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local holds_key, carts_key, due_key, purge_key = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local event, version, follows, order_id, document, mode = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local listed_ms, cart_count = tonumber(ARGV[7]), tonumber(ARGV[8])
+local moves_at = 9 + cart_count
+local move_count = tonumber(ARGV[moves_at])
+local needs_at = moves_at + 1 + 3 * move_count
+local need_count = tonumber(ARGV[needs_at])
+local now = now_ms()
+
+local epoch = redis.call('HGET', shard_key, 'epoch')
+if not epoch then return {'unverified'} end
+local units = units_open(event_key)
+units_load(units, {'v'})
+if not units.value.v then return {'unknown_event'} end
+if version ~= '' and units.value.v ~= version then return {'stale_catalogue', units.value.v} end
+local stored = redis.call('HGET', order_key, 'v')
+if stored and stored ~= follows then return {'conflict'} end
+
+local more_due = reap(due_key, now, 8, listed_ms)
+if more_due and need_count > 0 then more_due = reap(due_key, now, 64, listed_ms) end
+units_write() -- what was released stays released, whatever becomes of this order
+
+local consumed = {}
+for i = 9, 8 + cart_count do
+  local members = redis.call('ZRANGEBYLEX', carts_key, '[' .. ARGV[i] .. ':', '(' .. ARGV[i] .. ';')
+  for _, member in ipairs(members) do
+    local hold = hold_find(holds_key, tonumber(string.match(member, '(%d+)$')))
+    if hold and hold.state == 'H' and tonumber(hold.deadline) >= now and not consumed[hold.id] then
+      consumed[hold.id] = hold
+      consumed[#consumed + 1] = hold
+      units_move(units, hold.product, 'h', -1)
+    end
+  end
+end
+
+for i = 0, move_count - 1 do
+  local at = moves_at + 1 + 3 * i
+  units_move(units, ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]))
+end
+
+-- The moves have been made in memory. Now every entry is taken out again and dealt one after the other, so that the
+-- first one without room can be named.
+local short = {}
+if mode ~= 'force' then
+  for i = 1, need_count do
+    for _, quota in ipairs(units_quotas(units, ARGV[needs_at + i])) do units_add(units, 'u' .. quota, -1) end
+  end
+  for i = 1, need_count do
+    local quotas, lacking = units_quotas(units, ARGV[needs_at + i]), nil
+    if #quotas == 0 then lacking = '0' end
+    for _, quota in ipairs(quotas) do
+      if not lacking and not units_room(units, quota, 1) then lacking = quota end
+    end
+    if lacking then
+      short[#short + 1] = i - 1
+      short[#short + 1] = tonumber(lacking)
+    else
+      for _, quota in ipairs(quotas) do units_add(units, 'u' .. quota, 1) end
+    end
+  end
+end
+if #short > 0 then
+  if more_due then return {'again'} end
+  local answer = {'sold_out'}
+  for _, value in ipairs(short) do answer[#answer + 1] = value end
+  return answer
+end
+if mode == 'simulate' then return {'ok', '', tonumber(epoch)} end
+
+for _, hold in ipairs(consumed) do
+  redis.call('ZREMRANGEBYSCORE', holds_key, hold.id, hold.id)
+  redis.call('ZREM', carts_key, cart_member(hold.cart, hold.id))
+  redis.call('ZREM', due_key, event .. ':' .. hold.id)
+  redis.call('ZREM', purge_key, event .. ':' .. hold.id)
+end
+local next_version = string.format('%.0f', tonumber(follows) + 1)
+redis.call('HSET', order_key, 'v', next_version, 'd', document)
+redis.call('PERSIST', order_key)
+local entry = redis.call('XADD', outbox_key, '*', 'kind', 'order', 'id', order_id, 'v', next_version, 'd', document,
+  'key', order_key)
+
+for i = 0, move_count - 1 do
+  for _, quota in ipairs(units_quotas(units, ARGV[moves_at + 1 + 3 * i])) do
+    local size = units_get(units, 's' .. quota)
+    if units_get(units, 'f' .. quota) == 1 and units_get(units, 'l' .. quota) ~= -2 and size >= 0
+      and units_get(units, 'c' .. quota) >= size then
+      units_set(units, 'l' .. quota, -2)
+      redis.call('XADD', outbox_key, '*', 'kind', 'quota_closed', 'id', quota, 'v', units_get(units, 'k' .. quota))
+    end
+  end
+end
+units_write()
+return {'ok', entry, tonumber(epoch)}
