@@ -1,0 +1,79 @@
+"""A Redis-compatible server on a folder: append-only file, no eviction, reached by a Unix socket only."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from engine.embedded.binaries import redis_binary
+from engine.embedded.process import Server, spawn
+from engine.embedded.sockets import SocketFolder
+
+_SOCKET = "redis.sock"
+
+
+class RedisServer(Server):
+    """Keeps its data in `folder` over restarts. `appendfsync` is Redis' own setting: everysec, always or no."""
+
+    name = "redis"
+
+    def __init__(self, folder: Path, *, appendfsync: str = "everysec") -> None:
+        super().__init__(folder)
+        self.appendfsync = appendfsync
+        self._sockets = SocketFolder(self.folder, _SOCKET)
+
+    @property
+    def socket(self) -> Path:
+        return self._sockets.path / _SOCKET
+
+    @property
+    def url(self) -> str:
+        return f"unix://{quote(str(self.socket))}?db=0"
+
+    def prepare(self) -> None:
+        self._sockets.ensure()
+
+    def launch(self, lock: int) -> subprocess.Popen[bytes]:
+        options = {
+            "port": "0",
+            "unixsocket": str(self.socket),
+            "unixsocketperm": "700",
+            "dir": str(self.folder),
+            "appendonly": "yes",
+            "appendfsync": self.appendfsync,
+            "maxmemory-policy": "noeviction",
+            "save": "",
+            "daemonize": "no",
+        }
+        arguments = [text for name, value in options.items() for text in (f"--{name}", value)]
+        return spawn([redis_binary(), *arguments], log=self.log, keep_fds=[lock])
+
+    def ready(self) -> bool:
+        """Say whether it answers PING; while it still reads its file it answers LOADING."""
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(1)
+                connection.connect(str(self.socket))
+                connection.sendall(b"PING\r\n")
+                return connection.recv(64).startswith(b"+PONG")
+        except OSError:
+            return False
+
+    def stop(self) -> None:
+        super().stop()
+        self._sockets.remove()
+
+
+@contextmanager
+def redis_server(folder: Path, *, appendfsync: str = "everysec") -> Iterator[str]:
+    """Run a server on `folder` as long as the block lasts; yield its URL."""
+    server = RedisServer(folder, appendfsync=appendfsync)
+    server.start()
+    try:
+        yield server.url
+    finally:
+        server.stop()
