@@ -1,0 +1,26 @@
+"""Until when an order may be paid (spec/facts.md, Creating orders)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from zoneinfo import ZoneInfo
+
+from engine.domain.catalogue import Event
+
+PAYMENT_TERM_DAYS = 14
+"""pretix's own default term."""
+
+_SATURDAY = 5
+
+
+def end_of_day(day: dt.date, event: Event) -> dt.datetime:
+    """Return the last second of `day` in the event's timezone, in UTC. Raises OverflowError at the ends of time."""
+    return dt.datetime.combine(day, dt.time(23, 59, 59), ZoneInfo(event.timezone)).astimezone(dt.UTC)
+
+
+def payment_deadline(event: Event, now: dt.datetime) -> dt.datetime:
+    """Return the deadline of an order that becomes payable now: never on a weekend, when banks rest."""
+    day = now.astimezone(ZoneInfo(event.timezone)).date() + dt.timedelta(days=PAYMENT_TERM_DAYS)
+    if day.weekday() >= _SATURDAY:
+        day += dt.timedelta(days=7 - day.weekday())
+    return end_of_day(day, event)
