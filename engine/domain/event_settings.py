@@ -1,0 +1,47 @@
+"""Settings of an event: what holds until a client says otherwise (PATCH settings/), under pretix's names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+DEFAULTS: dict[str, Any] = {
+    "locales": ["en"],
+    "locale": "en",
+    "region": None,
+    "timezone": "UTC",
+    "name_scheme": "given_family",
+    "reservation_time": 30,
+    "max_items_per_order": 10,
+    "attendee_names_asked": True,
+    "attendee_names_required": False,
+    "attendee_emails_asked": False,
+    "attendee_emails_required": False,
+    "attendee_company_asked": False,
+    "attendee_addresses_asked": False,
+    "order_phone_asked": False,
+    "payment_term_mode": "days",
+    "payment_term_days": 14,
+    "payment_term_weekdays": True,
+    "payment_term_minutes": 30,
+    "payment_term_last": None,
+    "payment_term_expire_automatically": True,
+    "payment_term_accept_late": True,
+    "invoice_address_asked": True,
+    "invoice_address_required": False,
+    "invoice_generate": "False",
+    "ticket_download": False,
+    "ticket_download_date": None,
+    "contact_mail": None,
+    "imprint_url": None,
+    "presale_start_show_date": True,
+    "show_quota_left": False,
+    "waiting_list_enabled": False,
+    "cancel_allow_user": True,
+    "cancel_allow_user_paid": False,
+}
+"""`reservation_time` and `payment_term_minutes` are minutes. Settings that are not listed are kept as they are sent."""
+
+
+def effective(stored: dict[str, Any]) -> dict[str, Any]:
+    """Return all settings of an event that has these stored."""
+    return DEFAULTS | stored

@@ -1,0 +1,121 @@
+"""Whose token is this, and what may it do? (spec/facts.md, Conventions of every endpoint)"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from weakref import WeakKeyDictionary
+
+from msgspec import Struct
+
+from engine.domain.errors import Fenced, Unauthenticated
+from engine.sales.house import House
+from persistence import access
+from persistence.database import Database
+
+_FRESH_S = 1.0
+"""How long an answer of Postgres is believed; a revoked token ends within this time."""
+_TRUST_WITHOUT_POSTGRES_S = 600.0
+"""Sales go on while Postgres is away, so tokens that it knew lately stay good for that long."""
+_PATIENCE_S = 0.5
+"""How long one request waits for Postgres to confirm a token that was good a moment ago."""
+_KNOWN_MAX = 10_000
+"""Tokens remembered a process; when there are more, all are asked for again."""
+
+
+class Principal(Struct, frozen=True):
+    """The team behind a token. `token_hash` tells tokens apart without giving them away."""
+
+    organizer_id: int
+    organizer: str
+    team_id: int
+    token_hash: bytes
+    permissions: frozenset[str]
+    all_events: bool
+    limit_events: frozenset[str]
+
+    def may(self, permission: str | None, event: str | None) -> bool:
+        """Tell whether this token has `permission` (None: any token will do) in `event` (None: no event is meant)."""
+        if event is not None and not self.sees(event):
+            return False
+        return permission is None or permission in self.permissions
+
+    def sees(self, event: str) -> bool:
+        """Tell whether the event with this slug is within reach of the team."""
+        return self.all_events or event in self.limit_events
+
+
+class _Known:
+    """One token as Postgres knew it at `seen_at` (monotonic seconds); `asking` while somebody asks again."""
+
+    __slots__ = ("asking", "principal", "seen_at", "tried_at")
+
+    def __init__(self, principal: Principal) -> None:
+        self.principal = principal
+        self.seen_at = self.tried_at = time.monotonic()
+        self.asking = False
+
+
+_known: WeakKeyDictionary[Database, dict[bytes, _Known]] = WeakKeyDictionary()
+
+
+async def authenticate(house: House, header: str) -> Principal:
+    """Return the principal of an Authorization header. Raises Unauthenticated with pretix's texts."""
+    words = header.split()
+    if not words or words[0].lower() != "token":
+        raise Unauthenticated
+    if len(words) == 1:
+        raise Unauthenticated("Invalid token header. No credentials provided.")
+    if len(words) > 2:
+        raise Unauthenticated("Invalid token header. Token string should not contain spaces.")
+    hashed = access.token_hash(words[1])
+    tokens = _known.setdefault(house.database, {})
+    known = tokens.get(hashed)
+    if known is None:
+        principal = await _ask(house.database, hashed)
+        if len(tokens) >= _KNOWN_MAX:
+            tokens.clear()
+        tokens[hashed] = _Known(principal)
+        return principal
+    if not known.asking and time.monotonic() - known.tried_at > _FRESH_S:
+        await _confirm(house.database, tokens, hashed, known)
+    return known.principal
+
+
+async def _confirm(database: Database, tokens: dict[bytes, _Known], hashed: bytes, known: _Known) -> None:
+    """Ask again about a known token: one request asks, the others meanwhile go on with the old answer."""
+    known.asking = True
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            known.principal = await _ask(database, hashed)
+        known.seen_at = time.monotonic()
+    except Unauthenticated:
+        tokens.pop(hashed, None)
+        raise
+    except (Fenced, TimeoutError):
+        if time.monotonic() - known.seen_at > _TRUST_WITHOUT_POSTGRES_S:
+            raise Fenced(reason="Postgres has been away too long to trust tokens") from None
+    finally:
+        known.tried_at = time.monotonic()
+        known.asking = False
+
+
+async def _ask(database: Database, hashed: bytes) -> Principal:
+    row = await access.principal(database, hashed)
+    if row is None or not hmac.compare_digest(bytes(row["token_hash"]), hashed):
+        raise Unauthenticated("Invalid token.")
+    return Principal(
+        organizer_id=row["organizer_id"],
+        organizer=row["organizer"],
+        team_id=row["team_id"],
+        token_hash=hashed,
+        permissions=frozenset(row["permissions"]),
+        all_events=row["all_events"],
+        limit_events=frozenset(row["limit_events"]),
+    )
+
+
+def forget(house: House) -> None:
+    """Ask Postgres about every token again: called when this process changed teams or tokens."""
+    _known.pop(house.database, None)

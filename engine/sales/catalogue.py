@@ -1,0 +1,95 @@
+"""Catalogues of events: kept in memory by version, changed in Postgres first, then made live in Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from engine.domain.catalogue import Event
+from engine.domain.errors import Forbidden
+from engine.ledger.ledger import Ledger
+from persistence import catalogue
+from persistence.database import Database, Session
+
+_EVENTS_MAX = 1000
+"""Events kept in memory a process; the one that was not asked for the longest goes first."""
+
+
+class Catalogue:
+    """The events that one process knows. A copy is replaced by newer ones only."""
+
+    def __init__(self, database: Database, ledger: Ledger) -> None:
+        self._database, self._ledger = database, ledger
+        self._events: OrderedDict[tuple[int, str], Event] = OrderedDict()
+        self._loading: dict[tuple[int, str], asyncio.Lock] = {}
+
+    async def event(self, organizer_id: int, slug: str) -> Event:
+        """Return an event, from memory if it is there. Raises Forbidden if the organizer has no such event.
+
+        One that was not in memory is made live in Redis if the process that changed it last could not.
+        """
+        key = (organizer_id, slug)
+        known = self._events.get(key)
+        if known is not None:
+            self._events.move_to_end(key)
+            return known
+        return await self._load(key, newer_than=0)
+
+    async def current(self, event: Event) -> Event:
+        """Return the event as it is live in Redis: `event` itself, or a newer copy. One round trip to Redis."""
+        if await self._ledger.version(event) == event.version:
+            return event
+        return await self.refresh(event)
+
+    async def refresh(self, event: Event) -> Event:
+        """Return a copy newer than `event`, which Redis has refused, read from Postgres if need be.
+
+        If Postgres has none that is newer, then Redis is behind, and what Postgres has is made live.
+        """
+        return await self._load((event.organizer_id, event.slug), newer_than=event.version)
+
+    @asynccontextmanager
+    async def changing(self, event_id: int) -> AsyncIterator[Session]:
+        """Yield a transaction that changes an event and nobody else can; commit, then make the change live.
+
+        Raises Fenced if Redis cannot be reached after the commit: the change is kept, and is made live by the next
+        change, or by the first process that reads the event afresh.
+        """
+        async with self._database.transaction() as session:
+            await catalogue.bump(session, event_id)
+            yield session
+            event = await catalogue.load_event_by_id(session, event_id)
+        self._keep(event)
+        await self._ledger.publish(event)
+
+    async def _load(self, key: tuple[int, str], newer_than: int) -> Event:
+        """Read an event, once for all who ask at the same time."""
+        lock = self._loading.setdefault(key, asyncio.Lock())
+        try:
+            async with lock:
+                known = self._events.get(key)
+                if known is not None and known.version > newer_than:
+                    return known
+                event = await catalogue.load_event(self._database, *key)
+                if event is None:
+                    raise Forbidden
+                live = await self._ledger.version(event)
+                if live is None or live < event.version:
+                    await self._ledger.publish(event)
+                return self._keep(event)
+        finally:
+            if not lock.locked():
+                self._loading.pop(key, None)
+
+    def _keep(self, event: Event) -> Event:
+        key = (event.organizer_id, event.slug)
+        known = self._events.get(key)
+        if known is not None and known.version > event.version:
+            return known
+        self._events[key] = event
+        self._events.move_to_end(key)
+        while len(self._events) > _EVENTS_MAX:
+            self._events.popitem(last=False)
+        return event

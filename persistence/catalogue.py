@@ -1,0 +1,206 @@
+"""Events, and the whole catalogue of one event as the rules see it (engine/domain/catalogue.py)."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from engine.domain.catalogue import (
+    Event,
+    Item,
+    Product,
+    Question,
+    QuestionOption,
+    Quota,
+    Subevent,
+    TaxRule,
+    Variation,
+    products_of,
+)
+from engine.domain.event_settings import effective
+from persistence.database import Database, Row, Session
+from persistence.queries import Queries
+from persistence.resources import jsonb
+
+_SQL = Queries("events")
+SLUG = re.compile(r"[A-Za-z0-9.\-]{1,50}")
+"""What an event's slug may be; nothing else is ever looked up."""
+
+
+async def load_event(source: Session | Database, organizer_id: int, slug: str) -> Event | None:
+    """Return an event with everything below it as of one moment, or None if the organizer has no such event."""
+    if not SLUG.fullmatch(slug):
+        return None
+    row = await source.row(_SQL["whole"], {"id": None, "organizer_id": organizer_id, "slug": slug})
+    return None if row is None else _event(row)
+
+
+async def load_event_by_id(source: Session | Database, event_id: int) -> Event:
+    """Return the event with this id, which must exist."""
+    row = await source.row(_SQL["whole"], {"id": event_id, "organizer_id": None, "slug": None})
+    assert row is not None
+    return _event(row)
+
+
+async def bump(session: Session, event_id: int) -> int:
+    """Count one more change to an event and keep others from changing it until the transaction ends."""
+    row = await session.row(_SQL["bump"], {"id": event_id})
+    assert row is not None
+    return int(row["version"])
+
+
+async def add_event(
+    session: Session, organizer_id: int, slug: str, body: dict[str, Any], settings: dict[str, Any]
+) -> int | None:
+    """Keep a new event and return its id; None if the organizer has the slug already."""
+    row = await session.row(
+        _SQL["add"],
+        {"organizer_id": organizer_id, "slug": slug, "body": jsonb(body), "settings": jsonb(settings)},
+    )
+    return None if row is None else int(row["id"])
+
+
+async def events(source: Session | Database, organizer_id: int) -> list[Row]:
+    """Return all events of an organizer (id, slug, body, settings) by slug."""
+    return await source.rows(_SQL["all"], {"organizer_id": organizer_id})
+
+
+async def event_row(source: Session | Database, event_id: int) -> Row:
+    row = await source.row(_SQL["one"], {"id": event_id})
+    assert row is not None
+    return row
+
+
+async def replace_event(session: Session, event_id: int, body: dict[str, Any], settings: dict[str, Any]) -> None:
+    await session.run(_SQL["replace"], {"id": event_id, "body": jsonb(body), "settings": jsonb(settings)})
+
+
+def _event(row: Row) -> Event:
+    settings = effective(row["settings"])
+    locale = settings["locales"][0]
+    variations: dict[int, dict[int, Variation]] = defaultdict(dict)
+    for variation_id, item_id, body in row["variations"]:
+        variations[item_id][variation_id] = Variation(
+            id=variation_id,
+            name=in_locale(body["value"], locale),
+            default_price=_decimal(body["default_price"]),
+            active=body["active"],
+        )
+    items = {item_id: _item(item_id, body, variations[item_id], locale) for item_id, body in row["items"]}
+    options: dict[int, dict[int, QuestionOption]] = defaultdict(dict)
+    for option_id, question_id, body in row["options"]:
+        options[question_id][option_id] = QuestionOption(
+            id=option_id, identifier=body["identifier"], answer=in_locale(body["answer"], locale)
+        )
+    quotas = {quota.id: quota for quota in map(_quota, row["quotas"])}
+    by_product: dict[Product, list[int]] = defaultdict(list)
+    for quota in quotas.values():
+        for product in products_of(quota, items):
+            by_product[product].append(quota.id)
+    body = row["body"]
+    return Event(
+        id=row["id"],
+        organizer_id=row["organizer_id"],
+        organizer=row["organizer"],
+        slug=row["slug"],
+        version=row["version"],
+        currency=body["currency"],
+        timezone=settings["timezone"],
+        testmode=body["testmode"],
+        has_subevents=body["has_subevents"],
+        plugins=tuple(body["plugins"]),
+        settings=settings,
+        items=items,
+        tax_rules={rule_id: _tax_rule(rule_id, rule, locale) for rule_id, rule in row["tax_rules"]},
+        questions={
+            question_id: Question(
+                id=question_id,
+                identifier=question["identifier"],
+                type=question["type"],
+                required=question["required"],
+                items=frozenset(question["items"]),
+                options=options[question_id],
+            )
+            for question_id, question in row["questions"]
+        },
+        subevents={date_id: _subevent(date_id, date, locale) for date_id, date in row["subevents"]},
+        quotas=quotas,
+        quotas_by_product={product: tuple(ids) for product, ids in by_product.items()},
+    )
+
+
+def _item(item_id: int, body: dict[str, Any], variations: dict[int, Variation], locale: str) -> Item:
+    return Item(
+        id=item_id,
+        name=in_locale(body["name"], locale),
+        default_price=Decimal(body["default_price"]),
+        active=body["active"],
+        admission=body["admission"],
+        category=body["category"],
+        tax_rule=body["tax_rule"],
+        variations=variations,
+        validity_mode=body["validity_mode"],
+        validity_fixed_from=_moment(body["validity_fixed_from"]),
+        validity_fixed_until=_moment(body["validity_fixed_until"]),
+        validity_dynamic_duration_minutes=body["validity_dynamic_duration_minutes"],
+        validity_dynamic_duration_hours=body["validity_dynamic_duration_hours"],
+        validity_dynamic_duration_days=body["validity_dynamic_duration_days"],
+        validity_dynamic_duration_months=body["validity_dynamic_duration_months"],
+        validity_dynamic_start_choice=body["validity_dynamic_start_choice"],
+    )
+
+
+def _tax_rule(rule_id: int, body: dict[str, Any], locale: str) -> TaxRule:
+    return TaxRule(
+        id=rule_id,
+        name=in_locale(body["name"], locale),
+        rate=Decimal(body["rate"]),
+        price_includes_tax=body["price_includes_tax"],
+        eu_reverse_charge=body["eu_reverse_charge"],
+        home_country=body["home_country"] or "",
+    )
+
+
+def _subevent(date_id: int, body: dict[str, Any], locale: str) -> Subevent:
+    return Subevent(
+        id=date_id,
+        name=in_locale(body["name"], locale),
+        active=body["active"],
+        date_from=datetime.fromisoformat(body["date_from"]),
+        date_to=_moment(body["date_to"]),
+        item_overrides={row["item"]: (_decimal(row["price"]), row["disabled"]) for row in body["item_price_overrides"]},
+        variation_overrides={
+            row["variation"]: (_decimal(row["price"]), row["disabled"]) for row in body["variation_price_overrides"]
+        },
+    )
+
+
+def _quota(row: dict[str, Any]) -> Quota:
+    return Quota(
+        id=row["id"],
+        name=row["name"],
+        size=row["size"],
+        items=tuple(row["items"]),
+        variations=tuple(row["variations"]),
+        subevent=row["subevent_id"],
+        close_when_sold_out=row["close_when_sold_out"],
+        closed=row["closed"],
+        closed_version=row["closed_version"],
+        release_after_exit=row["release_after_exit"],
+    )
+
+
+def in_locale(text: dict[str, str | None], locale: str) -> str:
+    """Return a translated text in one language: that one, else English, else whichever there is."""
+    return text.get(locale) or text.get("en") or next((value for value in text.values() if value), "")
+
+
+def _decimal(value: str | None) -> Decimal | None:
+    return None if value is None else Decimal(value)
+
+
+def _moment(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value)

@@ -1,0 +1,41 @@
+-- name: bump counts one more change to an event, and locks it until the transaction ends
+UPDATE events SET version = version + 1 WHERE id = %(id)s RETURNING version;
+
+-- name: whole one event with everything below it in one row, and so of one moment
+SELECT e.id, e.organizer_id, o.slug AS organizer, e.slug, e.version, e.body, e.settings,
+    (SELECT coalesce(jsonb_agg(jsonb_build_array(i.id, i.body) ORDER BY i.id), '[]')
+     FROM items i WHERE i.event_id = e.id) AS items,
+    (SELECT coalesce(jsonb_agg(jsonb_build_array(v.id, v.item_id, v.body) ORDER BY v.id), '[]')
+     FROM variations v WHERE v.event_id = e.id) AS variations,
+    (SELECT coalesce(jsonb_agg(jsonb_build_array(t.id, t.body) ORDER BY t.id), '[]')
+     FROM tax_rules t WHERE t.event_id = e.id) AS tax_rules,
+    (SELECT coalesce(jsonb_agg(jsonb_build_array(q.id, q.body) ORDER BY q.id), '[]')
+     FROM questions q WHERE q.event_id = e.id) AS questions,
+    (SELECT coalesce(jsonb_agg(jsonb_build_array(p.id, p.question_id, p.body) ORDER BY p.id), '[]')
+     FROM question_options p WHERE p.event_id = e.id) AS options,
+    (SELECT coalesce(jsonb_agg(jsonb_build_array(s.id, s.body) ORDER BY s.id), '[]')
+     FROM subevents s WHERE s.event_id = e.id) AS subevents,
+    (SELECT coalesce(jsonb_agg(to_jsonb(k) ORDER BY k.id), '[]')
+     FROM quotas k WHERE k.event_id = e.id) AS quotas
+FROM events e JOIN organizers o ON o.id = e.organizer_id
+WHERE (e.id = %(id)s::bigint OR (e.organizer_id = %(organizer_id)s::bigint AND e.slug = %(slug)s::text));
+
+-- name: add an event; no row if the slug is taken
+INSERT INTO events (organizer_id, slug, body, settings)
+VALUES (%(organizer_id)s, %(slug)s, %(body)s, %(settings)s)
+ON CONFLICT ON CONSTRAINT events_slug_key DO NOTHING
+RETURNING id;
+
+-- name: all of an organizer
+SELECT id, slug, body, settings FROM events WHERE organizer_id = %(organizer_id)s ORDER BY slug;
+
+-- name: one by its id
+SELECT id, slug, body, settings FROM events WHERE id = %(id)s;
+
+-- name: slug_taken whether another event of the organizer has a slug
+SELECT EXISTS (
+    SELECT FROM events WHERE organizer_id = %(organizer_id)s AND slug = %(slug)s AND id <> %(id)s
+) AS taken;
+
+-- name: replace its content
+UPDATE events SET body = %(body)s, settings = %(settings)s WHERE id = %(id)s;
