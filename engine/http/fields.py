@@ -11,6 +11,7 @@ returns only known fields, converted. Unknown fields are ignored. Fields look th
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
@@ -286,12 +287,38 @@ class Date(Field):
 
 
 class Json(Field):
-    """Any JSON object, kept as it is."""
+    """Any JSON object that Postgres can keep as well; numbers with decimals are floats again."""
 
     def clean(self, value: Any, event: Event | None) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise FieldError(f'Expected a dictionary of items but got type "{type(value).__name__}".')
+        return {_plain(key, 0): _plain(inner, 0) for key, inner in value.items()}
+
+
+_JSON_DEPTH_MAX = 50
+"""More than anybody means, and less than any parser on the way minds."""
+
+
+def _plain(value: Any, depth: int) -> Any:
+    if depth > _JSON_DEPTH_MAX:
+        raise FieldError("This value is nested too deeply.")
+    if isinstance(value, str):
+        if "\x00" in value:
+            raise FieldError("Null characters are not allowed.")
         return value
+    if isinstance(value, dict):
+        return {_plain(key, depth): _plain(inner, depth + 1) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner, depth + 1) for inner in value]
+    if isinstance(value, Decimal) or (isinstance(value, int) and abs(value) >= 2**63):
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if math.isinf(number):
+            raise FieldError("A valid number is required.")
+        return number
+    return value
 
 
 class Reference(Field):
@@ -309,8 +336,12 @@ class Reference(Field):
             raise FieldError(f"Incorrect type. Expected pk value, received {type(value).__name__}.")
         found = self.find(event).get(value)
         if found is None:
-            raise FieldError(f'Invalid pk "{value}" - object does not exist.')
+            raise self.missing(value)
         return found
+
+    def missing(self, value: int) -> FieldError:
+        """Return the error for an id that the event does not have."""
+        return FieldError(f'Invalid pk "{value}" - object does not exist.')
 
 
 class ListOf(Field):
