@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, LiteralString, cast
+from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
@@ -24,17 +24,17 @@ class Session:
 
     async def rows(self, sql: str, params: Params = None) -> list[Row]:
         """Return all rows of a query, each a dict by column name."""
-        cursor = await self.connection.execute(cast(LiteralString, sql), params)
+        cursor = await self.connection.execute(sql, params)
         return await cursor.fetchall()
 
     async def row(self, sql: str, params: Params = None) -> Row | None:
         """Return the first row or None."""
-        cursor = await self.connection.execute(cast(LiteralString, sql), params)
+        cursor = await self.connection.execute(sql, params)
         return await cursor.fetchone()
 
     async def run(self, sql: str, params: Params = None) -> int:
         """Run a statement; return how many rows it changed."""
-        cursor = await self.connection.execute(cast(LiteralString, sql), params)
+        cursor = await self.connection.execute(sql, params)
         return cursor.rowcount
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import LiteralString, cast
 
 import psycopg
 
@@ -20,13 +19,13 @@ def migrate(url: str) -> list[str]:
     Raises psycopg.OperationalError if the server cannot be reached.
     """
     with psycopg.connect(url) as connection:
-        connection.execute(cast(LiteralString, _SQL["lock"]))
-        connection.execute(cast(LiteralString, _SQL["create_table"]))
-        done = {name for (name,) in connection.execute(cast(LiteralString, _SQL["applied"]))}
+        connection.execute(_SQL["lock"])
+        connection.execute(_SQL["create_table"])
+        done = {name for (name,) in connection.execute(_SQL["applied"])}
         applied = []
         for file in sorted(FOLDER.glob("*.sql")):
             if file.name not in done:
-                connection.execute(cast(LiteralString, file.read_text(encoding="utf-8")))
-                connection.execute(cast(LiteralString, _SQL["record"]), {"name": file.name})
+                connection.execute(file.read_text(encoding="utf-8"))
+                connection.execute(_SQL["record"], {"name": file.name})
                 applied.append(file.name)
         return applied

@@ -66,12 +66,14 @@ class Pipe:
         data, self._outgoing = self._outgoing, []
         if self._connection is not None and data:
             # redis-py has no public way to write without waiting; hence the pinned version
-            self._connection._writer.write(b"".join(data))  # type: ignore[attr-defined]
+            writer = self._connection._writer
+            if writer is not None:
+                writer.write(b"".join(data))
 
     async def _connect(self) -> None:
-        connection = self._pool.make_connection()
+        connection: Connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
         try:
-            await connection.connect()
+            await connection.connect()  # type: ignore[no-untyped-call]
         except (RedisError, OSError) as error:
             raise Fenced(reason=f"Redis: {error}") from error
         self._outgoing = []
@@ -119,8 +121,8 @@ class Pipe:
         if connection is not None:
             if not self._closing:
                 log.warning("lost the connection to Redis: %s", reason)
-            if connection._writer is not None:  # type: ignore[attr-defined]
-                connection._writer.close()  # type: ignore[attr-defined]
+            if connection._writer is not None:
+                connection._writer.close()
         waiting, self._waiting = self._waiting, deque()
         for future, _ in waiting:
             if not future.done():

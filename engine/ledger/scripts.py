@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from msgspec import Struct
+
+from engine.ledger import keys
 
 FOLDER = Path(__file__).parent.parent / "lua"
 _INCLUDE = re.compile(r"^--#include (\w+)$", re.MULTILINE)
@@ -36,5 +39,8 @@ def load_scripts() -> dict[str, Script]:
     return scripts
 
 
-ALARMS = frozenset({b"unverified", b"unknown_event"})
-"""Statuses that say the server has lost something: they go to the fence."""
+ALARMS: dict[bytes, Callable[[int, Sequence[str]], tuple[str, str]]] = {
+    b"unverified": lambda shard, script_keys: (keys.shard(shard), "epoch"),
+    b"unknown_event": lambda shard, script_keys: (script_keys[0], "v"),
+}
+"""Statuses that say the server has lost something, with the key and field that are missing: they go to the fence."""

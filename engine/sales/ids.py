@@ -10,20 +10,21 @@ from persistence.database import Database
 
 
 class _Lease:
-    """A block of ids of one sequence; a new block is fetched when the last one is used up."""
+    """A block of ids of one sequence; a new block is fetched when too little is left of the last one."""
 
     def __init__(self, database: Database, sequence: str) -> None:
         self._database, self._sequence = database, sequence
         self._next = self._end = 0
         self._lock = asyncio.Lock()
+        self.first = 0
 
     async def take(self, count: int = 1) -> int:
-        """Return the first of `count` consecutive ids."""
+        """Return the first of `count` consecutive ids; `count` is at most a block."""
         while self._next + count > self._end:
             async with self._lock:
                 if self._next + count > self._end:
-                    first, size = await sequences.lease(self._database, self._sequence, count)
-                    self._next, self._end = first, first + size
+                    self.first = self._next = await sequences.lease(self._database, self._sequence)
+                    self._end = self.first + sequences.BLOCK[self._sequence]
         first = self._next
         self._next += count
         return first
@@ -38,13 +39,20 @@ class Ids:
         self._positions = _Lease(database, "position_ids")
         self._fees = _Lease(database, "fee_ids")
         self._code_key: bytes | None = None
+        self._reserved_of = 0
+        self._reserved: frozenset[int] = frozenset()
 
     async def order(self) -> tuple[int, str]:
         """Return a new order id and its code: the id under a keyed permutation, so unique and not guessable."""
-        order_id = await self._orders.take()
-        while await self._taken(code := codes.order_code(order_id, await self.code_key())):
+        while True:
             order_id = await self._orders.take()
-        return order_id, code
+            if self._reserved_of != self._orders.first:
+                first = self._orders.first
+                last = first + sequences.BLOCK["order_ids"] - 1
+                self._reserved = await sequences.reserved_numbers(self._database, first, last)
+                self._reserved_of = first
+            if order_id not in self._reserved:
+                return order_id, codes.order_code(order_id, await self.code_key())
 
     async def positions(self, count: int) -> int:
         """Return the first of `count` consecutive position ids."""
@@ -59,6 +67,3 @@ class Ids:
         if self._code_key is None:
             self._code_key = await sequences.code_key(self._database)
         return self._code_key
-
-    async def _taken(self, code: str) -> bool:
-        return False

@@ -1,0 +1,195 @@
+"""The fence: no sale on a server whose contents nobody has verified (DESIGN.md, The fence).
+
+Any process may raise the alarm; one of them, elected by an advisory lock, verifies, the others wait. A shard whose
+outbox reaches at least to its watermark, under the epoch that Postgres knows, has lost nothing that was confirmed. Any
+other shard is rebuilt from Postgres and from the holds that are still listed. Then the scripts are loaded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from typing import Any
+
+from msgspec import Struct
+from redis.exceptions import RedisError
+
+from engine.domain.catalogue import Event
+from engine.domain.errors import Fenced, HoldfastError
+from engine.ledger import keys
+from engine.ledger.pipe import Pipe
+from engine.ledger.quotas import quota_args
+from engine.ledger.scripts import Script
+from engine.settings import Settings, SettingsError
+from persistence import catalogue, orders, outbox
+from persistence.database import Database, Session
+from persistence.outbox import Mark
+
+log = logging.getLogger("holdfast.fence")
+
+_LOCK = "holdfast fence"
+_WAIT_S = 0.1
+_PAGE = 500
+
+
+class Loss(Struct, frozen=True):
+    """A field of a key of a shard that ought to be there and is not."""
+
+    shard: int
+    key: str
+    field: str
+
+
+class Fence:
+    """Watches over one server for one process."""
+
+    def __init__(self, pipe: Pipe, database: Database, settings: Settings, scripts: dict[str, Script]) -> None:
+        self._pipe = pipe
+        self._database = database
+        self._shards = settings.shards
+        self._scripts = scripts
+        self._verifying: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Verify the server unless that has been done. Raises SettingsError if the number of shards has changed."""
+        fixed = await outbox.fix_shards(self._database, self._shards)
+        if fixed != self._shards:
+            raise SettingsError(f"HOLDFAST_SHARDS is {self._shards}, but this database was made with {fixed}")
+        await self._verify(None)
+
+    async def close(self) -> None:
+        if self._verifying is not None:
+            self._verifying.cancel()
+            await asyncio.gather(self._verifying, return_exceptions=True)
+
+    def check(self) -> None:
+        """Raise Fenced while this process knows that the server is being verified."""
+        if self._verifying is not None:
+            raise Fenced(reason="verifying")
+
+    def alarm(self, reason: str, lost: Loss | None = None) -> Fenced:
+        """Start verifying; return the error for the request at hand. `lost` is what a script missed, if one did."""
+        if self._verifying is None:
+            log.warning("alarm: %s", reason)
+            self._verifying = asyncio.create_task(self._verify_until_done(lost))
+        return Fenced(reason=reason)
+
+    async def _verify_until_done(self, lost: Loss | None) -> None:
+        while True:
+            try:
+                await self._verify(lost)
+                break
+            except (HoldfastError, RedisError, OSError) as error:
+                log.warning("cannot verify yet: %s", error)
+                await asyncio.sleep(_WAIT_S * 5)
+            except Exception:
+                log.exception("verification failed")
+                await asyncio.sleep(_WAIT_S * 5)
+        self._verifying = None
+
+    async def _verify(self, lost: Loss | None) -> None:
+        while True:
+            async with outbox.try_lock(self._database, _LOCK) as session:
+                if session is not None:
+                    if await self._needed(lost):
+                        await self._verify_shards(session, lost)
+                    return
+            await asyncio.sleep(_WAIT_S)
+
+    async def _needed(self, lost: Loss | None) -> bool:
+        """Tell whether the alarm still stands now that the lock is ours; another process may have answered it."""
+        known = await self._pipe.call("SCRIPT", "EXISTS", *(script.sha for script in self._scripts.values()))
+        if not all(known):
+            return True
+        return lost is not None and not await self._pipe.call("HEXISTS", lost.key, lost.field)
+
+    async def _verify_shards(self, session: Session, lost: Loss | None) -> None:
+        """Verify all shards, rebuild those that lost something, and load the scripts."""
+        shards = range(self._shards)
+        marks = await outbox.marks(session)
+        states = await asyncio.gather(*(self._state(shard) for shard in shards))
+        whole: list[int] = []
+        damaged: list[int] = []
+        for shard, (epoch, last) in zip(shards, states, strict=True):
+            mark = marks.get(shard)
+            intact = mark is not None and epoch == mark.epoch and last >= mark.last
+            intact = intact and (lost is None or lost.shard != shard)
+            (whole if intact else damaged).append(shard)
+        # no drain can write by an old epoch after this, so what Postgres says from here on stays said
+        raised = await outbox.raise_epochs(session, [*whole, *damaged])
+        log.info("verified %d shards, %d intact, rebuilding %d", len(raised), len(whole), len(damaged))
+        await self._clear(damaged)
+        await self._rebuild(session, set(damaged))
+        await asyncio.gather(*(self._reopen(raised[shard]) for shard in raised))
+        await asyncio.gather(*(self._pipe.call("SCRIPT", "LOAD", s.text) for s in self._scripts.values()))
+        log.info("sales go on")
+
+    async def _state(self, shard: int) -> tuple[int, tuple[int, int]]:
+        answer = await self._eval("shard_state", [keys.shard(shard), keys.outbox(shard)])
+        ms, _, sequence = answer[2].partition(b"-")
+        return answer[1], (int(ms), int(sequence))
+
+    async def _reopen(self, mark: Mark) -> None:
+        last = f"{mark.last[0]}-{mark.last[1]}"
+        await self._eval("shard_open", [keys.shard(mark.shard), keys.outbox(mark.shard)], [mark.epoch, last])
+
+    async def _clear(self, shards: list[int]) -> None:
+        """Delete what a damaged shard believes about events and orders; holds stay, they are counted again."""
+        if not shards:
+            return
+        forget = tuple(
+            f"{keys.prefix(shard)}{kind}".encode()
+            for shard in shards
+            for kind in ("shard", "event:", "order:", "outbox", "reply:")
+        )
+        cursor: Any = 0
+        while True:
+            cursor, found = await self._pipe.call("SCAN", cursor, "MATCH", f"{keys.LAYOUT}:*", "COUNT", 1000)
+            if gone := [key for key in found if key.startswith(forget)]:
+                await self._pipe.call("UNLINK", *gone)
+            if int(cursor) == 0:
+                return
+
+    async def _rebuild(self, session: Session, shards: set[int]) -> None:
+        if not shards:
+            return
+        for row in await outbox.all_events(session):
+            shard = keys.shard_of(row["organizer"], row["slug"], self._shards)
+            if shard in shards:
+                event = await catalogue.load_event(session, row["organizer_id"], row["slug"])
+                if event is not None:
+                    await self._rebuild_event(session, shard, event)
+
+    async def _rebuild_event(self, session: Session, shard: int, event: Event) -> None:
+        counts: Counter[str] = Counter()
+        for (product, status), units in (await orders.counts(session, event.id)).items():
+            counts[f"{status}{product[0]}.{product[1]}.{product[2]}"] += units
+        counts.update(await self._surviving_holds(shard, event.id))
+        counted = [value for pair in counts.items() for value in pair]
+        args = [event.version, len(counts), *counted, *quota_args(event)]
+        await self._eval("event_rebuild", [keys.event(shard, event.id)], args)
+        log.info("rebuilt event %s/%s: %d products counted", event.organizer, event.slug, len(counts))
+
+    async def _surviving_holds(self, shard: int, event_id: int) -> Counter[str]:
+        """Count the holds that still stand, and see to it that each has its deadline."""
+        held: Counter[str] = Counter()
+        first = 0
+        while members := await self._pipe.call("ZRANGE", keys.holds(shard, event_id), first, first + _PAGE - 1):
+            deadlines: list[Any] = []
+            for member in members:
+                hold_id, state, product, _, deadline, _ = member.split(b"|", 5)
+                if state == b"H":
+                    held[f"h{product.decode()}"] += 1
+                    deadlines += [deadline, b"%d:%s" % (event_id, hold_id)]
+            if deadlines:
+                await self._pipe.call("ZADD", keys.due(shard), *deadlines)
+            first += _PAGE
+        return held
+
+    async def _eval(self, name: str, script_keys: list[str], args: list[Any] | None = None) -> list[Any]:
+        """Run one of the fence's own scripts by its text: they must work before the scripts are loaded."""
+        answer: list[Any] = await self._pipe.call(
+            "EVAL", self._scripts[name].text, len(script_keys), *script_keys, *(args or [])
+        )
+        return answer

@@ -1,0 +1,275 @@
+"""The ledger: every question and every change that Redis decides, each one script call.
+
+All methods raise Fenced while Redis is away or being verified, and StaleCatalogue where a script says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import quote, unquote
+
+from redis.exceptions import NoScriptError, ResponseError
+
+from engine.domain.catalogue import Event, Product, products_of
+from engine.domain.errors import Busy, Fenced, NotFound, SoldOut, StaleCatalogue
+from engine.domain.order import Order, decode
+from engine.ledger import keys
+from engine.ledger.fence import Fence, Loss
+from engine.ledger.pipe import Pipe
+from engine.ledger.quotas import quota_args
+from engine.ledger.scripts import ALARMS, load_scripts
+from engine.ledger.values import Committed, Counts, Held, HoldGroup, Move, Short, StoredHold
+from engine.ledger.watermark import Watermark
+from engine.settings import Settings
+from persistence import sequences
+from persistence.database import Database
+
+_AGAIN_MAX = 1000
+"""Calls that only released what was due before one that does its work: 64,000 holds that expired unnoticed."""
+
+
+class Ledger:
+    """Redis for one process."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+        self._scripts = load_scripts()
+        self._pipe = Pipe(settings.redis_url)
+        self._listed_ms = settings.cart_listed_s * 1000
+        self.watermark = Watermark(settings.redis_url, database)
+        self.fence = Fence(self._pipe, database, settings, self._scripts)
+
+    async def open(self) -> None:
+        await self._pipe.open()
+        await self.watermark.open()
+        await self.fence.open()
+
+    async def close(self) -> None:
+        await self.fence.close()
+        await self.watermark.close()
+        await self._pipe.close()
+
+    def shard_of(self, event: Event) -> int:
+        return keys.shard_of(event.organizer, event.slug, self._settings.shards)
+
+    # ------------------------------------------------------------------------------------------------ catalogue
+
+    async def publish(self, event: Event) -> None:
+        """Make this version of an event's quotas live; an older one than the live one is ignored."""
+        shard = self.shard_of(event)
+        new = int(event.version == 1)
+        await self._run(
+            "event_publish",
+            shard,
+            [keys.event(shard, event.id), keys.shard(shard)],
+            [event.version, new, *quota_args(event)],
+        )
+
+    async def version(self, event: Event) -> int | None:
+        """Return the version of the event that is live, None if the event is unknown here."""
+        shard = self.shard_of(event)
+        answer = await self._call("event_version", [keys.event(shard, event.id)], [])
+        return int(answer[1]) if answer[0] == b"ok" else None
+
+    async def availability(self, event: Event, quota_ids: Sequence[int]) -> dict[int, Counts]:
+        """Return the counts of quotas by id, exact at this instant."""
+        if not quota_ids:
+            return {}
+        shard = self.shard_of(event)
+        args: list[Any] = [event.version, self._listed_ms, len(quota_ids)]
+        for quota_id in quota_ids:
+            products = [_product(product) for product in products_of(event.quotas[quota_id], event.items)]
+            args += [quota_id, len(products), *products]
+        answer = await self._run("quota_read", shard, [keys.event(shard, event.id), keys.due(shard)], args)
+        found = {}
+        for index, quota_id in enumerate(quota_ids):
+            size, closed, held, pending, paid, blocked, waiting, exited, used = answer[1 + 9 * index : 10 + 9 * index]
+            found[quota_id] = Counts(
+                None if size == -1 else size, closed == 1, held, pending, paid, blocked, waiting, exited, used
+            )
+        return found
+
+    # ---------------------------------------------------------------------------------------------------- holds
+
+    async def hold(self, event: Event, groups: Sequence[HoldGroup]) -> list[Held | Short]:
+        """Hold units for each group; each gets all of its units or none. One round trip."""
+        if not groups:
+            return []
+        shard = self.shard_of(event)
+        tail: list[Any] = [self._listed_ms, len(groups)]
+        for group in groups:
+            tail += [_cart(group.cart_id), group.deadline_ms or 0, group.ttl_ms, len(group.positions)]
+            for position in group.positions:
+                tail += [_product(position.product), position.payload]
+        hold_keys = self._hold_keys(shard, event.id)
+        first = last = 0
+        for _ in range(_AGAIN_MAX):
+            answer = await self._run("hold_create", shard, hold_keys, [event.id, event.version, first, last, *tail])
+            if answer[0] == b"ok":
+                return list(_held(answer, groups))
+            first = await sequences.lease(self._database, "hold_ids")
+            last = first + sequences.BLOCK["hold_ids"] - 1
+        raise Busy(reason="hold ids")
+
+    async def hold_page(self, event: Event, offset: int, size: int, ordering: str) -> tuple[int, list[StoredHold]]:
+        """Return (number of all listed holds, one page of them)."""
+        shard = self.shard_of(event)
+        answer = await self._run("hold_page", shard, self._hold_keys(shard, event.id)[:3], [offset, size, ordering])
+        return answer[1], [_stored(member) for member in answer[2:] if member]
+
+    async def hold_read(self, event: Event, hold_id: int) -> StoredHold:
+        """Return one hold. Raises NotFound."""
+        shard = self.shard_of(event)
+        answer = await self._run("hold_read", shard, self._hold_keys(shard, event.id)[:2], [hold_id])
+        return _stored(answer[1])
+
+    async def hold_release(self, event: Event, hold_id: int) -> None:
+        """Delete one hold and give back what it took. Raises NotFound."""
+        shard = self.shard_of(event)
+        await self._run(
+            "hold_release", shard, [*self._hold_keys(shard, event.id), keys.purge(shard)], [event.id, hold_id]
+        )
+
+    async def sweep(self, shard: int) -> bool:
+        """Release and forget what is due in a shard; tell whether there is more to do."""
+        answer = await self._run("shard_sweep", shard, [keys.due(shard), keys.purge(shard)], [self._listed_ms, 100])
+        return bool(answer[1])
+
+    # --------------------------------------------------------------------------------------------------- orders
+
+    async def order_read(self, event: Event, code: str) -> Order | None:
+        """Return an order that was changed lately; None means that Postgres has the newest version."""
+        shard = self.shard_of(event)
+        try:
+            answer = await self._run(
+                "order_read", shard, [keys.event(shard, event.id), keys.order(shard, event.id, code)], []
+            )
+        except NotFound:
+            return None
+        return decode(answer[1])
+
+    async def order_commit(
+        self,
+        event: Event,
+        order: Order,
+        document: bytes,
+        *,
+        moves: Sequence[Move] = (),
+        needs: Sequence[Product] = (),
+        carts: Sequence[str] = (),
+        mode: str = "commit",
+        judged: bool = False,
+    ) -> Committed:
+        """Make `order` true as the successor of the version before it.
+
+        `moves` are the units that change state, `needs` the products that need room, in the order of positions; `mode`
+        is commit, force (skips the question of room) or simulate (checks, changes nothing). With `judged` the
+        catalogue must still be at the event's version. Raises Busy if the stored order is at another version, SoldOut.
+        """
+        shard = self.shard_of(event)
+        args: list[Any] = [event.id, event.version if judged else "", order.version - 1, order.id, document, mode]
+        args += [self._listed_ms, len(carts), *(_cart(cart) for cart in carts), len(moves)]
+        for move in moves:
+            args += [_product(move.product), move.state, move.delta]
+        args += [len(needs), *(_product(product) for product in needs)]
+        event_key, holds_key, carts_key, due_key = self._hold_keys(shard, event.id)
+        answer = await self._run(
+            "order_commit",
+            shard,
+            [
+                event_key,
+                keys.order(shard, event.id, order.code),
+                keys.outbox(shard),
+                keys.shard(shard),
+                holds_key,
+                carts_key,
+                due_key,
+                keys.purge(shard),
+            ],
+            args,
+        )
+        if answer[0] == b"sold_out":
+            raise SoldOut(list(zip(answer[1::2], answer[2::2], strict=True)))
+        return Committed(shard, entry_id(answer[1]) if answer[1] else (0, 0), answer[2])
+
+    # -------------------------------------------------------------------------------------------------- calling
+
+    @staticmethod
+    def _hold_keys(shard: int, event_id: int) -> list[str]:
+        return [
+            keys.event(shard, event_id),
+            keys.holds(shard, event_id),
+            keys.carts(shard, event_id),
+            keys.due(shard),
+        ]
+
+    async def _run(self, name: str, shard: int, script_keys: Sequence[str], args: Sequence[Any]) -> list[Any]:
+        """Run a script to its end and turn its statuses into exceptions, but for the ones that carry an answer."""
+        for _ in range(_AGAIN_MAX):
+            answer = await self._call(name, script_keys, args)
+            status = answer[0]
+            if status == b"again":
+                continue
+            if status in ALARMS:
+                lost = Loss(shard, *ALARMS[status](shard, script_keys))
+                raise self.fence.alarm(f"{name} answered {status.decode()}", lost)
+            if status == b"stale_catalogue":
+                raise StaleCatalogue
+            if status == b"not_found":
+                raise NotFound
+            if status == b"conflict":
+                raise Busy(reason="the order was changed by somebody else")
+            return answer
+        raise Busy(reason="holds are expiring faster than they can be released")
+
+    async def _call(self, name: str, script_keys: Sequence[str], args: Sequence[Any]) -> list[Any]:
+        """Run a script by its hash, as it is. NOSCRIPT is the alarm, and nothing here loads a script."""
+        self.fence.check()
+        try:
+            answer: list[Any] = await self._pipe.call(
+                "EVALSHA", self._scripts[name].sha, len(script_keys), *script_keys, *args
+            )
+        except NoScriptError:
+            raise self.fence.alarm("the server does not know our scripts") from None
+        except ResponseError as error:
+            raise Fenced(reason=f"Redis: {error}") from error
+        return answer
+
+
+def entry_id(text: bytes) -> tuple[int, int]:
+    """Return a stream id as numbers that compare in order."""
+    ms, _, sequence = text.partition(b"-")
+    return int(ms), int(sequence)
+
+
+def _product(product: Product) -> str:
+    return f"{product[0]}.{product[1]}.{product[2]}"
+
+
+def _cart(cart_id: str) -> str:
+    return quote(cart_id, safe="@+=")
+
+
+def _held(answer: list[Any], groups: Sequence[HoldGroup]) -> Iterator[Held | Short]:
+    now_ms = answer[1]
+    for index, group in enumerate(groups):
+        status, number, deadline_ms = answer[2 + 3 * index : 5 + 3 * index]
+        if status == b"short":
+            yield Short(number)
+        else:
+            yield Held(list(range(number, number + len(group.positions))), now_ms, deadline_ms)
+
+
+def _stored(member: bytes) -> StoredHold:
+    hold_id, _, product, created, deadline, cart, payload = member.split(b"|", 6)
+    item, variation, subevent = product.split(b".")
+    return StoredHold(
+        int(hold_id),
+        unquote(cart.decode()),
+        (int(item), int(variation), int(subevent)),
+        int(created),
+        int(deadline),
+        payload,
+    )

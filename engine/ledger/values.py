@@ -1,0 +1,89 @@
+"""What the ledger takes and gives: plain values."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from engine.domain.catalogue import Product
+
+
+class HoldPosition(Struct, frozen=True):
+    """One cart position to hold: its product, and the rest of it as JSON that nothing here looks into."""
+
+    product: Product
+    payload: bytes
+
+
+class HoldGroup(Struct, frozen=True):
+    """Positions that are held together or not at all.
+
+    `deadline_ms` None means `ttl_ms` from now on the server's clock. A deadline in the past is accepted: the positions
+    are listed and take nothing.
+    """
+
+    cart_id: str
+    positions: list[HoldPosition]
+    ttl_ms: int
+    deadline_ms: int | None = None
+
+
+class Held(Struct, frozen=True):
+    """A group that got its units; `ids` are in the order of its positions and ascend with creation."""
+
+    ids: list[int]
+    created_ms: int
+    deadline_ms: int
+
+
+class Short(Struct, frozen=True):
+    """A group that got nothing: `quota` has no room for it."""
+
+    quota: int
+
+
+class StoredHold(Struct, frozen=True):
+    """A listed hold; it takes units only until its deadline."""
+
+    id: int
+    cart_id: str
+    product: Product
+    created_ms: int
+    deadline_ms: int
+    payload: bytes
+
+
+class Counts(Struct, frozen=True):
+    """The units of one quota by state. size = free + held + pending + paid + blocked + waiting (- exited)."""
+
+    size: int | None
+    closed: bool
+    held: int
+    pending: int
+    paid: int
+    blocked: int
+    waiting: int
+    exited: int
+    used: int
+
+    @property
+    def free(self) -> int | None:
+        """Units that can still be sold: None for unlimited, 0 when closed or overbooked."""
+        if self.closed:
+            return 0
+        return None if self.size is None else max(0, self.size - self.used)
+
+
+class Move(Struct, frozen=True):
+    """`delta` units of a product into (or, negative, out of) one state: n pending or p paid."""
+
+    product: Product
+    state: str
+    delta: int
+
+
+class Committed(Struct, frozen=True):
+    """An order version that Redis has accepted: its outbox entry, and the epoch under which it was accepted."""
+
+    shard: int
+    entry: tuple[int, int]
+    epoch: int

@@ -1,0 +1,115 @@
+"""How far Postgres has followed, and who waits for it.
+
+A drain announces each transaction in one message: `shard=id@epoch` for every shard it moved. Whoever committed an
+order waits here until the announced id has reached his entry. If no word comes, the watermark is read from Postgres.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+
+from msgspec import Struct
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from engine.domain.errors import HoldfastError
+from engine.ledger import keys
+from engine.ledger.values import Committed
+from persistence import outbox
+from persistence.database import Database
+
+log = logging.getLogger("holdfast.watermark")
+
+_SILENCE_S = 0.25
+"""A waiter older than this makes us look at Postgres; an announcement takes a few milliseconds when all is well."""
+
+
+class _Waiter(Struct):
+    committed: Committed
+    future: asyncio.Future[bool]
+    since: float
+
+
+class Watermark:
+    """The waiting room of one process."""
+
+    def __init__(self, redis_url: str, database: Database) -> None:
+        self._redis: Redis = Redis.from_url(redis_url)
+        self._database = database
+        self._waiters: dict[int, deque[_Waiter]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._look())]
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._redis.aclose()
+
+    async def wait(self, committed: Committed, timeout_s: float) -> bool:
+        """Wait until Postgres has passed the entry.
+
+        Return True when it is certain that the entry is written, False when the epoch changed meanwhile: then only
+        the order itself can tell. Raises TimeoutError.
+        """
+        loop = asyncio.get_running_loop()
+        waiter = _Waiter(committed, loop.create_future(), loop.time())
+        waiters = self._waiters.setdefault(committed.shard, deque())
+        waiters.append(waiter)
+        try:
+            return await asyncio.wait_for(waiter.future, timeout_s)
+        except TimeoutError:
+            if waiter in waiters:
+                waiters.remove(waiter)
+            raise
+
+    def reached(self, shard: int, entry: tuple[int, int], epoch: int) -> None:
+        """Wake all who wait for entries of `shard` up to `entry`."""
+        waiters = self._waiters.get(shard)
+        while waiters and waiters[0].committed.entry <= entry:
+            waiter = waiters.popleft()
+            if not waiter.future.done():
+                waiter.future.set_result(waiter.committed.epoch == epoch)
+        # after a change of epoch ids may have begun anew further on: nobody waits for an entry that is gone
+        if waiters and waiters[0].committed.epoch < epoch:
+            for waiter in waiters:
+                if waiter.committed.epoch < epoch and not waiter.future.done():
+                    waiter.future.set_result(False)
+            self._waiters[shard] = deque(w for w in waiters if w.committed.epoch >= epoch)
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
+                    await pubsub.subscribe(keys.DRAINED_CHANNEL)
+                    async for message in pubsub.listen():
+                        self._heard(message["data"])
+            except (RedisError, OSError) as error:
+                log.debug("not listening: %s", error)
+                await asyncio.sleep(_SILENCE_S)
+
+    def _heard(self, data: bytes) -> None:
+        for word in data.split():
+            shard, _, rest = word.partition(b"=")
+            entry, _, epoch = rest.partition(b"@")
+            ms, _, sequence = entry.partition(b"-")
+            self.reached(int(shard), (int(ms), int(sequence)), int(epoch))
+
+    async def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_SILENCE_S)
+            old = loop.time() - _SILENCE_S
+            if not any(waiters and waiters[0].since < old for waiters in self._waiters.values()):
+                continue
+            try:
+                marks = await outbox.marks(self._database)
+            except HoldfastError as error:
+                log.debug("cannot look at the watermark: %s", error)
+                continue
+            for mark in marks.values():
+                self.reached(mark.shard, mark.last, mark.epoch)

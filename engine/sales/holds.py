@@ -1,0 +1,34 @@
+"""Cart positions: held, read and released. Redis alone knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.domain.catalogue import Event
+from engine.ledger.values import Held, HoldGroup, HoldPosition, Short, StoredHold
+from engine.sales.house import House
+
+__all__ = ["Held", "HoldGroup", "HoldPosition", "Short", "StoredHold", "get", "hold", "page", "release"]
+
+
+async def hold(house: House, event: Event, groups: Sequence[HoldGroup]) -> list[Held | Short]:
+    """Hold units for each group, all of its units or none. Raises StaleCatalogue."""
+    return await house.ledger.hold(event, groups)
+
+
+async def page(house: House, event: Event, offset: int, size: int, ordering: str) -> tuple[int, list[StoredHold]]:
+    """Return (number of all, one page) of the event's cart positions, expired ones included.
+
+    `ordering` is datetime, -datetime, cart_id or -cart_id.
+    """
+    return await house.ledger.hold_page(event, offset, size, ordering)
+
+
+async def get(house: House, event: Event, hold_id: int) -> StoredHold:
+    """Return one cart position. Raises NotFound."""
+    return await house.ledger.hold_read(event, hold_id)
+
+
+async def release(house: House, event: Event, hold_id: int) -> None:
+    """Delete one cart position and give its units back, once. Raises NotFound."""
+    await house.ledger.hold_release(event, hold_id)

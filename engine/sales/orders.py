@@ -1,0 +1,227 @@
+"""Orders: created, read and changed; each change is one rule, one script and one wait for Postgres."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+
+from engine.domain import codes
+from engine.domain.catalogue import Event, Product
+from engine.domain.errors import Busy, Fenced, Invalid, NotFound, SoldOut
+from engine.domain.next import Rule
+from engine.domain.order import Order, OrderStatus, Position, encode
+from engine.ledger.values import Committed, Move
+from engine.sales.house import House
+from persistence import orders as stored
+from persistence import sequences
+
+_TRIES = 5
+"""How often a change is judged anew when somebody else changed the order in between."""
+
+_COUNTED = {OrderStatus.PENDING: "n", OrderStatus.PAID: "p"}
+"""The order states whose positions take units, and the state of those units."""
+
+
+class Outcome(Struct, frozen=True):
+    """An order as it is now. `durable` is False when Postgres was away too long to confirm it (answer 202)."""
+
+    order: Order
+    durable: bool
+
+
+async def get(house: House, event: Event, code: str) -> Order:
+    """Return the newest version of an order. Raises NotFound."""
+    order = await house.ledger.order_read(event, code)
+    if order is None:
+        order = await stored.by_code(house.database, event.organizer_id, event.id, code)
+    if order is None:
+        raise NotFound("No Order matches the given query.")
+    return order
+
+
+async def create(
+    house: House,
+    event: Event,
+    order: Order,
+    *,
+    consume_carts: Sequence[str] = (),
+    force: bool = False,
+    own_code: bool = False,
+    own_secrets: frozenset[str] = frozenset(),
+) -> Outcome:
+    """Make a new order true and wait until Postgres has it.
+
+    `own_code` and `own_secrets` were chosen by the client and are claimed first. Raises Invalid where they are taken or
+    a quota has no room (in the shape of order creation), StaleCatalogue.
+    """
+    claimed = own_code or bool(own_secrets)
+    try:
+        if own_code:
+            await _claim_code(house, event, order)
+        if own_secrets:
+            await _claim_secrets(house, event, order, own_secrets)
+        committed = await _commit_new(house, event, order, consume_carts, "force" if force else "commit")
+    except Invalid:
+        if claimed:
+            await stored.unclaim(house.database, order.id)
+        raise
+    return await _confirm(house, order, committed)
+
+
+async def simulate(
+    house: House, event: Event, order: Order, *, consume_carts: Sequence[str] = (), force: bool = False
+) -> None:
+    """Check like `create`, keep nothing. Raises Invalid, StaleCatalogue."""
+    if not force:
+        await _commit_new(house, event, order, consume_carts, "simulate")
+
+
+async def change(house: House, event: Event, code: str, rule: Rule) -> Outcome:
+    """Apply `rule` to an order and wait until Postgres has the result.
+
+    Raises NotFound, whatever the rule raises, Invalid when units are missing (after `if_sold_out` has been made true,
+    where the rule gives one), and Busy if others keep changing the order.
+    """
+    for _ in range(_TRIES):
+        order = await get(house, event, code)
+        now = dt.datetime.now(dt.UTC)
+        following = rule(order, event, now)
+        if following.order == order:
+            return Outcome(order, durable=True)
+        try:
+            return await _commit_next(house, event, order, following.order, now, force=following.force)
+        except Busy:
+            continue
+        except SoldOut as short:
+            product = _entering(order, following.order)[short.failures[0][0]]
+            error = Invalid.detail(f'The ordered product "{_name(event, product)}" is no longer available.')
+            if following.if_sold_out is None:
+                raise error from None
+            try:
+                outcome = await _commit_next(house, event, order, following.if_sold_out, now, force=True)
+            except Busy:
+                continue
+            if following.sold_out_is_fine:
+                return outcome
+            raise error from None
+    raise Busy(reason="the order is being changed by others")
+
+
+async def _commit_new(house: House, event: Event, order: Order, consume_carts: Sequence[str], mode: str) -> Committed:
+    live = [position for position in order.positions if not position.canceled]
+    try:
+        return await house.ledger.order_commit(
+            event,
+            order,
+            encode(order),
+            moves=_moves(Counter(), units(order)),
+            needs=[_product(position) for position in live],
+            carts=list(dict.fromkeys(consume_carts)),
+            mode=mode,
+            judged=True,
+        )
+    except SoldOut as short:
+        rows: list[dict[str, list[str]]] = [{} for _ in order.positions]
+        for index, quota in short.failures:
+            name = event.quotas[quota].name if quota in event.quotas else ""
+            text = f'There is not enough quota available on quota "{name}" to perform the operation.'
+            rows[index] = {"item": [text]}
+        raise Invalid({"positions": rows}) from None
+
+
+async def _commit_next(house: House, event: Event, old: Order, new: Order, now: dt.datetime, *, force: bool) -> Outcome:
+    # two changes within one tick of the clock must still move last_modified
+    modified = max(now, old.last_modified + dt.timedelta(microseconds=1))
+    new = msgspec.structs.replace(new, version=old.version + 1, last_modified=modified)
+    committed = await house.ledger.order_commit(
+        event,
+        new,
+        encode(new),
+        moves=_moves(units(old), units(new)),
+        needs=_entering(old, new),
+        mode="force" if force else "commit",
+    )
+    return await _confirm(house, new, committed)
+
+
+async def _confirm(house: House, order: Order, committed: Committed) -> Outcome:
+    """Wait until Postgres has the order. Raises Fenced if it was lost in between, with the server that accepted it."""
+    try:
+        certain = await house.ledger.watermark.wait(committed, house.settings.ack_timeout_s)
+    except TimeoutError:
+        return Outcome(order, durable=False)
+    if not certain and await stored.version(house.database, order.id) < order.version:
+        raise Fenced(reason="the order was lost with the server that accepted it")
+    return Outcome(order, durable=True)
+
+
+def units(order: Order) -> Counter[tuple[Product, str]]:
+    """Return the units that an order takes, by product and state."""
+    state = _COUNTED.get(order.status)
+    if state is None:
+        return Counter()
+    return Counter((_product(position), state) for position in order.positions if not position.canceled)
+
+
+def _moves(old: Counter[tuple[Product, str]], new: Counter[tuple[Product, str]]) -> list[Move]:
+    return [
+        Move(product, state, new[product, state] - old[product, state])
+        for product, state in {**old, **new}
+        if new[product, state] != old[product, state]
+    ]
+
+
+def _entering(old: Order, new: Order) -> list[Product]:
+    """Return the products of which `new` takes more than `old`, each as often as it does: these need room."""
+    before: Counter[Product] = Counter()
+    for (product, _), count in units(old).items():
+        before[product] += count
+    after: Counter[Product] = Counter()
+    for (product, _), count in units(new).items():
+        after[product] += count
+    return list((after - before).elements())
+
+
+def _product(position: Position) -> Product:
+    return (position.item, position.variation or 0, position.subevent or 0)
+
+
+def _name(event: Event, product: Product) -> str:
+    item = event.items.get(product[0])
+    return item.name if item else str(product[0])
+
+
+async def _claim_code(house: House, event: Event, order: Order) -> None:
+    """Claim a code for the organizer; one that could be generated must not have been, and must never be."""
+    taken = Invalid({"code": ["This order code is already in use."]})
+    number = codes.order_number(order.code, await house.ids.code_key())
+    if number is not None and (
+        await sequences.order_number_leased(house.database, number)
+        or not await stored.claim(house.database, "order_id", 0, str(number), order.id)
+    ):
+        raise taken
+    if await stored.code_used(house.database, event.organizer_id, order.code):
+        raise taken
+    if not await stored.claim(house.database, "code", event.organizer_id, order.code, order.id):
+        raise taken
+
+
+async def _claim_secrets(house: House, event: Event, order: Order, own: frozenset[str]) -> None:
+    used = await stored.secrets_used(house.database, event.id, sorted(own))
+    rows: list[dict[str, list[str]]] = []
+    seen: set[str] = set()
+    for position in order.positions:
+        secret = position.secret
+        fresh = secret not in own or (
+            secret not in used
+            and secret not in seen
+            and await stored.claim(house.database, "secret", event.id, secret, order.id)
+        )
+        seen.add(secret)
+        rows.append({} if fresh else {"secret": ["You cannot assign a position secret that already exists."]})
+    if any(rows):
+        raise Invalid({"positions": rows})

@@ -1,0 +1,90 @@
+-- name: upsert orders from their documents: new ones, and newer versions of old ones; anything older changes nothing
+WITH incoming AS MATERIALIZED (
+    SELECT doc FROM jsonb_array_elements(%(docs)s::jsonb) AS doc
+), written AS (
+    INSERT INTO orders (id, organizer_id, event_id, version, code, status, testmode, require_approval, email, total,
+                        datetime, expires, last_modified, doc)
+    SELECT (doc ->> 'id')::bigint, (doc ->> 'organizer_id')::bigint, (doc ->> 'event_id')::bigint,
+           (doc ->> 'version')::bigint, doc ->> 'code', doc ->> 'status', (doc ->> 'testmode')::boolean,
+           (doc ->> 'require_approval')::boolean, doc ->> 'email', (doc ->> 'total')::numeric,
+           (doc ->> 'datetime')::timestamptz, (doc ->> 'expires')::timestamptz, (doc ->> 'last_modified')::timestamptz,
+           doc
+    FROM incoming
+    ON CONFLICT ON CONSTRAINT orders_pkey DO UPDATE
+    SET version = excluded.version, status = excluded.status, require_approval = excluded.require_approval,
+        email = excluded.email, total = excluded.total, expires = excluded.expires,
+        last_modified = excluded.last_modified, doc = excluded.doc
+    WHERE orders.version < excluded.version
+    RETURNING id
+), fresh AS (
+    SELECT written.id, incoming.doc FROM incoming JOIN written ON written.id = (incoming.doc ->> 'id')::bigint
+), written_positions AS (
+    INSERT INTO positions (id, order_id, event_id, positionid, item, variation, subevent, price, tax_value, canceled,
+                           secret)
+    SELECT (p ->> 'id')::bigint, fresh.id, (fresh.doc ->> 'event_id')::bigint, (p ->> 'positionid')::integer,
+           (p ->> 'item')::bigint, (p ->> 'variation')::bigint, (p ->> 'subevent')::bigint, (p ->> 'price')::numeric,
+           (p ->> 'tax_value')::numeric, (p ->> 'canceled')::boolean, p ->> 'secret'
+    FROM fresh, jsonb_array_elements(fresh.doc -> 'positions') AS p
+    ON CONFLICT ON CONSTRAINT positions_pkey DO UPDATE
+    SET item = excluded.item, variation = excluded.variation, subevent = excluded.subevent, price = excluded.price,
+        tax_value = excluded.tax_value, canceled = excluded.canceled, secret = excluded.secret
+), written_fees AS (
+    INSERT INTO fees (id, order_id, fee_type, value, tax_value, canceled)
+    SELECT (f ->> 'id')::bigint, fresh.id, f ->> 'fee_type', (f ->> 'value')::numeric, (f ->> 'tax_value')::numeric,
+           (f ->> 'canceled')::boolean
+    FROM fresh, jsonb_array_elements(fresh.doc -> 'fees') AS f
+    ON CONFLICT ON CONSTRAINT fees_pkey DO UPDATE
+    SET fee_type = excluded.fee_type, value = excluded.value, tax_value = excluded.tax_value,
+        canceled = excluded.canceled
+), written_payments AS (
+    INSERT INTO payments (order_id, local_id, state, provider, amount)
+    SELECT fresh.id, (p ->> 'local_id')::integer, p ->> 'state', p ->> 'provider', (p ->> 'amount')::numeric
+    FROM fresh, jsonb_array_elements(fresh.doc -> 'payments') AS p
+    ON CONFLICT ON CONSTRAINT payments_pkey DO UPDATE
+    SET state = excluded.state, provider = excluded.provider, amount = excluded.amount
+), written_refunds AS (
+    INSERT INTO refunds (order_id, local_id, state, source, provider, payment, amount)
+    SELECT fresh.id, (r ->> 'local_id')::integer, r ->> 'state', r ->> 'source', r ->> 'provider',
+           (r ->> 'payment')::integer, (r ->> 'amount')::numeric
+    FROM fresh, jsonb_array_elements(fresh.doc -> 'refunds') AS r
+    ON CONFLICT ON CONSTRAINT refunds_pkey DO UPDATE
+    SET state = excluded.state, amount = excluded.amount
+)
+SELECT count(*) AS written FROM written;
+
+-- name: by_code one order of an event
+SELECT doc::text AS doc FROM orders WHERE organizer_id = %(organizer_id)s AND code = %(code)s AND event_id = %(event_id)s;
+
+-- name: version of an order
+SELECT version FROM orders WHERE id = %(id)s;
+
+-- name: counts units of an event by product and status
+SELECT positions.item, coalesce(positions.variation, 0) AS variation, coalesce(positions.subevent, 0) AS subevent,
+       orders.status, count(*) AS units
+FROM orders JOIN positions ON positions.order_id = orders.id
+WHERE orders.event_id = %(event_id)s AND orders.status IN ('n', 'p') AND NOT positions.canceled
+GROUP BY 1, 2, 3, 4;
+
+-- name: expired pending orders whose time has passed, oldest first
+SELECT orders.id, orders.code, events.slug AS event, events.organizer_id
+FROM orders JOIN events ON events.id = orders.event_id
+WHERE orders.status = 'n' AND NOT orders.require_approval AND orders.expires < now()
+ORDER BY orders.expires
+LIMIT %(most)s;
+
+-- name: claim a code or secret that a client chose; one whose order never came to be may be claimed again
+INSERT INTO claims (scope, owner_id, value, order_id)
+SELECT %(scope)s, %(owner_id)s, %(value)s, %(order_id)s
+ON CONFLICT ON CONSTRAINT claims_pkey DO UPDATE SET order_id = excluded.order_id, claimed_at = now()
+WHERE claims.claimed_at < now() - interval '5 minutes'
+  AND NOT EXISTS (SELECT FROM orders WHERE orders.id = claims.order_id)
+RETURNING value;
+
+-- name: unclaim what an order claimed that did not come to be
+DELETE FROM claims WHERE order_id = %(order_id)s;
+
+-- name: code_used is there an order with this code?
+SELECT 1 AS used FROM orders WHERE organizer_id = %(organizer_id)s AND code = %(code)s;
+
+-- name: secrets_used which of these ticket secrets the event has already
+SELECT secret FROM positions WHERE event_id = %(event_id)s AND secret = ANY(%(secrets)s);

@@ -1,0 +1,45 @@
+-- name: shards all shards: epoch and watermark
+SELECT shard, epoch, last_ms, last_seq FROM shards ORDER BY shard;
+
+-- name: raise_epochs of some shards, made where they are missing; no drain writes with the old epoch after this
+INSERT INTO shards (shard, epoch, last_ms, last_seq)
+SELECT unnest(%(shards)s::integer[]), 1, 0, 0
+ON CONFLICT (shard) DO UPDATE SET epoch = shards.epoch + 1
+RETURNING shard, epoch, last_ms, last_seq;
+
+-- name: advance the watermarks of some shards; returns the shards that stood where the drain thought they stood
+UPDATE shards
+SET last_ms = moved.new_ms, last_seq = moved.new_seq
+FROM unnest(%(shards)s::integer[], %(epochs)s::bigint[], %(old_ms)s::bigint[], %(old_seq)s::bigint[],
+            %(new_ms)s::bigint[], %(new_seq)s::bigint[])
+     AS moved (shard, epoch, old_ms, old_seq, new_ms, new_seq)
+WHERE shards.shard = moved.shard AND shards.epoch = moved.epoch
+  AND shards.last_ms = moved.old_ms AND shards.last_seq = moved.old_seq
+RETURNING shards.shard;
+
+-- name: close_quotas that closed themselves by selling out, unless a client has spoken since
+UPDATE quotas SET closed = true
+FROM unnest(%(ids)s::bigint[], %(words)s::bigint[]) AS sold_out (id, word)
+WHERE quotas.id = sold_out.id AND quotas.closed_version <= sold_out.word;
+
+-- name: park an entry that cannot be written
+INSERT INTO parked_entries (shard, entry, body, error)
+VALUES (%(shard)s, %(entry)s, %(body)s, %(error)s)
+ON CONFLICT ON CONSTRAINT parked_entries_pkey DO NOTHING;
+
+-- name: parked how many entries wait for somebody to look at them
+SELECT count(*) AS parked FROM parked_entries;
+
+-- name: lock_try an advisory lock that ends with the connection
+SELECT pg_try_advisory_lock(hashtext(%(name)s)) AS got;
+
+-- name: unlock an advisory lock
+SELECT pg_advisory_unlock(hashtext(%(name)s));
+
+-- name: fix_shards the number of shards, once for the installation
+UPDATE installation SET shards = coalesce(shards, %(shards)s) RETURNING shards;
+
+-- name: all_events every event, to be sorted into shards
+SELECT events.organizer_id, organizers.slug AS organizer, events.slug
+FROM events JOIN organizers ON organizers.id = events.organizer_id
+ORDER BY events.id;

@@ -1,0 +1,21 @@
+-- name: order_ids a block of order ids
+SELECT nextval('order_ids') AS first;
+
+-- name: position_ids a block of position ids
+SELECT nextval('position_ids') AS first;
+
+-- name: fee_ids a block of fee ids
+SELECT nextval('fee_ids') AS first;
+
+-- name: hold_ids a block of hold ids
+SELECT nextval('hold_ids') AS first;
+
+-- name: order_ids_leased is this order id in a block that has been handed out?
+SELECT is_called AND %(number)s < last_value + 1000 AS leased FROM order_ids;
+
+-- name: code_key the installation's key for order codes
+SELECT code_key FROM installation;
+
+-- name: reserved order ids of a block whose codes clients have claimed
+SELECT value::bigint AS number FROM claims
+WHERE scope = 'order_id' AND owner_id = 0 AND value::bigint BETWEEN %(first)s AND %(last)s;
