@@ -1,0 +1,250 @@
+"""Buyers in a rush: they look, hold, hesitate, walk away or check out and pay.
+
+Alone: `locust -f loadtests/locustfile.py --headless -u 500 -r 50 -t 30s` with READY_FILE, or with RUSH_BASE_URL,
+RUSH_TOKEN and RUSH_ORGANIZER; any server that speaks the API will do. The rush gives it an event (RUSH_SHOP) and
+reads what buyers saw (RUSH_RECORD).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import gevent
+import msgspec
+from gevent.event import Event as Signal
+from locust import FastHttpUser, between, events, task
+from locust.exception import StopUser
+
+from loadtests.api import Api
+from loadtests.record import Failure, Outcome, Record, Requests
+from loadtests.shop import PRICE, Shop, open_shop
+from loadtests.target import Target, read
+
+FAILURES_KEPT = 50
+SOLD_OUT = "not enough quota available"
+BUSY = (409, 503)
+
+
+def find_target() -> Target:
+    """Return the server that the environment names."""
+    if base_url := os.environ.get("RUSH_BASE_URL"):
+        return Target(base_url, os.environ["RUSH_TOKEN"], os.environ.get("RUSH_ORGANIZER", "bigevents"))
+    return read(Path(os.environ["READY_FILE"]))
+
+
+def find_shop(target: Target) -> Shop:
+    """Return the event that the rush has set up, or set one up."""
+    if path := os.environ.get("RUSH_SHOP"):
+        return msgspec.json.decode(Path(path).read_bytes(), type=Shop)
+    return open_shop(Api(target), int(os.environ.get("RUSH_UNITS", "300")))
+
+
+TARGET = find_target()
+SHOP = find_shop(TARGET)
+RECORD = Record()
+DOORS_CLOSED = Signal()
+
+
+class Refused(Exception):
+    """The server said no; the journey goes on from there."""
+
+
+class Buyer(FastHttpUser):
+    """One person. Leaves with tickets, or when tired of being told that there are none."""
+
+    host = TARGET.base_url
+    wait_time = between(0.3, 2.0)
+    network_timeout = 60.0
+    connection_timeout = 60.0
+
+    def on_start(self) -> None:
+        """Come in with a wish and with patience."""
+        RECORD.buyers += 1
+        self.item = random.choice(SHOP.items)
+        self.patience = random.randint(3, 12)
+        self.root = f"/api/v1/organizers/{TARGET.organizer}/{SHOP.path}"
+        self.headers = {"Authorization": f"Token {TARGET.token}", "Accept": "application/json"}
+
+    @task
+    def buy(self) -> None:
+        """Try once to get tickets."""
+        if DOORS_CLOSED.is_set():
+            raise StopUser
+        try:
+            self.journey()
+        except Refused:
+            self.patience -= 1
+            self.item = random.choice(SHOP.items)
+        if self.patience <= 0:
+            raise StopUser
+
+    def journey(self) -> None:
+        """Look, hold, hesitate, decide, pay. Raises Refused where there is nothing left, StopUser with tickets."""
+        if not self.look() and random.random() < 0.6:
+            raise Refused
+        cart_id = f"{secrets.token_urlsafe(12)}@api"
+        holds = self.fill_cart(cart_id, random.choice((1, 1, 2, 2, 3)))
+        self.hesitate(0.1, 3.0)
+        mood = random.random()
+        if mood < 0.15:
+            for hold in holds:
+                self.ask("release", "DELETE", f"cartpositions/{hold}/")
+        elif mood < 0.30:
+            pass  # walks away: the hold has to expire by itself
+        else:
+            order = self.check_out(cart_id, len(holds))
+            self.hesitate(0.1, 1.5)
+            if random.random() < 0.92:
+                self.pay(order, len(holds))
+            raise StopUser
+
+    def look(self) -> bool:
+        """Return whether all quotas of the wished item seem to have room."""
+        quotas = [quota for quota in SHOP.quotas if self.item in quota.items]
+        answers = [self.ask("look", "GET", f"quotas/{quota.id}/availability/") for quota in quotas]
+        return all(answer["available"] for answer in answers)
+
+    def fill_cart(self, cart_id: str, wanted: int) -> list[int]:
+        """Hold up to `wanted` units; being left with fewer is fine, with none it is not."""
+        expires = datetime.now(UTC) + timedelta(seconds=random.uniform(1.5, 6.0))
+        body = {"cart_id": cart_id, "item": self.item, "price": PRICE, "answers": [], "sales_channel": "web"}
+        body["expires"] = expires.isoformat()
+        holds: list[int] = []
+        for _ in range(wanted):
+            try:
+                holds.append(self.ask("hold", "POST", "cartpositions/", body)["id"])
+            except Refused:
+                if not holds:
+                    raise
+                break
+        return holds
+
+    def check_out(self, cart_id: str, units: int) -> Any:
+        """Turn the cart into an order. A cart that expired meanwhile may find its units gone."""
+        position = {"item": self.item, "price": PRICE, "answers": []}
+        body = {
+            "email": "buyer@example.org",
+            "locale": "en",
+            "sales_channel": "web",
+            "payment_provider": "manual",
+            "consume_carts": [cart_id],
+            "positions": [position] * units,
+        }
+        order = self.ask("order", "POST", "orders/", body)
+        self.count(RECORD.answers.ordered, units)
+        return order
+
+    def pay(self, order: Any, units: int) -> None:
+        """Confirm the order's payment."""
+        path = f"orders/{order['code']}/payments/{order['payments'][0]['local_id']}/confirm/"
+        self.ask("pay", "POST", path, {"send_email": False, "force": False})
+        self.count(RECORD.answers.paid, units)
+
+    def count(self, by_item: dict[int, int], units: int) -> None:
+        """Note units that the server answered for."""
+        by_item[self.item] = by_item.get(self.item, 0) + units
+
+    def hesitate(self, least_s: float, most_s: float) -> None:
+        """Wait like a person; when the doors close, go home."""
+        if DOORS_CLOSED.wait(random.uniform(least_s, most_s)):
+            raise StopUser
+
+    def ask(self, kind: str, method: str, path: str, body: object = None) -> Any:
+        """Send until the answer is not "busy". Raises Refused when sold out or not understood."""
+        while True:
+            outcome, answer, wait_s = self.send(kind, method, path, body)
+            if outcome == "done":
+                return answer
+            if outcome != "busy":
+                raise Refused
+            self.hesitate(wait_s, wait_s * 1.5)
+
+    def send(self, kind: str, method: str, path: str, body: object) -> tuple[Outcome, Any, float]:
+        """Send once, and record what came back. Returns (outcome, body, seconds to wait if busy)."""
+        RECORD.answers.unanswered += 1
+        started, clock = time.time(), time.perf_counter()
+        with self.client.request(
+            method, self.root + path, headers=self.headers, json=body, name=kind, catch_response=True
+        ) as response:
+            duration = time.perf_counter() - clock
+            status, text = response.status_code, response.text or ""
+            outcome = judge(kind, status, text)
+            if outcome == "failed":
+                response.failure(f"unexpected answer {status}")
+            else:
+                response.success()
+        if status:
+            RECORD.answers.unanswered -= 1
+        note(kind, started, duration, outcome)
+        if outcome == "failed" and len(RECORD.failures) < FAILURES_KEPT:
+            RECORD.failures.append(Failure(kind, status, (text or str(response.error))[:500]))
+        answer = msgspec.json.decode(text) if outcome == "done" and text else None
+        return outcome, answer, retry_after(response.headers) if outcome == "busy" else 0.0
+
+
+EXPECTED = {"look": (200,), "hold": (201,), "release": (204, 404), "order": (201, 202), "pay": (200, 202)}
+"""release 404: the hold has expired in the buyer's hands."""
+
+
+def judge(kind: str, status: int, text: str) -> Outcome:
+    """Return what an answer means to a buyer."""
+    if status in EXPECTED[kind]:
+        return "done"
+    if status in BUSY:
+        return "busy"
+    if status == 400 and SOLD_OUT in text and kind in ("hold", "order"):
+        return "sold_out"
+    return "failed"
+
+
+def retry_after(headers: Any) -> float:
+    """Return the seconds that the server asks a buyer to wait; one if it does not say."""
+    try:
+        return min(10.0, max(0.1, float((headers or {}).get("Retry-After", 1))))
+    except ValueError:
+        return 1.0
+
+
+def note(kind: str, started: float, duration: float, outcome: Outcome) -> None:
+    """Keep one request for the report."""
+    requests = RECORD.requests.setdefault(kind, Requests())
+    requests.at.append(round(started - RECORD.started, 3))
+    requests.ms.append(round(duration * 1000, 2))
+    requests.outcome.append(outcome)
+
+
+@events.test_start.add_listener  # type: ignore[untyped-decorator]
+def open_doors(environment: Any, **_: Any) -> None:
+    """Start the clock, and leave early when the last buyer has left."""
+    RECORD.started = time.time()
+    hand_over()
+    gevent.spawn(close_when_empty, environment.runner)
+
+
+def close_when_empty(runner: Any) -> None:
+    """End the run once everybody who was to come has come and gone."""
+    while not DOORS_CLOSED.wait(0.5):
+        if runner.state == "running" and runner.user_count == 0:
+            runner.quit()
+            return
+
+
+@events.test_stopping.add_listener  # type: ignore[untyped-decorator]
+def close_doors(**_: Any) -> None:
+    """Wake everybody who hesitates, so that no request is cut off half-way."""
+    DOORS_CLOSED.set()
+
+
+@events.quitting.add_listener  # type: ignore[untyped-decorator]
+def hand_over(**_: Any) -> None:
+    """Write what the buyers saw so far: nothing at the start, which tells the rush when that was."""
+    if path := os.environ.get("RUSH_RECORD"):
+        unfinished = Path(path + ".part")
+        unfinished.write_bytes(msgspec.json.encode(RECORD))
+        unfinished.rename(path)

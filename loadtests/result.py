@@ -1,0 +1,94 @@
+"""One rush, measured and judged: what the table, the report and --json are made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from loadtests.books import Problem, Sample
+from loadtests.figures import number, percentile
+from loadtests.record import Outcome, Record
+from loadtests.shop import Shop
+
+KINDS = (
+    ("look", "look at availability"),
+    ("hold", "hold a place"),
+    ("order", "order the cart"),
+    ("pay", "confirm the payment"),
+    ("release", "give a hold back"),
+)
+"""Requests of buyers, in the order of a journey."""
+
+
+class Audit(Struct, frozen=True):
+    """The answer of `holdfast audit --json`."""
+
+    ok: bool
+    checked: dict[str, Any] = {}
+    problems: list[Problem] = []
+
+
+class Result(Struct):
+    """A rush from its start to its audit. `audit` is None where the stores are not known."""
+
+    when: str
+    base_url: str
+    seconds: float
+    shop: Shop
+    record: Record
+    samples: list[Sample]
+    problems: list[Problem]
+    audit: Audit | None
+
+    @property
+    def ok(self) -> bool:
+        """Return whether no rule was broken and nothing unexpected was answered."""
+        return not self.problems and not self.outcomes("failed")
+
+    def outcomes(self, outcome: Outcome) -> int:
+        """Return how many answers meant this."""
+        return sum(one.outcome.count(outcome) for one in self.record.requests.values())
+
+    def total(self) -> int:
+        """Return how many requests were answered."""
+        return sum(len(one.at) for one in self.record.requests.values())
+
+    def whole_seconds(self) -> int:
+        """Return the length of the rush in begun seconds."""
+        return int(self.seconds) + 1
+
+    def table_head(self) -> tuple[str, ...]:
+        """Return the columns of table_rows."""
+        return ("", "requests", "per s", "p50 ms", "p95 ms", "p99 ms", "sold out", "busy", "unexpected")
+
+    def table_rows(self) -> list[tuple[str, ...]]:
+        """Return one row a kind of request."""
+        rows = []
+        for kind, words in KINDS:
+            if not (one := self.record.requests.get(kind)):
+                continue
+            ordered = sorted(one.ms)
+            shares = [number(percentile(ordered, share)) for share in (0.5, 0.95, 0.99)]
+            counts = [number(one.outcome.count(outcome)) for outcome in ("sold_out", "busy", "failed")]
+            rate = number(len(ordered) / max(self.seconds, 0.001))
+            rows.append((words, number(len(ordered)), rate, *shares, *counts))
+        return rows
+
+    def checks(self) -> list[tuple[bool | None, str]]:
+        """Return each thing that was proven, disproven, or (None) could not be looked at, in words."""
+        broken = {one.rule for one in self.problems}
+        checks: list[tuple[bool | None, str]] = [
+            ("never oversold" not in broken, f"Never oversold: in all {len(self.samples)} samples, and by the answers"),
+            ("every unit is somewhere" not in broken, "Size = free + held + pending + paid, in every sample"),
+            ("paid stays paid" not in broken, "What was paid stays paid"),
+            (
+                not {"what was answered is kept", "nothing is counted that nobody was answered"} & broken,
+                "The books at the end are what buyers were answered, unit by unit",
+            ),
+            (not self.outcomes("failed"), "No unexpected answer"),
+        ]
+        if self.audit is None:
+            return [*checks, (None, "holdfast audit did not run: the stores behind this server are not known")]
+        told = ", ".join(f"{words.replace('_', ' ')}: {count}" for words, count in self.audit.checked.items())
+        return [*checks, (self.audit.ok, f"holdfast audit, from the stores alone ({told})")]

@@ -1,0 +1,256 @@
+"""The rush: many buyers after few tickets, watched, audited and reported. `python -m loadtests.rush --help`"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from http.client import HTTPException
+from pathlib import Path
+
+import msgspec
+
+from loadtests.api import Api, ApiError
+from loadtests.books import (
+    Problem,
+    Sample,
+    answer_problems,
+    first_of_each,
+    order_problems,
+    sample_problems,
+    take_sample,
+)
+from loadtests.figures import table
+from loadtests.record import Record
+from loadtests.report import render
+from loadtests.result import Audit, Result
+from loadtests.shop import Shop, open_shop
+from loadtests.target import Target, TargetError, add_options, opened
+
+SAMPLE_SECONDS = 0.5
+LAST_ANSWERS_SECONDS = 20
+"""How long buyers may wait for the answers to their last requests."""
+AUDIT_SECONDS = 300
+SIGNS = {True: "✓", False: "✗", None: "–"}
+BAR = 32
+"""Width of the progress bar, in characters."""
+
+EXAMPLES = """examples:
+  holdfast rush                                      start a Holdfast, rush it, stop it
+  holdfast rush --ready-file F --buyers 3000         rush one that runs
+  holdfast rush --base-url http://127.0.0.1:8000 --token T --organizer bigevents
+
+exit status: 0 sound, 1 a rule was broken or an answer was unexpected, 2 the rush could not run"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a rush and return the exit status."""
+    options = read_options(arguments)
+    try:
+        with opened(options) as target:
+            result = rush(target, options)
+    except (TargetError, ApiError, OSError, HTTPException) as error:
+        print(f"holdfast rush: {error}", file=sys.stderr)
+        return 2
+    report = Path(options.report)
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text(render(result))
+    tell(result, report, options.json)
+    return 0 if result.ok else 1
+
+
+def read_options(arguments: list[str] | None) -> Namespace:
+    """Return the command line's options."""
+    parser = ArgumentParser(
+        prog="holdfast rush",
+        description="Send many buyers after few tickets; prove that nothing was oversold.",
+        epilog=EXAMPLES,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    add_options(parser)
+    parser.add_argument("--buyers", type=between(1, 20_000), default=800, metavar="N", help="people (default 800)")
+    units_help = "size of the first quota; the second, which overlaps, has half (default 300)"
+    parser.add_argument("--units", type=between(1, 1_000_000), default=300, metavar="N", help=units_help)
+    parser.add_argument("--seconds", type=between(1, 600), default=25, metavar="S", help="at most so long (default 25)")
+    parser.add_argument("--report", default="reports/rush.html", metavar="FILE", help="default reports/rush.html")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON instead of a table")
+    return parser.parse_args(arguments)
+
+
+def between(least: int, most: int) -> Callable[[str], int]:
+    """Return a check of a command-line number."""
+
+    def number(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise ArgumentTypeError(f"{text!r} is not a whole number") from None
+        if not least <= value <= most:
+            raise ArgumentTypeError(f"must be between {least} and {most}, not {value}")
+        return value
+
+    return number
+
+
+def rush(target: Target, options: Namespace) -> Result:
+    """Open a shop, let the buyers in, watch, count, audit."""
+    api = Api(target)
+    shop = open_shop(api, options.units)
+    tell_progress = None if options.json else show
+    with tempfile.TemporaryDirectory(prefix="holdfast-rush-") as folder:
+        buyers = Buyers(target, shop, options, Path(folder))
+        with buyers.process:
+            started = buyers.wait_for_start()
+            samples, problems = watch(api, shop, buyers.process, started, tell_progress)
+        record = buyers.record()
+    last = take_sample(api, shop, time.time() - started)
+    samples.append(last)
+    api.close()
+    problems += sample_problems(last) + order_problems(samples) + answer_problems(shop, record.answers, last)
+    problems = first_of_each(problems)
+    found = audit(target)
+    if found:
+        problems += found.problems
+    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return Result(when, target.base_url, last.at, shop, record, samples, problems, found)
+
+
+class Buyers:
+    """The locust process and what it leaves behind."""
+
+    def __init__(self, target: Target, shop: Shop, options: Namespace, folder: Path) -> None:
+        self._log, self._record = folder / "locust.log", folder / "record.json"
+        (folder / "shop.json").write_bytes(msgspec.json.encode(shop))
+        environment = {
+            **os.environ,
+            "RUSH_BASE_URL": target.base_url,
+            "RUSH_TOKEN": target.token,
+            "RUSH_ORGANIZER": target.organizer,
+            "RUSH_SHOP": str(folder / "shop.json"),
+            "RUSH_RECORD": str(self._record),
+        }
+        rate = max(1.0, options.buyers / max(1.0, options.seconds / 4))
+        command = [sys.executable, "-m", "locust", "-f", str(Path(__file__).with_name("locustfile.py")), "--headless"]
+        command += ["-u", str(options.buyers), "-r", str(rate), "--run-time", f"{options.seconds}s"]
+        command += ["--stop-timeout", str(LAST_ANSWERS_SECONDS), "--exit-code-on-error", "0", "--only-summary"]
+        with self._log.open("wb") as output:
+            self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
+
+    def wait_for_start(self) -> float:
+        """Return when the first buyer came, in seconds since 1970. Raises TargetError if locust broke before."""
+        while self.process.poll() is None and not self._record.exists():
+            time.sleep(0.02)
+        return self.record().started
+
+    def record(self) -> Record:
+        """Return what the buyers saw so far. Raises TargetError if locust broke."""
+        if not self._record.exists():
+            log = self._log.read_text(errors="replace")[-2000:]
+            raise TargetError(f"locust ended with status {self.process.returncode} and left no record:\n{log}")
+        return msgspec.json.decode(self._record.read_bytes(), type=Record)
+
+
+def watch(
+    api: Api,
+    shop: Shop,
+    process: subprocess.Popen[bytes],
+    started: float,
+    tell_progress: Callable[[Shop, Sample], None] | None,
+) -> tuple[list[Sample], list[Problem]]:
+    """Sample the availability until the buyers are gone; check every sample at once.
+
+    A server that does not answer a sample (it may be stopped on purpose) leaves a gap, not a problem: what buyers
+    are answered meanwhile is counted by the buyers.
+    """
+    samples: list[Sample] = []
+    problems: list[Problem] = []
+    while process.poll() is None:
+        at = time.time() - started
+        try:
+            sample = take_sample(api, shop, at)
+        except (ApiError, OSError, HTTPException):
+            api.close()
+        else:
+            samples.append(sample)
+            problems += sample_problems(sample)
+            if tell_progress:
+                tell_progress(shop, sample)
+        time.sleep(max(0.05, SAMPLE_SECONDS - (time.time() - started - at)))
+    return samples, problems
+
+
+def show(shop: Shop, sample: Sample) -> None:
+    """Print one line of progress about the first quota, every two seconds or so."""
+    if sample.at % 2 >= SAMPLE_SECONDS:
+        return
+    counts = sample.quotas[shop.quotas[0].name]
+    widths = [round(BAR * units / counts.size) for units in (counts.paid, counts.pending, counts.held)]
+    bar = "".join(sign * width for sign, width in zip("█▓░", widths, strict=True)).ljust(BAR, "·")[:BAR]
+    told = f"paid {counts.paid}  pending {counts.pending}  held {counts.held}  free {counts.free}"
+    print(f"{sample.at:5.0f} s  {bar}  {told}", flush=True)
+
+
+def audit(target: Target) -> Audit | None:
+    """Run `holdfast audit` on the stores behind the server; None if they are not known."""
+    if not (target.redis_url and target.database_url):
+        return None
+    environment = {
+        **os.environ,
+        "HOLDFAST_REDIS_URL": target.redis_url,
+        "HOLDFAST_QUEUE_URL": target.queue_url or target.redis_url,
+        "HOLDFAST_DATABASE_URL": target.database_url,
+    }
+    command = [sys.executable, "-m", "engine", "audit", "--json"]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, stdin=subprocess.DEVNULL, timeout=AUDIT_SECONDS, check=False
+    )
+    try:
+        found = msgspec.json.decode(done.stdout, type=Audit, strict=False)
+    except msgspec.MsgspecError:
+        told = (done.stderr or done.stdout).decode(errors="replace").strip()[-500:]
+        return Audit(False, {}, [Problem("the audit runs", "holdfast audit", "its findings as JSON", told)])
+    if (done.returncode != 0 or not found.ok) and not found.problems:
+        status = f"status {done.returncode}, ok {found.ok}"
+        return Audit(False, found.checked, [Problem("the audit passes", "holdfast audit", "status 0, ok True", status)])
+    return found
+
+
+def tell(result: Result, report: Path, as_json: bool) -> None:
+    """Print the result for people, or for programs."""
+    if as_json:
+        rows = [dict(zip(("request", *result.table_head()[1:]), row, strict=True)) for row in result.table_rows()]
+        body = {
+            "ok": result.ok,
+            "buyers": result.record.buyers,
+            "seconds": round(result.seconds, 1),
+            "ordered_units": sum(result.record.answers.ordered.values()),
+            "paid_units": sum(result.record.answers.paid.values()),
+            "sold_out_answers": result.outcomes("sold_out"),
+            "busy_answers": result.outcomes("busy"),
+            "unexpected_answers": result.outcomes("failed"),
+            "failures": result.record.failures,
+            "problems": result.problems,
+            "audit": result.audit,
+            "requests": rows,
+            "samples": result.samples,
+            "report": str(report),
+        }
+        print(msgspec.json.format(msgspec.json.encode(body)).decode())
+        return
+    print("\n" + table(result.table_head(), result.table_rows()) + "\n")
+    for good, text in result.checks():
+        print(f"{SIGNS[good]} {text}")
+    for one in result.problems[:20]:
+        print(f"  {one.rule}: {one.where}: expected {one.expected}, found {one.found}")
+    for failure in result.record.failures[:5]:
+        print(f"  unexpected: {failure.kind} was answered {failure.status or 'not at all'}: {failure.text[:200]}")
+    print(f"\nThe report with charts: {report}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
