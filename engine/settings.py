@@ -26,6 +26,8 @@ class Settings(Struct, frozen=True):
     """How long a drained order stays in Redis, so that a slow reader of an old version meets the newer one."""
     cart_listed_s: int = 3600
     """How long an expired cart position stays listed after its deadline. It blocks nothing in that time."""
+    redis_appendfsync: str = "everysec"
+    """How soon a Redis started by `holdfast up` brings its file to the disk: everysec, always or no."""
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -47,4 +49,8 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     for name in ("ack_timeout_s", "body_bytes_max", "order_hot_s", "cart_listed_s"):
         if getattr(settings, name) <= 0:
             raise SettingsError(f"HOLDFAST_{name.upper()} must be more than 0")
+    if settings.redis_appendfsync not in ("everysec", "always", "no"):
+        raise SettingsError(
+            f"HOLDFAST_REDIS_APPENDFSYNC must be everysec, always or no, not {settings.redis_appendfsync!r}"
+        )
     return settings

@@ -1,0 +1,85 @@
+"""`holdfast serve`: front doors, one process each, that share one port."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import uvloop
+
+from engine.api import server
+from engine.commands import ports, readiness, stores
+from engine.commands.doors import front_door
+from engine.commands.stopping import Stopped, raise_on_signals
+from engine.commands.supervisor import Supervisor
+from engine.sales.house import open_house
+from engine.settings import Settings
+
+_FINISH_S = 12.0
+"""How long requests under way may take after SIGTERM: an order waits HOLDFAST_ACK_TIMEOUT_S for Postgres, 10 s."""
+_START_S = 60.0
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Answer requests until SIGTERM or SIGINT."""
+    settings = stores.with_both(settings)
+    if arguments.processes == 1:
+        bound = ports.share(arguments.host, arguments.port) if arguments.shared_port else None
+        bound = bound or ports.reserve(arguments.host, arguments.port)
+        with bound:
+            uvloop.run(_serve(settings, bound, arguments.host, arguments.ready_file))
+        return 0
+    with ports.reserve(arguments.host, arguments.port) as reserved:
+        _serve_many(arguments, ports.address(reserved)[1])
+    return 0
+
+
+async def _serve(settings: Settings, bound: socket.socket, host: str, ready_file: Path | None) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with open_house(settings) as house:
+        app = server(house)
+        listening = await loop.create_server(app, sock=bound, backlog=4096)
+        base_url = ports.base_url(host, ports.address(bound)[1])
+        if ready_file is not None:
+            readiness.write(ready_file, {"base_url": base_url, "processes": {"front_doors": [os.getpid()]}})
+        await stop.wait()
+        listening.close()
+        await app.shutdown(_FINISH_S)
+
+
+def _serve_many(arguments: argparse.Namespace, port: int) -> None:
+    """Run one child a process, and start those again that die."""
+    raise_on_signals()
+    supervisor = Supervisor(lambda line: print(line, file=sys.stderr, flush=True))
+    with tempfile.TemporaryDirectory(prefix="holdfast-") as folder, suppress(Stopped):
+        doors = [front_door(n + 1, arguments.host, port, Path(folder)) for n in range(arguments.processes)]
+        try:
+            for door in doors:
+                door.start()
+                supervisor.add(door)
+            for door in doors:
+                door.wait_ready(_START_S)
+            announce = True
+            while True:
+                if announce and arguments.ready_file is not None:
+                    pids = [door.pid for door in doors]
+                    base_url = ports.base_url(arguments.host, port)
+                    readiness.write(arguments.ready_file, {"base_url": base_url, "processes": {"front_doors": pids}})
+                announce = supervisor.restart_dead()
+                time.sleep(0.1)
+        finally:
+            for door in doors:
+                door.ask_to_stop()
+            for door in doors:
+                door.stop()

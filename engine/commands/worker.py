@@ -1,0 +1,15 @@
+"""`holdfast worker`: an arq worker with the drains."""
+
+from __future__ import annotations
+
+import argparse
+
+from engine.commands import stores
+from engine.settings import Settings
+from workers import main
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Work until SIGTERM or SIGINT."""
+    main.run(stores.with_both(settings))
+    return 0
