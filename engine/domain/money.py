@@ -10,7 +10,8 @@ CENT = Decimal("0.01")
 AMOUNT_MAX = Decimal("99999999999.99")
 """What the database holds: 13 digits, 2 of them decimals."""
 
-_WHOLE_UNITS_ONLY = frozenset("BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF".split())
+_WITHOUT_CENTS = "BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF"
+_WHOLE_UNITS_ONLY = frozenset(_WITHOUT_CENTS.split())
 
 
 def rounded(amount: Decimal, currency: str) -> Decimal:

@@ -10,7 +10,8 @@ from engine.domain.catalogue import TaxRule
 from engine.domain.money import ZERO, rounded
 from engine.domain.order import InvoiceAddress
 
-EU_COUNTRIES = frozenset("AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK".split())
+_EU = "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK"
+EU_COUNTRIES = frozenset(_EU.split())
 
 
 class Taxed(Struct, frozen=True):

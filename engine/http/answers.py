@@ -1,0 +1,114 @@
+"""Answers to an event's questions, checked and put in writing (spec/facts.md, Creating orders)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from engine.domain.catalogue import Event, Question
+from engine.domain.order import Answer
+from engine.http.fields import Date, DateTime, Field, FieldError, Integer, ListOf, Reference, Schema, Text
+
+_TIME = re.compile(r"\d{1,2}:\d{1,2}(:\d{1,2}(\.\d{1,6})?)?", re.ASCII)
+_TRUE, _FALSE = {"true", "True", "TRUE", "1"}, {"false", "False", "FALSE", "0"}
+_ONE_CHOICE, _MANY_CHOICES = "C", "M"
+
+
+class _AnswerSchema(Schema):
+    """One answer; cleaned into an Answer."""
+
+    def clean(self, value: Any, event: Event | None) -> Any:
+        assert event is not None
+        values = super().clean(value, event)
+        question: Question = values["question"]
+        try:
+            return _answer(question, values["answer"], values["options"], event)
+        except FieldError as error:
+            if isinstance(error.detail, dict):
+                raise
+            raise FieldError({"non_field_errors": error.detail}) from None
+
+
+def _answer(question: Question, text: str, option_ids: list[int], event: Event) -> Answer:
+    if question.type not in (_ONE_CHOICE, _MANY_CHOICES):
+        if option_ids:
+            raise FieldError("You should not specify options if the question is not of a choice type.")
+        return Answer(question.id, _written(question.type, text, event), question.identifier)
+    if not option_ids:
+        raise FieldError("You need to specify options if the question is of a choice type.")
+    if question.type == _ONE_CHOICE and len(option_ids) > 1:
+        raise FieldError("You can specify at most one option for this question.")
+    for option_id in option_ids:
+        if option_id not in question.options:
+            if any(option_id in other.options for other in event.questions.values()):
+                raise FieldError("The specified option does not belong to this question.")
+            raise FieldError({"options": [f'Invalid pk "{option_id}" - object does not exist.']})
+    chosen = [question.options[option_id] for option_id in dict.fromkeys(option_ids)]
+    return Answer(
+        question.id,
+        ", ".join(option.answer for option in chosen),
+        question.identifier,
+        tuple(option.id for option in chosen),
+        tuple(option.identifier for option in chosen),
+    )
+
+
+def _written(kind: str, text: str, event: Event) -> str:
+    """Return an answer in the form that is kept. Raises FieldError."""
+    match kind:
+        case "N":
+            return _number(text)
+        case "B":
+            return _boolean(text)
+        case "D":
+            return str(_DATE.clean(text, event))
+        case "H":
+            return _time(text)
+        case "W":
+            return str(_DATETIME.clean(text, event))
+        case "F":
+            raise FieldError("Answers to file questions cannot be given through this API.")
+    return text
+
+
+def _number(text: str) -> str:
+    try:
+        if Decimal(text).is_finite():
+            return text
+    except InvalidOperation:
+        pass
+    raise FieldError("A valid number is required.")
+
+
+def _boolean(text: str) -> str:
+    if text in _TRUE or text in _FALSE:
+        return str(text in _TRUE)
+    raise FieldError('Please specify "true" or "false" for boolean questions.')
+
+
+def _time(text: str) -> str:
+    if _TIME.fullmatch(text):
+        hour, minute, second = [*text.split(":"), "0"][:3]
+        whole, _, fraction = second.partition(".")
+        try:
+            return str(dt.time(int(hour), int(minute), int(whole), int(fraction.ljust(6, "0"))))
+        except ValueError:
+            pass
+    raise FieldError("Time has wrong format. Use one of these formats instead: hh:mm[:ss[.uuuuuu]].")
+
+
+_DATE: Field = Date()
+_DATETIME: Field = DateTime()
+
+ANSWERS = ListOf(
+    _AnswerSchema(
+        question=Reference(lambda event: event.questions),
+        answer=Text(),
+        options=ListOf(Integer(maximum=2**63 - 1), max_length=1000, default=list),
+    ),
+    max_length=500,
+    default=list,
+)
+"""The answers of one position; they may be left out."""

@@ -1,0 +1,11 @@
+-- name: items those of some ids that are items of the organizer, in any of its events
+SELECT i.id FROM items i JOIN events e ON e.id = i.event_id
+WHERE i.id = ANY(%(ids)s) AND e.organizer_id = %(organizer_id)s;
+
+-- name: variations those of some ids that are variations of the organizer, in any of its events
+SELECT v.id FROM variations v JOIN events e ON e.id = v.event_id
+WHERE v.id = ANY(%(ids)s) AND e.organizer_id = %(organizer_id)s;
+
+-- name: subevents those of some ids that are dates of the organizer, in any of its events
+SELECT s.id FROM subevents s JOIN events e ON e.id = s.event_id
+WHERE s.id = ANY(%(ids)s) AND e.organizer_id = %(organizer_id)s;
