@@ -1,4 +1,4 @@
-"""Orders in Postgres: written by documents, read whole."""
+"""Orders in Postgres, read whole; persistence/outbox.py writes them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,6 @@ from persistence.database import Database, Row, Session
 from persistence.queries import Queries
 
 _SQL = Queries("orders")
-
-
-async def upsert(session: Session, documents: Sequence[bytes]) -> int:
-    """Write orders from their JSON documents, at most one a order; return how many were new or newer."""
-    row = await session.row(_SQL["upsert"], {"docs": (b"[" + b",".join(documents) + b"]").decode()})
-    return int(row["written"]) if row else 0
 
 
 async def by_code(database: Database, organizer_id: int, event_id: int, code: str) -> Order | None:

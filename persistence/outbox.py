@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import psycopg
 from msgspec import Struct
 
 from persistence.database import Database, Row, Session
 from persistence.queries import Queries
 
 _SQL = Queries("outbox")
+_ORDERS = Queries("orders")
 
 EntryId = tuple[int, int]
 """A stream id as numbers: (ms, sequence)."""
@@ -49,9 +51,43 @@ async def raise_epochs(database: Database | Session, shards: Sequence[int]) -> d
     return {row["shard"]: _mark(row) for row in rows}
 
 
-async def advance(session: Session, steps: Sequence[Step]) -> bool:
-    """Move the watermarks; tell whether every shard stood where its step begins. If not, the caller must roll back."""
-    values: dict[str, list[Any]] = {
+class Moved(Exception):
+    """A watermark or an epoch is not where the drain thinks it is: somebody else was at work. Nothing was written."""
+
+
+class Unwritable(Exception):
+    """Postgres refuses a document. Nothing was written."""
+
+
+async def write(
+    database: Database, steps: Sequence[Step], documents: Sequence[bytes], closed: Sequence[tuple[int, int]]
+) -> None:
+    """Write a batch in one transaction and one round trip: watermarks, orders, quotas that closed themselves.
+
+    `documents` has at most one document an order, `closed` is (quota id, version of the client's last word on it).
+    Raises Moved, Unwritable, Fenced.
+    """
+    await _transact(database, steps, _writes(documents, closed))
+
+
+async def park(database: Database, step: Step, entry: str, body: str, error: str) -> None:
+    """Put an entry aside that cannot be written, and go past it. Raises Moved, Fenced."""
+    values = {"shard": step.shard, "entry": entry, "body": body, "error": error}
+    await _transact(database, [step], [(_SQL["park"], values)])
+
+
+def _writes(documents: Sequence[bytes], closed: Sequence[tuple[int, int]]) -> list[tuple[str, dict[str, Any]]]:
+    writes: list[tuple[str, dict[str, Any]]] = []
+    if documents:
+        writes.append((_ORDERS["upsert"], {"docs": (b"[" + b",".join(documents) + b"]").decode()}))
+    if closed:
+        values = {"ids": [quota for quota, _ in closed], "words": [word for _, word in closed]}
+        writes.append((_SQL["close_quotas"], values))
+    return writes
+
+
+async def _transact(database: Database, steps: Sequence[Step], writes: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    advance: dict[str, list[int]] = {
         "shards": [step.shard for step in steps],
         "epochs": [step.epoch for step in steps],
         "old_ms": [step.old[0] for step in steps],
@@ -59,18 +95,14 @@ async def advance(session: Session, steps: Sequence[Step]) -> bool:
         "new_ms": [step.new[0] for step in steps],
         "new_seq": [step.new[1] for step in steps],
     }
-    return len(await session.rows(_SQL["advance"], values)) == len(steps)
-
-
-async def close_quotas(session: Session, closed: Sequence[tuple[int, int]]) -> None:
-    """Record quotas that closed themselves: (quota id, version of the client's last word on it)."""
-    values = {"ids": [quota for quota, _ in closed], "words": [word for _, word in closed]}
-    await session.run(_SQL["close_quotas"], values)
-
-
-async def park(session: Session, shard: int, entry: str, body: str, error: str) -> None:
-    """Put an entry aside that cannot be written."""
-    await session.run(_SQL["park"], {"shard": shard, "entry": entry, "body": body, "error": error})
+    try:
+        async with database.session() as session, session.connection.pipeline(), session.connection.transaction():
+            for sql, values in [(_SQL["advance"], advance), *writes]:
+                await session.connection.execute(sql, values)
+    except psycopg.errors.DivisionByZero as error:
+        raise Moved from error
+    except (psycopg.DataError, psycopg.IntegrityError) as error:
+        raise Unwritable(str(error)) from error
 
 
 async def parked(database: Database) -> int:

@@ -7,15 +7,18 @@ SELECT unnest(%(shards)s::integer[]), 1, 0, 0
 ON CONFLICT (shard) DO UPDATE SET epoch = shards.epoch + 1
 RETURNING shard, epoch, last_ms, last_seq;
 
--- name: advance the watermarks of some shards; returns the shards that stood where the drain thought they stood
-UPDATE shards
-SET last_ms = moved.new_ms, last_seq = moved.new_seq
-FROM unnest(%(shards)s::integer[], %(epochs)s::bigint[], %(old_ms)s::bigint[], %(old_seq)s::bigint[],
-            %(new_ms)s::bigint[], %(new_seq)s::bigint[])
-     AS moved (shard, epoch, old_ms, old_seq, new_ms, new_seq)
-WHERE shards.shard = moved.shard AND shards.epoch = moved.epoch
-  AND shards.last_ms = moved.old_ms AND shards.last_seq = moved.old_seq
-RETURNING shards.shard;
+-- name: advance the watermarks of some shards; fails with division by zero unless all stood where the drain thought
+WITH advanced AS (
+    UPDATE shards
+    SET last_ms = moved.new_ms, last_seq = moved.new_seq
+    FROM unnest(%(shards)s::integer[], %(epochs)s::bigint[], %(old_ms)s::bigint[], %(old_seq)s::bigint[],
+                %(new_ms)s::bigint[], %(new_seq)s::bigint[])
+         AS moved (shard, epoch, old_ms, old_seq, new_ms, new_seq)
+    WHERE shards.shard = moved.shard AND shards.epoch = moved.epoch
+      AND shards.last_ms = moved.old_ms AND shards.last_seq = moved.old_seq
+    RETURNING shards.shard
+)
+SELECT 1 / (count(*) = cardinality(%(shards)s::integer[]))::integer AS advanced FROM advanced;
 
 -- name: close_quotas that closed themselves by selling out, unless a client has spoken since
 UPDATE quotas SET closed = true

@@ -1,0 +1,47 @@
+"""Unpaid orders expire by themselves when their time has passed, and give back their units."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from engine.domain.errors import HoldfastError, Refused
+from engine.domain.order_changes import expire
+from engine.sales import orders
+from engine.sales.house import House
+from persistence import orders as stored
+
+log = logging.getLogger("holdfast.expire")
+
+BATCH_MAX = 200
+"""Orders expired in one run, a few at a time; the next run goes on."""
+_AT_ONCE = 20
+
+
+async def expire_orders(house: House) -> int:
+    """Expire pending orders whose deadline has passed, at most BATCH_MAX; return how many were looked at.
+
+    Safe to run twice and beside anything else: the rule looks at the newest version of each order.
+    """
+    rows = await stored.expired(house.database, BATCH_MAX)
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(organizer_id: int, slug: str, code: str) -> None:
+        async with gate:
+            try:
+                event = await house.catalogue.event(organizer_id, slug)
+                await orders.change(house, event, code, expire)
+            except Refused as error:
+                log.error("order %s cannot expire: %s", code, error)
+            except HoldfastError as error:
+                log.warning("order %s could not expire yet: %s", code, error)
+
+    await asyncio.gather(*(one(row["organizer_id"], row["event"], row["code"]) for row in rows))
+    return len(rows)
+
+
+async def sweep(house: House) -> None:
+    """Release due holds of quiet shards, and forget expired ones that were listed long enough."""
+    for shard in range(house.settings.shards):
+        while await house.ledger.sweep(shard):
+            await asyncio.sleep(0)

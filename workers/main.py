@@ -1,0 +1,99 @@
+"""The arq worker: timed jobs run in it, and the drain lives in its process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from typing import Any
+
+import uvloop
+from arq import cron
+from arq.connections import RedisSettings
+from arq.worker import Worker
+from redis.exceptions import RedisError
+
+from engine.domain.errors import HoldfastError
+from engine.sales.house import House, open_house
+from engine.settings import Settings
+from persistence.database import Database
+from workers.drain import Drain
+from workers.expire import expire_orders, sweep
+
+log = logging.getLogger("holdfast.worker")
+
+QUEUE = "hf1:queue"
+"""arq's queue. No order is ever only in a job, so losing the queue loses nothing."""
+_RETRY_S = 0.5
+_EACH_SECOND = set(range(60))
+
+
+async def _expire(context: dict[str, Any]) -> None:
+    await _work(expire_orders(context["house"]))
+
+
+async def _sweep(context: dict[str, Any]) -> None:
+    await _work(sweep(context["house"]))
+
+
+async def _work(job: Any) -> None:
+    try:
+        await job
+    except HoldfastError as error:
+        log.warning("a store is away, the next run will do it: %s", error)
+
+
+def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT. Raises whatever ended the drain, so that the supervisor starts us again."""
+    uvloop.run(_run(settings))
+
+
+async def _run(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    # the drain has connections of its own: it must not wait behind anybody
+    database = Database(settings.database_url, connections_max=3)
+    await database.open()
+    async with open_house(settings) as house:
+        drain = Drain(settings, database)
+        tasks = [
+            asyncio.create_task(drain.run(), name="drain"),
+            asyncio.create_task(_jobs(house, settings), name="jobs"),
+            asyncio.create_task(stop.wait(), name="stop"),
+        ]
+        log.info("working")
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await drain.close()
+        for task in done:
+            task.result()
+    await database.close()
+
+
+async def _jobs(house: House, settings: Settings) -> None:
+    """Run arq's worker; begin again when its Redis was away."""
+    while True:
+        worker = Worker(
+            functions=[],
+            cron_jobs=[
+                cron(_expire, name="expire_orders", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
+                cron(_sweep, name="sweep", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
+            ],
+            redis_settings=RedisSettings.from_dsn(settings.queue_url or settings.redis_url),
+            queue_name=QUEUE,
+            ctx={"house": house},
+            handle_signals=False,
+            keep_result=0,
+            log_results=False,
+        )
+        try:
+            await worker.async_run()
+        except (RedisError, OSError) as error:
+            log.warning("the queue is away: %s", error)
+        finally:
+            await worker.close()
+        await asyncio.sleep(_RETRY_S)
