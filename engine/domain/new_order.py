@@ -1,0 +1,182 @@
+"""How an order comes to be: its positions priced and taxed, its fees, its sum, its first payment.
+
+It is drafted without ids first, which is what a simulation shows; a real one gets ids, secrets and a code after that
+(spec/orders.txt, Creating orders; spec/facts.md, Creating orders).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from engine.domain import codes, tax
+from engine.domain.catalogue import Event, Item, Product, Subevent, Variation
+from engine.domain.errors import Invalid
+from engine.domain.fees import FeeLine, fees_of
+from engine.domain.money import AMOUNT_MAX, ZERO
+from engine.domain.order import (
+    Answer,
+    InvoiceAddress,
+    Order,
+    OrderStatus,
+    Payment,
+    PaymentState,
+    Position,
+)
+from engine.domain.pricing import list_price, sold_on
+from engine.domain.validity import validity_of
+
+PREVIEW = "PREVIEW"
+FREE = "free"
+
+
+class Line(Struct, frozen=True):
+    """One position that a client asks for. `price` None means the catalogue's, `validity` None the item's.
+
+    `addon_to` is the positionid of the base position, which comes earlier; `secret` None asks for a new one.
+    """
+
+    positionid: int
+    item: Item
+    variation: Variation | None = None
+    subevent: Subevent | None = None
+    price: Decimal | None = None
+    addon_to: int | None = None
+    secret: str | None = None
+    validity: tuple[dt.datetime | None, dt.datetime | None] | None = None
+    requested_valid_from: dt.datetime | None = None
+    attendee: dict[str, Any] = {}
+    """The other fields of Position, by their names there: name in parts, e-mail, address."""
+    answers: tuple[Answer, ...] = ()
+
+    @property
+    def product(self) -> Product:
+        return (
+            self.item.id,
+            self.variation.id if self.variation else 0,
+            self.subevent.id if self.subevent else 0,
+        )
+
+
+def refuse_unsellable(lines: Iterable[Line], event: Event) -> None:
+    """Refuse positions that no quota or no date lets be sold. Raises Invalid with a row for each position."""
+    rows: list[dict[str, list[str]]] = []
+    for line in lines:
+        if not sold_on(line.item, line.variation, line.subevent):
+            rows.append({"item": [f'The product "{line.item.name}" is not available on this date.']})
+        elif not event.quotas_of(line.product):
+            rows.append({"item": [f'The product "{line.item.name}" is not assigned to a quota.']})
+        else:
+            rows.append({})
+    if any(rows):
+        raise Invalid({"positions": rows})
+
+
+def drafted(blank: Order, lines: Sequence[Line], fees: Iterable[FeeLine], event: Event) -> Order:
+    """Return `blank` with positions, fees and total, without ids and secrets. Raises Invalid."""
+    positions = tuple(_position(line, blank, event) for line in lines)
+    charged = tuple(fees_of(fees, positions, event, blank.invoice_address))
+    total = sum((p.price for p in positions), ZERO) + sum((f.value for f in charged), ZERO)
+    if any(abs(amount) > AMOUNT_MAX for amount in (total, *(fee.value for fee in charged))):
+        raise Invalid(["The amounts of this order are too large."])
+    return replace(blank, code=PREVIEW, positions=positions, fees=charged, total=total)
+
+
+def _position(line: Line, order: Order, event: Event) -> Position:
+    rule = event.tax_rules.get(line.item.tax_rule) if line.item.tax_rule else None
+    if line.price is None:
+        price = list_price(line.item, line.variation, line.subevent)
+        taxed = tax.of_list_price(price, rule, order.invoice_address, event.currency)
+    else:
+        taxed = tax.of_given(line.price, rule, order.invoice_address, event.currency)
+    valid_from, valid_until = line.validity or _validity(line, order, event)
+    return Position(
+        id=0,
+        positionid=line.positionid,
+        item=line.item.id,
+        variation=line.variation.id if line.variation else None,
+        subevent=line.subevent.id if line.subevent else None,
+        price=taxed.gross,
+        tax_rate=taxed.rate,
+        tax_value=taxed.tax,
+        tax_rule=rule.id if rule else None,
+        secret="",
+        pseudonymization_id=PREVIEW,
+        addon_to=line.addon_to,
+        valid_from=valid_from,
+        valid_until=valid_until,
+        answers=line.answers,
+        **line.attendee,
+    )
+
+
+def _validity(line: Line, order: Order, event: Event) -> tuple[dt.datetime | None, dt.datetime | None]:
+    try:
+        return validity_of(line.item, line.requested_valid_from, order.datetime, event.timezone)
+    except OverflowError:
+        raise Invalid(["The requested validity ends too far in the future."]) from None
+
+
+def numbered(
+    draft: Order, lines: Sequence[Line], *, order_id: int, code: str, first_position_id: int, first_fee_id: int
+) -> Order:
+    """Return the draft as a real order: with ids, code and secrets."""
+    ids = {position.positionid: first_position_id + n for n, position in enumerate(draft.positions)}
+    positions = tuple(
+        replace(
+            position,
+            id=ids[position.positionid],
+            addon_to=ids[position.addon_to] if position.addon_to else None,
+            secret=line.secret or codes.ticket_secret(),
+            pseudonymization_id=codes.pseudonymization_id(),
+        )
+        for position, line in zip(draft.positions, lines, strict=True)
+    )
+    fees = tuple(replace(fee, id=first_fee_id + n) for n, fee in enumerate(draft.fees))
+    return replace(draft, id=order_id, code=code, positions=positions, fees=fees)
+
+
+def first_payment(order: Order, provider: str | None, payment_date: dt.datetime | None, info: dict[str, Any]) -> Order:
+    """Return the order with its first payment, if it gets one: free orders are paid at once. Raises Invalid."""
+    if order.total == 0 and not order.require_approval:
+        payment = Payment(1, PaymentState.CONFIRMED, ZERO, order.datetime, FREE, payment_date=order.datetime)
+        return replace(order, status=OrderStatus.PAID, payments=(payment,))
+    if provider == FREE and order.total != 0:
+        raise Invalid(['You cannot use the "free" payment provider for non-free orders.'])
+    if provider is None:
+        if order.status is OrderStatus.PAID:
+            raise Invalid(["You cannot create a paid order without a payment provider."])
+        return order
+    paid = order.status is OrderStatus.PAID
+    payment = Payment(
+        1,
+        PaymentState.CONFIRMED if paid else PaymentState.CREATED,
+        order.total,
+        order.datetime,
+        provider,
+        payment_date=(payment_date or order.datetime) if paid else None,
+        info=info,
+    )
+    return replace(order, payments=(payment,))
+
+
+def blank_order(event: Event, now: dt.datetime, address: dict[str, Any] | None, **fields: Any) -> Order:
+    """Return an order of `event` made now, without positions; `fields` are those of Order."""
+    return Order(
+        id=0,
+        organizer_id=event.organizer_id,
+        event_id=event.id,
+        version=1,
+        code=PREVIEW,
+        secret=codes.order_secret(),
+        datetime=now,
+        last_modified=now,
+        total=ZERO,
+        invoice_address=InvoiceAddress(last_modified=now, **address) if address is not None else None,
+        **fields,
+    )

@@ -1,0 +1,300 @@
+"""Creating orders (spec/orders.txt, Creating orders; spec/facts.md, Creating orders)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import Any
+
+from engine.domain import new_order
+from engine.domain.catalogue import Event
+from engine.domain.deadlines import payment_deadline
+from engine.domain.errors import Invalid
+from engine.domain.fees import FEE_TYPES, FeeLine
+from engine.domain.names import with_scheme
+from engine.domain.new_order import Line
+from engine.domain.order import Order, OrderStatus
+from engine.http.answers import ANSWERS
+from engine.http.call import Call, Reply, reply
+from engine.http.fields import (
+    Boolean,
+    Choice,
+    Date,
+    DateTime,
+    Email,
+    FieldError,
+    Integer,
+    Json,
+    ListOf,
+    Money,
+    Reference,
+    Schema,
+    Text,
+)
+from engine.http.people import (
+    ATTENDEE,
+    INVOICE_ADDRESS,
+    SALES_CHANNELS,
+    Country,
+    Named,
+    Phone,
+    check_state,
+    merged_name,
+)
+from engine.http.products import ItemField, SubeventField, VariationField, check_product, read
+from engine.http.resources import answer_order, preview_body
+from engine.sales import orders
+
+POSITIONS_MAX = 500
+PROVIDERS = frozenset({"manual", "banktransfer", "free", "boxoffice", "offsetting", "giftcard"})
+
+_OWN_CODE = re.compile(r"[A-HJ-NP-Z0-9]+")
+_ADDRESS = ("company", "street", "zipcode", "city", "country", "state")
+
+
+class _Code(Text):
+    def clean(self, value: Any, event: Event | None) -> str:
+        code = super().clean(value, event)
+        if not _OWN_CODE.fullmatch(code):
+            raise FieldError("This order code contains invalid characters.")
+        return code
+
+
+class _Provider(Text):
+    def clean(self, value: Any, event: Event | None) -> str:
+        provider = super().clean(value, event)
+        if provider not in PROVIDERS:
+            raise FieldError("The given payment provider is not known.")
+        return provider
+
+
+class _PositionSchema(Schema):
+    """A position to be made; cleaned into the fields of Line, `positionid` still as sent."""
+
+    def clean(self, value: Any, event: Event | None) -> dict[str, Any]:
+        assert event is not None
+        values = super().clean(value, event)
+        check_product(values, event, "variation")
+        parts = with_scheme(merged_name(values, "attendee_"), event)
+        check_state(values)
+        # both left out asks for the item's validity, and null is an answer of its own
+        given = "valid_from" in values or "valid_until" in values
+        return {
+            "positionid": values["positionid"],
+            "item": values["item"],
+            "variation": values["variation"],
+            "subevent": values["subevent"],
+            "price": values["price"],
+            "addon_to": values["addon_to"],
+            "secret": values["secret"],
+            "validity": (values.get("valid_from"), values.get("valid_until")) if given else None,
+            "requested_valid_from": values["requested_valid_from"],
+            "attendee": {
+                "attendee_name_parts": parts,
+                "attendee_email": values["attendee_email"],
+                **{name: values[name] for name in _ADDRESS},
+            },
+            "answers": tuple(values["answers"]),
+        }
+
+
+class _Positions(ListOf):
+    """All positions of an order; cleaned into Lines."""
+
+    def clean(self, value: Any, event: Event | None) -> list[Any]:
+        if isinstance(value, list):
+            if not value:
+                raise FieldError("An order cannot be empty.")
+            if len(value) > POSITIONS_MAX:
+                raise FieldError(f"Orders cannot have more than {POSITIONS_MAX} positions.")
+        rows = super().clean(value, event)
+        errors = _number(rows)
+        if any(errors):
+            raise FieldError(errors)
+        return [Line(**row) for row in rows]
+
+
+def _number(rows: list[dict[str, Any]]) -> list[dict[str, list[str]]]:
+    """Number positions from 1 unless they are; return what is wrong with given numbers, row by row."""
+    by_hand = [bool(row["positionid"]) for row in rows]
+    if not any(by_hand):
+        if any(row["addon_to"] for row in rows):
+            text = "If you set addon_to on any position, you need to specify position IDs manually."
+            return [{"positionid": [text]} for _ in rows]
+        for number, row in enumerate(rows, 1):
+            row["positionid"] = number
+        return []
+    if not all(by_hand):
+        text = "If you set position IDs manually, you need to do so for all positions."
+        return [{} if numbered else {"positionid": [text]} for numbered in by_hand]
+    errors: list[dict[str, list[str]]] = []
+    before, base = 0, None
+    for row in rows:
+        error: dict[str, list[str]] = {}
+        if row["positionid"] != before + 1:
+            error["positionid"] = ["Position IDs need to be consecutive."]
+        if not row["addon_to"]:
+            base = row["positionid"]
+        elif row["addon_to"] != base:
+            error["addon_to"] = [
+                "If you set addon_to, you need to make sure that the referenced position ID exists and is transmitted "
+                "directly before its add-ons."
+            ]
+        before = row["positionid"]
+        errors.append(error)
+    return errors
+
+
+class _FeeSchema(Schema):
+    """A fee; cleaned into a FeeLine."""
+
+    def clean(self, value: Any, event: Event | None) -> Any:
+        values = super().clean(value, event)
+        return FeeLine(
+            fee_type=values["fee_type"],
+            value=values["value"],
+            description=values["description"],
+            internal_type=values["internal_type"],
+            tax_rule=values["tax_rule"],
+            percentage=values["_treat_value_as_percentage"],
+            taxed_like_products=values["_split_taxes_like_products"],
+        )
+
+
+def _attendee_line(max_length: int = 255) -> Text:
+    return Text(null=True, blank=True, max_length=max_length, default=None)
+
+
+POSITION = _PositionSchema(
+    positionid=Integer(null=True, minimum=0, default=None),
+    item=ItemField(),
+    variation=VariationField(),
+    price=Money(null=True, default=None),
+    seat=Text(null=True, max_length=255, default=None),
+    **ATTENDEE,
+    voucher=Named("code", null=True, default=None),
+    company=_attendee_line(),
+    street=_attendee_line(10_000),
+    zipcode=_attendee_line(30),
+    city=_attendee_line(),
+    country=Country(null=True, default=None),
+    state=_attendee_line(),
+    secret=Text(null=True, max_length=255, default=None),
+    addon_to=Integer(null=True, minimum=0, default=None),
+    subevent=SubeventField(),
+    valid_from=DateTime(null=True, required=False),
+    valid_until=DateTime(null=True, required=False),
+    requested_valid_from=DateTime(null=True, default=None),
+    use_reusable_medium=Reference(lambda event: {}, null=True, default=None),
+    answers=ANSWERS,
+)
+
+FEE = _FeeSchema(
+    fee_type=Choice(*FEE_TYPES),
+    value=Money(),
+    description=Text(blank=True, max_length=190, default=""),
+    internal_type=Text(blank=True, max_length=255, default=""),
+    tax_rule=Reference(lambda event: event.tax_rules, null=True, default=None),
+    _treat_value_as_percentage=Boolean(default=False),
+    _split_taxes_like_products=Boolean(default=False),
+)
+
+ORDER = Schema(
+    code=_Code(null=True, min_length=5, max_length=16, default=None),
+    status=Choice("n", "p", default="n"),
+    customer=Named("identifier", null=True, default=None),
+    testmode=Boolean(default=False),
+    consume_carts=ListOf(Text(max_length=255), null=True, max_length=1000, default=list),
+    email=Email(null=True, blank=True, default=None),
+    phone=Phone(null=True, blank=True, max_length=128, default=None),
+    locale=Text(null=True, max_length=32, default=None),
+    sales_channel=Named("identifier", SALES_CHANNELS, default="web"),
+    payment_provider=_Provider(null=True, default=None),
+    payment_info=Json(null=True, default=None),
+    payment_date=DateTime(null=True, default=None),
+    comment=Text(null=True, blank=True, default=None),
+    api_meta=Json(null=True, default=None),
+    custom_followup_at=Date(null=True, default=None),
+    checkin_attention=Boolean(default=False),
+    checkin_text=Text(null=True, blank=True, default=None),
+    require_approval=Boolean(default=False),
+    valid_if_pending=Boolean(default=False),
+    expires=DateTime(null=True, default=None),
+    invoice_address=INVOICE_ADDRESS,
+    positions=_Positions(POSITION),
+    fees=ListOf(FEE, null=True, max_length=100, default=list),
+    force=Boolean(default=False),
+    simulate=Boolean(default=False),
+    send_email=Boolean(null=True, default=False),
+)
+
+
+async def create(call: Call) -> Reply:
+    """POST orders/"""
+    event = call.event
+    assert event is not None
+    values: dict[str, Any] = await read(call, ORDER, await call.body())
+    lines: list[Line] = values["positions"]
+    force: bool = values["force"]
+    carts: list[str] = values["consume_carts"] or []
+    if not force:
+        new_order.refuse_unsellable(lines, event)
+    draft = new_order.drafted(_blank(values, event), lines, values["fees"] or [], event)
+    if values["simulate"]:
+        await orders.simulate(call.house, event, draft, consume_carts=carts, force=force)
+        return reply(preview_body(call, event, draft), 201)
+    try:
+        payable = new_order.first_payment(
+            draft, values["payment_provider"], values["payment_date"], values["payment_info"] or {}
+        )
+    except Invalid:
+        # a lack of units is told first, as it is in pretix
+        await orders.simulate(call.house, event, draft, consume_carts=carts, force=force)
+        raise
+    outcome = await orders.create(
+        call.house,
+        event,
+        await _numbered(call, payable, lines, values["code"]),
+        consume_carts=carts,
+        force=force,
+        own_code=values["code"] is not None,
+        own_secrets=frozenset(line.secret for line in lines if line.secret),
+    )
+    return answer_order(call, event, outcome, 201)
+
+
+async def _numbered(call: Call, draft: Order, lines: list[Line], own_code: str | None) -> Order:
+    ids = call.house.ids
+    order_id, code = await ids.order()
+    return new_order.numbered(
+        draft,
+        lines,
+        order_id=order_id,
+        code=own_code or code,
+        first_position_id=await ids.positions(len(draft.positions)),
+        first_fee_id=await ids.fees(len(draft.fees)) if draft.fees else 0,
+    )
+
+
+def _blank(values: dict[str, Any], event: Event) -> Order:
+    now = dt.datetime.now(dt.UTC)
+    return new_order.blank_order(
+        event,
+        now,
+        values["invoice_address"],
+        status=OrderStatus(values["status"]),
+        expires=values["expires"] or payment_deadline(event, now),
+        testmode=values["testmode"],
+        email=values["email"],
+        phone=values["phone"],
+        customer=values["customer"],
+        locale=values["locale"] or str(event.settings.get("locale") or "en"),
+        sales_channel=values["sales_channel"],
+        comment=values["comment"] or "",
+        api_meta=values["api_meta"] or {},
+        custom_followup_at=values["custom_followup_at"],
+        checkin_attention=values["checkin_attention"],
+        checkin_text=values["checkin_text"],
+        require_approval=values["require_approval"],
+        valid_if_pending=values["valid_if_pending"],
+    )
