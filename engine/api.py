@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from engine.http import cartpositions, order_create
 from engine.http.door import Door
 from engine.http.routing import Route, Router
 from engine.sales.house import House
@@ -11,7 +12,14 @@ from engine.sales.house import House
 O = "/api/v1/organizers/{organizer}/"
 E = O + "events/{event}/"
 
-ROUTES: tuple[Route, ...] = ()
+ROUTES: tuple[Route, ...] = (
+    Route("GET", E + "cartpositions/", cartpositions.index, "can_view_orders"),
+    Route("POST", E + "cartpositions/", cartpositions.create, "can_change_orders"),
+    Route("POST", E + "cartpositions/bulk_create/", cartpositions.bulk_create, "can_change_orders"),
+    Route("GET", E + "cartpositions/{id}/", cartpositions.detail, "can_view_orders"),
+    Route("DELETE", E + "cartpositions/{id}/", cartpositions.delete, "can_change_orders"),
+    Route("POST", E + "orders/", order_create.create, "can_change_orders"),
+)
 
 
 def server(house: House) -> web.Server:
