@@ -152,6 +152,7 @@ CREATE TABLE quotas (
     closed              boolean NOT NULL,
     closed_version      bigint NOT NULL,
     release_after_exit  boolean NOT NULL,
+    extra               jsonb NOT NULL DEFAULT '{}',
     CONSTRAINT quotas_pkey PRIMARY KEY (id),
     CONSTRAINT quotas_size_check CHECK (size >= 0),
     CONSTRAINT quotas_event_fkey FOREIGN KEY (event_id) REFERENCES events (id),
@@ -184,8 +185,12 @@ CREATE TABLE orders (
     CONSTRAINT orders_status_check CHECK (status IN ('n', 'p', 'e', 'c')),
     CONSTRAINT orders_version_check CHECK (version > 0)
 );
+-- for lists: of one event, of one status, of what changed, of a whole organizer, of one person
 CREATE INDEX orders_datetime_idx ON orders (event_id, datetime, id);
-CREATE INDEX orders_email_idx ON orders (event_id, lower(email));
+CREATE INDEX orders_status_idx ON orders (event_id, status, datetime, id);
+CREATE INDEX orders_modified_idx ON orders (event_id, last_modified, id);
+CREATE INDEX orders_organizer_idx ON orders (organizer_id, datetime, id);
+CREATE INDEX orders_email_idx ON orders (organizer_id, lower(email));
 CREATE INDEX orders_expires_idx ON orders (expires) WHERE status = 'n' AND NOT require_approval;
 
 CREATE TABLE positions (
