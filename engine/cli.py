@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 from engine.commands.failure import CommandFailed
 from engine.domain.errors import Fenced
@@ -47,9 +47,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return int(status)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; the --help is long."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(_CANNOT, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all subcommands; each sets `module`, the file in engine/commands/ that does it."""
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="holdfast",
         description="The reservation engine that a ticket shop puts in front of an on-sale rush.",
         epilog="Start with `holdfast up`. Each subcommand has a --help with an example.\n" + _ENVIRONMENT,
@@ -68,10 +78,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-
-
-def _add(commands: Commands, name: str, module: str, line: str, text: str, **defaults: str) -> argparse.ArgumentParser:
+def _add(commands: Commands, name: str, module: str, line: str, text: str, **defaults: str) -> _Parser:
     """Add a subcommand: `line` for the list, `text` with an example for its own --help."""
     command = commands.add_parser(
         name, help=line, description=f"{line}\n\n{text}", formatter_class=argparse.RawDescriptionHelpFormatter

@@ -16,7 +16,7 @@ from pathlib import Path
 import uvloop
 
 from engine.api import server
-from engine.commands import ports, readiness, stores
+from engine.commands import logs, ports, readiness, stores
 from engine.commands.doors import front_door
 from engine.commands.stopping import Stopped, raise_on_signals
 from engine.commands.supervisor import Supervisor
@@ -31,6 +31,7 @@ _START_S = 60.0
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Answer requests until SIGTERM or SIGINT."""
     settings = stores.with_both(settings)
+    logs.begin()
     if arguments.processes == 1:
         bound = ports.share(arguments.host, arguments.port) if arguments.shared_port else None
         bound = bound or ports.reserve(arguments.host, arguments.port)

@@ -67,11 +67,15 @@ class Program:
         """Return once it is ready. Raises StartFailed if it ends before that or takes longer."""
         deadline = time.monotonic() + timeout_s
         while not self.ready:
-            if not self.alive:
-                raise StartFailed(f"{self.name} {self.ended} before it was ready{self._said()}")
+            self.must_live()
             if time.monotonic() > deadline:
                 raise StartFailed(f"{self.name} was not ready after {timeout_s:.0f} s{self._said()}")
             time.sleep(0.02)
+
+    def must_live(self) -> None:
+        """Raise StartFailed if it has ended."""
+        if not self.alive:
+            raise StartFailed(f"{self.name} {self.ended} right after its start{self._said()}")
 
     def ask_to_stop(self) -> None:
         if self._child is not None and self.alive:

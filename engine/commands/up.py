@@ -140,6 +140,8 @@ class _Up:
                 self.supervisor.add(program)
             for door in self.doors:
                 door.wait_ready(_START_S)
+            for worker in self.workers:
+                worker.must_live()
 
     def _write_ready_file(self) -> None:
         if self.arguments.ready_file is None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from engine.commands import stores
+from engine.commands import logs, stores
 from engine.settings import Settings
 from workers import main
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Work until SIGTERM or SIGINT."""
+    logs.begin()
     main.run(stores.with_both(settings))
     return 0
