@@ -60,5 +60,5 @@ async def serve(answers: dict[str, tuple[int, str]]) -> None:
     await runner.cleanup()
 
 
-if __name__ == "__main__":
-    uvloop.run(serve(msgspec.json.decode(sys.stdin.readline(), type=dict[str, tuple[int, str]])))
+if __name__ == "__main__" and (line := sys.stdin.readline()):
+    uvloop.run(serve(msgspec.json.decode(line, type=dict[str, tuple[int, str]])))

@@ -74,7 +74,7 @@ class NaiveShop:
     def order(self, body: dict[str, Any]) -> dict[str, Any]:
         """Keep an order in place of its holds."""
         for hold, held in list(self.holds.items()):
-            if held["cart_id"] in body["consume_carts"]:
+            if held.get("cart_id") in body["consume_carts"]:
                 del self.holds[hold]
         code = f"C{next(self.ids)}"
         self.orders[code] = {"status": "n", "items": [position["item"] for position in body["positions"]]}
