@@ -4,15 +4,58 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from engine.http import cartpositions, order_create
+from engine.http import access, cartpositions, events, order_create, quotas
 from engine.http.door import Door
+from engine.http.items import ADDON, BUNDLE, CATEGORY, ITEM, TAX_RULE, VARIATION
+from engine.http.questions import OPTION, QUESTION
 from engine.http.routing import Route, Router
+from engine.http.subevents import SUBEVENT
 from engine.sales.house import House
 
 O = "/api/v1/organizers/{organizer}/"
 E = O + "events/{event}/"
 
 ROUTES: tuple[Route, ...] = (
+    # who may ask
+    Route("GET", "/api/v1/organizers/", events.list_organizers),
+    Route("GET", O, events.organizer_detail),
+    Route("GET", O + "teams/", access.list_teams, "can_change_teams"),
+    Route("POST", O + "teams/", access.create_team, "can_change_teams"),
+    Route("GET", O + "teams/{team}/", access.team_detail, "can_change_teams"),
+    Route("PATCH", O + "teams/{team}/", access.patch_team, "can_change_teams"),
+    Route("PUT", O + "teams/{team}/", access.put_team, "can_change_teams"),
+    Route("DELETE", O + "teams/{team}/", access.delete_team, "can_change_teams"),
+    Route("GET", O + "teams/{team}/tokens/", access.list_tokens, "can_change_teams"),
+    Route("POST", O + "teams/{team}/tokens/", access.create_token, "can_change_teams"),
+    Route("GET", O + "teams/{team}/tokens/{id}/", access.token_detail, "can_change_teams"),
+    Route("DELETE", O + "teams/{team}/tokens/{id}/", access.delete_token, "can_change_teams"),
+    # what is on sale; each resource of the catalogue has list, create, detail, patch, put and delete
+    Route("GET", O + "events/", events.list_events),
+    Route("POST", O + "events/", events.create_event, "can_create_events"),
+    Route("GET", E, events.event_detail),
+    Route("PATCH", E, events.patch_event, "can_change_event_settings"),
+    Route("PUT", E, events.put_event, "can_change_event_settings"),
+    Route("GET", E + "settings/", events.read_settings),
+    Route("PATCH", E + "settings/", events.patch_settings, "can_change_event_settings"),
+    *SUBEVENT.routes(E + "subevents/", "can_change_event_settings"),
+    *TAX_RULE.routes(E + "taxrules/", "can_change_event_settings"),
+    *CATEGORY.routes(E + "categories/", "can_change_items"),
+    *ITEM.routes(E + "items/", "can_change_items"),
+    *VARIATION.routes(E + "items/{item}/variations/", "can_change_items"),
+    *ADDON.routes(E + "items/{item}/addons/", "can_change_items"),
+    *BUNDLE.routes(E + "items/{item}/bundles/", "can_change_items"),
+    *QUESTION.routes(E + "questions/", "can_change_items"),
+    *OPTION.routes(E + "questions/{question}/options/", "can_change_items"),
+    # how many there are
+    Route("GET", E + "quotas/", quotas.list_quotas),
+    Route("POST", E + "quotas/", quotas.create_quota, "can_change_items"),
+    Route("GET", E + "quotas/{id}/", quotas.quota_detail),
+    Route("PATCH", E + "quotas/{id}/", quotas.patch_quota, "can_change_items"),
+    Route("PUT", E + "quotas/{id}/", quotas.put_quota, "can_change_items"),
+    Route("DELETE", E + "quotas/{id}/", quotas.delete_quota, "can_change_items"),
+    Route("DELETE", E + "quota/{id}/", quotas.delete_quota, "can_change_items"),
+    Route("GET", E + "quotas/{id}/availability/", quotas.quota_availability),
+    # what is held and sold
     Route("GET", E + "cartpositions/", cartpositions.index, "can_view_orders"),
     Route("POST", E + "cartpositions/", cartpositions.create, "can_change_orders"),
     Route("POST", E + "cartpositions/bulk_create/", cartpositions.bulk_create, "can_change_orders"),

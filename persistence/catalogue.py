@@ -190,6 +190,7 @@ def _quota(row: dict[str, Any]) -> Quota:
         closed=row["closed"],
         closed_version=row["closed_version"],
         release_after_exit=row["release_after_exit"],
+        extra=row["extra"],
     )
 
 

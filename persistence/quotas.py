@@ -6,13 +6,14 @@ from typing import Any
 
 from persistence.database import Row, Session
 from persistence.queries import Queries
+from persistence.resources import jsonb
 
 _SQL = Queries("quotas")
 
 
 async def add(session: Session, event_id: int, values: dict[str, Any]) -> int:
     """Keep a new quota (all fields by name) and return its id."""
-    row = await session.row(_SQL["add"], {**values, "event_id": event_id})
+    row = await session.row(_SQL["add"], {**values, "extra": jsonb(values["extra"]), "event_id": event_id})
     assert row is not None
     return int(row["id"])
 
@@ -23,7 +24,9 @@ async def one(session: Session, event_id: int, quota_id: int) -> Row | None:
 
 async def replace(session: Session, event_id: int, quota_id: int, values: dict[str, Any]) -> None:
     """Change a quota's fields, all but `closed`."""
-    await session.run(_SQL["replace"], {**values, "event_id": event_id, "id": quota_id})
+    await session.run(
+        _SQL["replace"], {**values, "extra": jsonb(values["extra"]), "event_id": event_id, "id": quota_id}
+    )
 
 
 async def set_closed(session: Session, event_id: int, quota_id: int, closed: bool) -> None:

@@ -82,7 +82,10 @@ class Subevent(Struct, frozen=True):
 
 
 class Quota(Struct, frozen=True):
-    """`size` None is unlimited. `closed_version` is the event version at which a client last set `closed`."""
+    """`size` None is unlimited. `closed_version` is the event version at which a client last set `closed`.
+
+    `extra` is what clients sent and no rule looks at.
+    """
 
     id: int
     name: str
@@ -94,6 +97,7 @@ class Quota(Struct, frozen=True):
     closed: bool
     closed_version: int
     release_after_exit: bool
+    extra: dict[str, Any] = {}
 
 
 class Event(Struct, frozen=True):

@@ -292,14 +292,15 @@ class Json(Field):
     def clean(self, value: Any, event: Event | None) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise FieldError(f'Expected a dictionary of items but got type "{type(value).__name__}".')
-        return {_plain(key, 0): _plain(inner, 0) for key, inner in value.items()}
+        return {plain(key, 0): plain(inner, 0) for key, inner in value.items()}
 
 
 _JSON_DEPTH_MAX = 50
 """More than anybody means, and less than any parser on the way minds."""
 
 
-def _plain(value: Any, depth: int) -> Any:
+def plain(value: Any, depth: int = 0) -> Any:
+    """Return a decoded JSON value in a form that Postgres and every client can hold. Raises FieldError."""
     if depth > _JSON_DEPTH_MAX:
         raise FieldError("This value is nested too deeply.")
     if isinstance(value, str):
@@ -307,9 +308,9 @@ def _plain(value: Any, depth: int) -> Any:
             raise FieldError("Null characters are not allowed.")
         return value
     if isinstance(value, dict):
-        return {_plain(key, depth): _plain(inner, depth + 1) for key, inner in value.items()}
+        return {plain(key, depth): plain(inner, depth + 1) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_plain(inner, depth + 1) for inner in value]
+        return [plain(inner, depth + 1) for inner in value]
     if isinstance(value, Decimal) or (isinstance(value, int) and abs(value) >= 2**63):
         try:
             number = float(value)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from engine.domain.catalogue import Event
-from engine.domain.errors import Forbidden
+from engine.domain.errors import Busy, Forbidden, StaleCatalogue
 from engine.ledger.ledger import Ledger
+from engine.ledger.values import Counts
 from persistence import catalogue
 from persistence.database import Database, Session
 
 _EVENTS_MAX = 1000
 """Events kept in memory a process; the one that was not asked for the longest goes first."""
+
+_NEWER_MAX = 5
+"""Times that a catalogue may change while one question about it is asked."""
 
 
 class Catalogue:
@@ -49,6 +53,18 @@ class Catalogue:
         If Postgres has none that is newer, then Redis is behind, and what Postgres has is made live.
         """
         return await self._load((event.organizer_id, event.slug), newer_than=event.version)
+
+    async def counts(self, event: Event, quota_ids: Sequence[int]) -> dict[int, Counts]:
+        """Return the counts of quotas by the newest catalogue; those that it no longer has are left out.
+
+        Raises Busy if the catalogue keeps changing.
+        """
+        for _ in range(_NEWER_MAX):
+            try:
+                return await self._ledger.availability(event, [q for q in quota_ids if q in event.quotas])
+            except StaleCatalogue:
+                event = await self.refresh(event)
+        raise Busy(reason="the catalogue keeps changing")
 
     @asynccontextmanager
     async def changing(self, event_id: int) -> AsyncIterator[Session]:

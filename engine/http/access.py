@@ -1,0 +1,168 @@
+"""Teams and their API tokens (spec/catalogue.md, last section). Nobody can hand out more than they have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.domain.errors import Forbidden, Invalid, NotFound
+from engine.domain.permissions import PERMISSIONS
+from engine.http.auth import Principal, forget
+from engine.http.call import NO_CONTENT, Call, Reply, reply
+from engine.http.fields import Boolean, ListOf, Schema, Text
+from engine.http.kept import refuse, with_unknown
+from engine.http.paging import page_body, page_of
+from persistence import access
+from persistence.database import Row, Session
+
+_TEAM = Schema(
+    name=Text(max_length=190),
+    all_events=Boolean(default=False),
+    limit_events=ListOf(Text(max_length=50), default=list),
+    require_2fa=Boolean(default=False),
+    **{name: Boolean(default=False) for name in PERMISSIONS},
+)
+_TOKEN = Schema(name=Text(max_length=190))
+_READ_ONLY = frozenset({"id"})
+
+
+async def list_teams(call: Call) -> Reply:
+    page = page_of(call)
+    rows = await access.teams(call.house.database, call.principal.organizer_id)
+    bodies = [_team_body(row) for row in rows[page.offset : page.offset + page.size]]
+    return reply(page_body(call, page, len(rows), bodies))
+
+
+async def team_detail(call: Call) -> Reply:
+    async with call.house.database.transaction() as session:
+        return reply(_team_body(await _team(session, call)))
+
+
+async def create_team(call: Call) -> Reply:
+    sent = await call.body()
+    async with call.house.database.transaction() as session:
+        values = await _read(session, call, sent, None)
+        team_id = await access.add_team(session, call.principal.organizer_id, values)
+    return reply(_team_body(values | {"id": team_id}), 201)
+
+
+async def patch_team(call: Call) -> Reply:
+    return await _update(call, partial=True)
+
+
+async def put_team(call: Call) -> Reply:
+    return await _update(call, partial=False)
+
+
+async def _update(call: Call, *, partial: bool) -> Reply:
+    sent = await call.body()
+    async with call.house.database.transaction() as session:
+        before = await _team(session, call)
+        values = await _read(session, call, sent, before if partial else None)
+        await access.replace_team(session, before["id"], values)
+    forget(call.house)
+    return reply(_team_body(values | {"id": before["id"]}))
+
+
+async def delete_team(call: Call) -> Reply:
+    async with call.house.database.transaction() as session:
+        team = await _team(session, call)
+        await access.remove_team(session, call.principal.organizer_id, team["id"])
+    forget(call.house)
+    return NO_CONTENT
+
+
+async def list_tokens(call: Call) -> Reply:
+    page = page_of(call)
+    async with call.house.database.transaction() as session:
+        team = await _team(session, call)
+        rows = await access.tokens(session, team["id"])
+    return reply(page_body(call, page, len(rows), rows[page.offset : page.offset + page.size]))
+
+
+async def token_detail(call: Call) -> Reply:
+    async with call.house.database.transaction() as session:
+        team = await _team(session, call)
+        rows = await access.tokens(session, team["id"])
+    wanted = call.number("id")
+    found = [row for row in rows if row["id"] == wanted]
+    if not found:
+        raise NotFound
+    return reply(found[0])
+
+
+async def create_token(call: Call) -> Reply:
+    """Make a token; this answer alone has its text."""
+    sent = await call.body()
+    async with call.house.database.transaction() as session:
+        team = await _team(session, call)
+        values = _TOKEN.read(sent, None)
+        if not _within(call.principal, team):
+            raise Forbidden
+        token_id, token = await access.add_token(session, team["id"], values["name"])
+    return reply({"id": token_id, "name": values["name"], "active": True, "token": token}, 201)
+
+
+async def delete_token(call: Call) -> Reply:
+    """Disable a token for good; it stays listed."""
+    token_id = call.number("id")
+    async with call.house.database.transaction() as session:
+        team = await _team(session, call)
+        row = None if token_id is None else await access.disable_token(session, team["id"], token_id)
+    if row is None:
+        raise NotFound
+    forget(call.house)
+    return reply(row)
+
+
+async def _team(session: Session, call: Call) -> Row:
+    team_id = call.number("team")
+    row = None if team_id is None else await access.team(session, call.principal.organizer_id, team_id)
+    if row is None:
+        raise NotFound
+    return row
+
+
+async def _read(session: Session, call: Call, sent: Any, before: Row | None) -> Row:
+    """Return a team's values as they are to be kept; with `before`, fields that were not sent stay. Raises Invalid."""
+    values, errors = with_unknown(_TEAM, _READ_ONLY, sent, None, partial=before is not None)
+    slugs = list(dict.fromkeys(values.get("limit_events", ())))
+    unknown = await access.unknown_events(session, call.principal.organizer_id, slugs)
+    if unknown and "limit_events" not in errors:
+        errors["limit_events"] = [f"Object with slug={unknown[0]} does not exist."]
+    if errors:
+        raise Invalid(errors)
+    if "limit_events" in values:
+        values["limit_events"] = slugs
+    if before is not None:
+        values = _team_body(before) | values
+        del values["id"]
+    if values["all_events"] and values["limit_events"]:
+        raise refuse("Do not set both limit_events and all_events.")
+    team = {
+        "name": values.pop("name"),
+        "all_events": values.pop("all_events"),
+        "limit_events": values.pop("limit_events"),
+        "permissions": [name for name in PERMISSIONS if values.pop(name)],
+        "body": values,
+    }
+    if not _within(call.principal, team):
+        raise refuse("You cannot give a team permissions or events that you do not have yourself.")
+    return team
+
+
+def _within(principal: Principal, team: Row) -> bool:
+    """Tell whether a principal has everything that a team gives."""
+    if not set(team["permissions"]) <= principal.permissions:
+        return False
+    return principal.all_events or (not team["all_events"] and set(team["limit_events"]) <= principal.limit_events)
+
+
+def _team_body(team: Row) -> Row:
+    return {
+        "id": team["id"],
+        "name": team["name"],
+        "all_events": team["all_events"],
+        "limit_events": team["limit_events"],
+        **team["body"],
+        **{name: name in team["permissions"] for name in PERMISSIONS},
+    }

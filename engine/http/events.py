@@ -1,0 +1,197 @@
+"""Organizers as a token sees them, events and their settings (spec/catalogue.md)."""
+
+from __future__ import annotations
+
+from typing import Any
+from zoneinfo import available_timezones
+
+from engine.domain.catalogue import Event
+from engine.domain.errors import Invalid
+from engine.domain.event_settings import DEFAULTS, effective
+from engine.http.call import Call, Reply, reply
+from engine.http.catalogue import Body, check_order, yes_or_no
+from engine.http.fields import Boolean, Choice, DateTime, Field, Integer, Json, ListOf, Schema, Text
+from engine.http.kept import Kept, Matching, Words, refuse, with_unknown
+from engine.http.paging import page_body, page_of
+from persistence import access, catalogue
+from persistence.database import Row
+
+_TIMEZONES = sorted(available_timezones())
+_EVENT = Schema(
+    name=Words(),
+    slug=Matching(
+        catalogue.SLUG.pattern, "The slug may only contain letters, numbers, dots and dashes.", max_length=50
+    ),
+    live=Boolean(default=False),
+    testmode=Boolean(default=False),
+    currency=Matching("[A-Z]{3}", '"{}" is not a valid choice.', default="EUR"),
+    date_from=DateTime(),
+    date_to=DateTime(null=True, default=None),
+    date_admission=DateTime(null=True, default=None),
+    is_public=Boolean(default=True),
+    presale_start=DateTime(null=True, default=None),
+    presale_end=DateTime(null=True, default=None),
+    location=Words(blank=True, null=True, default=None),
+    geo_lat=Kept(),
+    geo_lon=Kept(),
+    has_subevents=Boolean(default=False),
+    meta_data=Json(default=dict),
+    seating_plan=Kept(),
+    seat_category_mapping=Json(default=dict),
+    timezone=Choice(*_TIMEZONES, default="UTC"),
+    plugins=ListOf(Text(max_length=200), null=True, default=list),
+    item_meta_properties=Json(default=dict),
+    valid_keys=Kept(default=dict),
+    sales_channels=Kept(default=lambda: ["web"]),
+)
+_READ_ONLY = frozenset({"public_url", "best_availability_state", "last_modified"})
+_LOCALE = Matching("[a-z]{2,3}(-[a-z0-9]{2,10})*", '"{}" is not a valid choice.', max_length=20)
+_FILTERS = ("live", "is_public", "has_subevents", "testmode")
+
+
+def _setting(name: str) -> Field:
+    """Return the check of one setting, by the kind of its default."""
+    match DEFAULTS[name]:
+        case bool():
+            return Boolean(default=None)
+        case int():
+            return Integer(minimum=0, maximum=1_000_000, default=None)
+    return Kept()
+
+
+_SETTINGS = Schema(
+    **{name: _setting(name) for name in DEFAULTS}
+    | {
+        "locales": ListOf(_LOCALE, default=None),
+        "locale": _LOCALE,
+        "timezone": Choice(*_TIMEZONES, default=None),
+        "name_scheme": Text(max_length=100, default=None),
+        "invoice_generate": Choice("False", "admin", "user", "user_paid", "True", "paid", default=None),
+    }
+)
+
+
+async def list_organizers(call: Call) -> Reply:
+    return reply(page_body(call, page_of(call), 1, [await _organizer(call)]))
+
+
+async def organizer_detail(call: Call) -> Reply:
+    return reply(await _organizer(call))
+
+
+async def _organizer(call: Call) -> Body:
+    found = await access.organizer_by_slug(call.house.database, call.principal.organizer)
+    assert found is not None
+    return {"name": found["name"], "slug": found["slug"]}
+
+
+async def list_events(call: Call) -> Reply:
+    page = page_of(call)
+    rows = await catalogue.events(call.house.database, call.principal.organizer_id)
+    bodies = [_shown(row) for row in rows if call.principal.sees(row["slug"])]
+    for name in _FILTERS:
+        wanted = yes_or_no(call.query.get(name, ""))
+        bodies = [body for body in bodies if wanted is None or body[name] == wanted]
+    ordering = call.query.get("ordering", "")
+    if ordering.removeprefix("-") in ("date_from", "slug"):
+        bodies.sort(key=lambda body: body[ordering.removeprefix("-")], reverse=ordering.startswith("-"))
+    return reply(page_body(call, page, len(bodies), bodies[page.offset : page.offset + page.size]))
+
+
+async def event_detail(call: Call) -> Reply:
+    return reply(_shown(await catalogue.event_row(call.house.database, _event(call).id)))
+
+
+async def create_event(call: Call) -> Reply:
+    values = _read(await call.body(), None, partial=False)
+    slug, timezone = values.pop("slug"), values.pop("timezone")
+    _check(values)
+    organizer_id = call.principal.organizer_id
+    async with call.house.database.transaction() as session:
+        event_id = await catalogue.add_event(session, organizer_id, slug, values, {"timezone": timezone})
+        if event_id is None:
+            raise refuse("This slug has already been used for a different event.", "slug")
+        row = await catalogue.event_row(session, event_id)
+    await call.house.catalogue.event(organizer_id, slug)
+    return reply(_shown(row), 201)
+
+
+async def patch_event(call: Call) -> Reply:
+    return await _update(call, partial=True)
+
+
+async def put_event(call: Call) -> Reply:
+    return await _update(call, partial=False)
+
+
+async def _update(call: Call, *, partial: bool) -> Reply:
+    event = _event(call)
+    values = _read(await call.body(), event, partial=partial)
+    if values.pop("slug", event.slug) != event.slug:
+        raise refuse("The event slug cannot be changed.", "slug")
+    async with call.house.catalogue.changing(event.id) as session:
+        row = await catalogue.event_row(session, event.id)
+        settings = dict(row["settings"])
+        if "timezone" in values:
+            settings["timezone"] = values.pop("timezone")
+        if values.get("has_subevents", row["body"]["has_subevents"]) != row["body"]["has_subevents"]:
+            raise refuse("Once created an event cannot change between an series and a single event.", "has_subevents")
+        if partial:
+            values = row["body"] | values
+        _check(values)
+        await catalogue.replace_event(session, event.id, values, settings)
+        row = await catalogue.event_row(session, event.id)
+    return reply(_shown(row))
+
+
+async def read_settings(call: Call) -> Reply:
+    row = await catalogue.event_row(call.house.database, _event(call).id)
+    return reply(effective(row["settings"]))
+
+
+async def patch_settings(call: Call) -> Reply:
+    """Change settings; null takes a known one back to its default."""
+    event = _event(call)
+    sent = await call.body()
+    known, resets = sent, set()
+    if isinstance(sent, dict):
+        resets = {name for name, value in sent.items() if value is None and name in DEFAULTS}
+        known = {name: value for name, value in sent.items() if name not in resets}
+    values = _clean(_SETTINGS, frozenset(), known, event, partial=True)
+    if "locales" in values and not values["locales"]:
+        raise refuse("This list may not be empty.", "locales")
+    async with call.house.catalogue.changing(event.id) as session:
+        row = await catalogue.event_row(session, event.id)
+        settings = {name: value for name, value in row["settings"].items() if name not in resets} | values
+        await catalogue.replace_event(session, event.id, row["body"], settings)
+    return reply(effective(settings))
+
+
+def _event(call: Call) -> Event:
+    assert call.event is not None
+    return call.event
+
+
+def _shown(row: Row) -> Body:
+    """Return the event resource; its timezone is a setting too, and kept there alone."""
+    body = row["body"]
+    return {"name": body["name"], "slug": row["slug"], **body, "timezone": effective(row["settings"])["timezone"]}
+
+
+def _read(sent: Any, event: Event | None, *, partial: bool) -> Body:
+    values = _clean(_EVENT, _READ_ONLY, sent, event, partial=partial)
+    if values.get("plugins", ()) is None:
+        values["plugins"] = []
+    return values
+
+
+def _clean(schema: Schema, read_only: frozenset[str], sent: Any, event: Event | None, *, partial: bool) -> Body:
+    values, errors = with_unknown(schema, read_only, sent, event, partial=partial)
+    if errors:
+        raise Invalid(errors)
+    return values
+
+
+def _check(values: Body) -> None:
+    check_order(values, "date_from", "date_to", "The event cannot end before it starts.")
+    check_order(values, "presale_start", "presale_end", "The event's presale cannot end before it starts.")
