@@ -65,7 +65,7 @@ def lines(instants: Sequence[float], series: Sequence[Series], unit: str) -> str
             if value is None:
                 pen = "M"
             else:
-                path.append(f"{pen}{frame.x(at):.1f} {frame.y(value):.1f}")
+                path.append(f"{pen}{frame.x(at):.1f} {frame.y(value):.1f}h0")  # h0: a lone value is a dot
                 pen = "L"
         shapes.append(f'<path class="line {one.color}" d="{" ".join(path)}"/>')
     return _chart(frame, instants, series, shapes, unit)

@@ -77,15 +77,22 @@ class Buyer(FastHttpUser):
         if DOORS_CLOSED.is_set():
             raise StopUser
         try:
-            self.journey()
+            served = self.journey()
         except Refused:
+            served = False
             self.patience -= 1
             self.item = random.choice(SHOP.items)
-        if self.patience <= 0:
-            raise StopUser
+        if served or self.patience <= 0:
+            self.leave()
 
-    def journey(self) -> None:
-        """Look, hold, hesitate, decide, pay. Raises Refused where there is nothing left, StopUser with tickets."""
+    def leave(self) -> None:
+        """Go home, but stay in locust's count: it would send somebody new for one who stops."""
+        RECORD.left += 1
+        DOORS_CLOSED.wait()
+        raise StopUser
+
+    def journey(self) -> bool:
+        """Look, hold, hesitate, decide, pay; return whether there is an order. Raises Refused when sold out."""
         if not self.look() and random.random() < 0.6:
             raise Refused
         cart_id = f"{secrets.token_urlsafe(12)}@api"
@@ -95,14 +102,14 @@ class Buyer(FastHttpUser):
         if mood < 0.15:
             for hold in holds:
                 self.ask("release", "DELETE", f"cartpositions/{hold}/")
-        elif mood < 0.30:
-            pass  # walks away: the hold has to expire by itself
-        else:
-            order = self.check_out(cart_id, len(holds))
-            self.hesitate(0.1, 1.5)
-            if random.random() < 0.92:
-                self.pay(order, len(holds))
-            raise StopUser
+            return False
+        if mood < 0.30:
+            return False  # walks away: the holds have to expire by themselves
+        order = self.check_out(cart_id, len(holds))
+        self.hesitate(0.1, 1.5)
+        if random.random() < 0.92:
+            self.pay(order, len(holds))
+        return True
 
     def look(self) -> bool:
         """Return whether all quotas of the wished item seem to have room."""
@@ -230,7 +237,7 @@ def open_doors(environment: Any, **_: Any) -> None:
 def close_when_empty(runner: Any) -> None:
     """End the run once everybody who was to come has come and gone."""
     while not DOORS_CLOSED.wait(0.5):
-        if runner.state == "running" and runner.user_count == 0:
+        if runner.target_user_count and RECORD.left >= runner.target_user_count:
             runner.quit()
             return
 

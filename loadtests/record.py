@@ -34,6 +34,8 @@ class Record(Struct):
     started: float = 0.0
     """Seconds since 1970, to line up with the samples."""
     buyers: int = 0
+    left: int = 0
+    """Buyers who went home before the doors closed, with tickets or without patience."""
     requests: dict[str, Requests] = {}
     answers: Answers = field(default_factory=Answers)
     failures: list[Failure] = []
