@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 
@@ -47,8 +48,8 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     if not 1 <= settings.shards <= 16384:
         raise SettingsError(f"HOLDFAST_SHARDS must be between 1 and 16384, not {settings.shards}")
     for name in ("ack_timeout_s", "body_bytes_max", "order_hot_s", "cart_listed_s"):
-        if getattr(settings, name) <= 0:
-            raise SettingsError(f"HOLDFAST_{name.upper()} must be more than 0")
+        if not 0 < getattr(settings, name) < math.inf:
+            raise SettingsError(f"HOLDFAST_{name.upper()} must be more than 0, and finite")
     if settings.redis_appendfsync not in ("everysec", "always", "no"):
         raise SettingsError(
             f"HOLDFAST_REDIS_APPENDFSYNC must be everysec, always or no, not {settings.redis_appendfsync!r}"
