@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from engine.http import access, cartpositions, events, order_create, quotas
+from engine.http import access, cartpositions, events, order_create, orders, payments, quotas, refunds
 from engine.http.door import Door
 from engine.http.items import ADDON, BUNDLE, CATEGORY, ITEM, TAX_RULE, VARIATION
 from engine.http.questions import OPTION, QUESTION
@@ -62,6 +62,32 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", E + "cartpositions/{id}/", cartpositions.detail, "can_view_orders"),
     Route("DELETE", E + "cartpositions/{id}/", cartpositions.delete, "can_change_orders"),
     Route("POST", E + "orders/", order_create.create, "can_change_orders"),
+    Route("GET", O + "orders/", orders.index_organizer, "can_view_orders"),
+    Route("GET", E + "orders/", orders.index, "can_view_orders"),
+    Route("GET", E + "orders/{code}/", orders.detail, "can_view_orders"),
+    Route("PATCH", E + "orders/{code}/", orders.patch, "can_change_orders"),
+    # what happens to an order
+    Route("POST", E + "orders/{code}/mark_paid/", orders.mark_paid, "can_change_orders"),
+    Route("POST", E + "orders/{code}/mark_canceled/", orders.mark_canceled, "can_change_orders"),
+    Route("POST", E + "orders/{code}/mark_pending/", orders.mark_pending, "can_change_orders"),
+    Route("POST", E + "orders/{code}/mark_expired/", orders.mark_expired, "can_change_orders"),
+    Route("POST", E + "orders/{code}/reactivate/", orders.reactivate, "can_change_orders"),
+    Route("POST", E + "orders/{code}/extend/", orders.extend, "can_change_orders"),
+    Route("POST", E + "orders/{code}/approve/", orders.approve, "can_change_orders"),
+    Route("POST", E + "orders/{code}/deny/", orders.deny, "can_change_orders"),
+    # its money
+    Route("GET", E + "orders/{code}/payments/", payments.index, "can_view_orders"),
+    Route("POST", E + "orders/{code}/payments/", payments.create, "can_change_orders"),
+    Route("GET", E + "orders/{code}/payments/{local_id}/", payments.detail, "can_view_orders"),
+    Route("POST", E + "orders/{code}/payments/{local_id}/confirm/", payments.confirm, "can_change_orders"),
+    Route("POST", E + "orders/{code}/payments/{local_id}/cancel/", payments.cancel, "can_change_orders"),
+    Route("POST", E + "orders/{code}/payments/{local_id}/refund/", payments.refund, "can_change_orders"),
+    Route("GET", E + "orders/{code}/refunds/", refunds.index, "can_view_orders"),
+    Route("POST", E + "orders/{code}/refunds/", refunds.create, "can_change_orders"),
+    Route("GET", E + "orders/{code}/refunds/{local_id}/", refunds.detail, "can_view_orders"),
+    Route("POST", E + "orders/{code}/refunds/{local_id}/done/", refunds.done, "can_change_orders"),
+    Route("POST", E + "orders/{code}/refunds/{local_id}/process/", refunds.process, "can_change_orders"),
+    Route("POST", E + "orders/{code}/refunds/{local_id}/cancel/", refunds.cancel, "can_change_orders"),
 )
 
 

@@ -1,0 +1,193 @@
+"""Orders: lists, details, own fields and state operations (spec/orders.txt; creation is in order_create.py)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from engine.domain import order_changes, payments
+from engine.domain.catalogue import Event
+from engine.domain.errors import Invalid, NotFound
+from engine.domain.next import Rule
+from engine.domain.order import InvoiceAddress
+from engine.http.call import Call, Reply, reply
+from engine.http.fields import Boolean, Date, DateTime, Email, FieldError, Json, Schema, Text
+from engine.http.order_query import wanted
+from engine.http.paging import page_body, page_of
+from engine.http.people import INVOICE_ADDRESS, Phone
+from engine.http.resources import answer_order, order_body
+from engine.http.selection import Selection
+from engine.sales import orders
+from persistence import order_lists
+
+
+class _Locale(Text):
+    def clean(self, value: Any, event: Event | None) -> str:
+        assert event is not None
+        locale = super().clean(value, event)
+        if locale not in (event.settings.get("locales") or ()):
+            raise FieldError(f'"{locale}" is not a supported locale for this event.')
+        return locale
+
+
+PATCH = Schema(
+    email=Email(null=True, blank=True),
+    phone=Phone(null=True, blank=True, max_length=128),
+    locale=_Locale(max_length=32),
+    comment=Text(blank=True),
+    api_meta=Json(),
+    custom_followup_at=Date(null=True),
+    checkin_attention=Boolean(),
+    checkin_text=Text(null=True, blank=True),
+    valid_if_pending=Boolean(),
+    expires=DateTime(),
+    invoice_address=INVOICE_ADDRESS,
+)
+NOTHING = Schema()
+"""For operations whose body may hold what Holdfast has no use for: send_email, comment."""
+
+FORCE = Schema(force=Boolean(default=False))
+
+_FEE_DIGITS_MAX = 50
+_CODE_LENGTH_MAX = 16
+
+
+def event_of(call: Call) -> Event:
+    """Return the event that the path names; the door has made sure that there is one."""
+    assert call.event is not None
+    return call.event
+
+
+def code_of(call: Call) -> str:
+    """Return the order code in the path. Raises NotFound for what can be none."""
+    code = call.params["code"]
+    if not (code.isascii() and code.isalnum() and len(code) <= _CODE_LENGTH_MAX):
+        raise NotFound("No Order matches the given query.")
+    return code
+
+
+async def index(call: Call) -> Reply:
+    """GET orders/ of an event."""
+    return await _list(call, wanted(call, event=event_of(call)))
+
+
+async def index_organizer(call: Call) -> Reply:
+    """GET orders/ of all events that the token may see."""
+    seen = None if call.principal.all_events else sorted(call.principal.limit_events)
+    return await _list(call, wanted(call, events=seen))
+
+
+async def _list(call: Call, which: order_lists.Wanted) -> Reply:
+    generated = dt.datetime.now(dt.UTC)
+    page = page_of(call)
+    count, rows = await order_lists.page(call.house.database, which, page.offset, page.size)
+    selection = _selection(call)
+    bodies = []
+    for slug, order in rows:
+        event = call.event or await call.house.catalogue.event(call.principal.organizer_id, slug)
+        bodies.append(selection.apply(order_body(call, event, order, **_canceled_parts(call))))
+    headers = {"X-Page-Generated": generated.isoformat().replace("+00:00", "Z")}
+    return reply(page_body(call, page, count, bodies), headers=headers)
+
+
+async def detail(call: Call) -> Reply:
+    """GET orders/(code)/"""
+    event = event_of(call)
+    order = await orders.get(call.house, event, code_of(call))
+    return reply(_selection(call).apply(order_body(call, event, order, **_canceled_parts(call))))
+
+
+def _selection(call: Call) -> Selection:
+    return Selection(call.query_all("include"), call.query_all("exclude"))
+
+
+def _canceled_parts(call: Call) -> dict[str, bool]:
+    names = ("include_canceled_positions", "include_canceled_fees")
+    return {name: call.query.get(name, "").lower() in ("true", "1") for name in names}
+
+
+async def patch(call: Call) -> Reply:
+    """PATCH orders/(code)/"""
+    values = PATCH.read(await call.body(), event_of(call), partial=True)
+    if values.get("invoice_address") is not None:
+        address = InvoiceAddress(last_modified=dt.datetime.now(dt.UTC), **values["invoice_address"])
+        values["invoice_address"] = address
+    return await _change(call, order_changes.set_fields(values))
+
+
+async def mark_paid(call: Call) -> Reply:
+    """POST orders/(code)/mark_paid/"""
+    event = event_of(call)
+    NOTHING.read(await call.body(), event)
+    outcome = await orders.change(call.house, event, code_of(call), payments.mark_paid)
+    payments.refuse_unapproved(outcome.order)
+    return answer_order(call, event, outcome)
+
+
+async def mark_canceled(call: Call) -> Reply:
+    """POST orders/(code)/mark_canceled/"""
+    body = await call.body()
+    NOTHING.read(body, call.event)
+    fee = _fee(body.get("cancellation_fee"))
+    return await _change(call, order_changes.mark_canceled(fee, await call.house.ids.fees(1) if fee else 0))
+
+
+def _fee(value: Any) -> Decimal | None:
+    """Return a cancellation fee; rubbish is no fee, as in pretix."""
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        return None
+    try:
+        text = str(value)
+        fee = Decimal(text) if len(text) <= _FEE_DIGITS_MAX else Decimal("NaN")
+    except (InvalidOperation, ValueError):
+        return None
+    return fee if fee.is_finite() else None
+
+
+async def mark_pending(call: Call) -> Reply:
+    """POST orders/(code)/mark_pending/"""
+    return await _act(call, order_changes.mark_pending)
+
+
+async def mark_expired(call: Call) -> Reply:
+    """POST orders/(code)/mark_expired/"""
+    return await _act(call, order_changes.mark_expired)
+
+
+async def reactivate(call: Call) -> Reply:
+    """POST orders/(code)/reactivate/"""
+    return await _act(call, order_changes.reactivate)
+
+
+async def approve(call: Call) -> Reply:
+    """POST orders/(code)/approve/"""
+    return await _act(call, order_changes.approve)
+
+
+async def deny(call: Call) -> Reply:
+    """POST orders/(code)/deny/"""
+    return await _act(call, order_changes.deny)
+
+
+async def extend(call: Call) -> Reply:
+    """POST orders/(code)/extend/"""
+    body = await call.body()
+    force: bool = FORCE.read(body, call.event)["force"]
+    if not body.get("expires"):
+        raise Invalid.detail("New date is missing.")
+    try:
+        day = Date().clean(body["expires"], call.event)
+    except FieldError:
+        raise Invalid.detail("New date is invalid.") from None
+    return await _change(call, order_changes.extend(day, force=force))
+
+
+async def _act(call: Call, rule: Rule) -> Reply:
+    NOTHING.read(await call.body(), call.event)
+    return await _change(call, rule)
+
+
+async def _change(call: Call, rule: Rule) -> Reply:
+    event = event_of(call)
+    return answer_order(call, event, await orders.change(call.house, event, code_of(call), rule))

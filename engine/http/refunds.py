@@ -1,0 +1,87 @@
+"""Refunds of an order (spec/orders.txt, Order refund endpoints)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from engine.domain import refunds
+from engine.domain.next import Rule
+from engine.domain.order import RefundState
+from engine.http.call import Call, Reply, reply
+from engine.http.fields import Boolean, Choice, DateTime, Integer, Json, Money, Schema, Text
+from engine.http.orders import NOTHING, code_of, event_of
+from engine.http.paging import page_body, page_of
+from engine.http.payments import answer, local_id_of
+from engine.http.resources import refund_body
+from engine.sales import orders
+
+REFUND = Schema(
+    state=Choice(*RefundState),
+    source=Choice("buyer", "admin", "external"),
+    provider=Text(max_length=255),
+    amount=Money(minimum=Decimal(0)),
+    payment=Integer(null=True, default=None),
+    execution_date=DateTime(null=True, default=None),
+    comment=Text(null=True, blank=True, default=None),
+    info=Json(null=True, default=None),
+    mark_canceled=Boolean(null=True, default=False),
+    mark_pending=Boolean(null=True, default=False),
+)
+PROCESS = Schema(mark_canceled=Boolean(null=True, default=False))
+
+
+async def index(call: Call) -> Reply:
+    """GET orders/(code)/refunds/"""
+    page = page_of(call)
+    order = await orders.get(call.house, event_of(call), code_of(call))
+    rows = order.refunds[page.offset : page.offset + page.size]
+    return reply(page_body(call, page, len(order.refunds), [refund_body(refund) for refund in rows]))
+
+
+async def detail(call: Call) -> Reply:
+    """GET orders/(code)/refunds/(local_id)/"""
+    order = await orders.get(call.house, event_of(call), code_of(call))
+    return reply(refund_body(refunds.find(order, local_id_of(call))))
+
+
+async def create(call: Call) -> Reply:
+    """POST orders/(code)/refunds/"""
+    event = event_of(call)
+    values = REFUND.read(await call.body(), event)
+    rule = refunds.add(
+        mark_canceled=bool(values["mark_canceled"]),
+        mark_pending=bool(values["mark_pending"]),
+        payment=values["payment"],
+        state=RefundState(values["state"]),
+        source=values["source"],
+        amount=values["amount"],
+        provider=values["provider"],
+        comment=values["comment"],
+        execution_date=values["execution_date"],
+        info=values["info"] or {},
+    )
+    outcome = await orders.change(call.house, event, code_of(call), rule)
+    return answer(outcome, refund_body(outcome.order.refunds[-1]), 201)
+
+
+async def done(call: Call) -> Reply:
+    """POST orders/(code)/refunds/(local_id)/done/"""
+    NOTHING.read(await call.body(), call.event)
+    return await _act(call, refunds.done(local_id_of(call)))
+
+
+async def process(call: Call) -> Reply:
+    """POST orders/(code)/refunds/(local_id)/process/"""
+    values = PROCESS.read(await call.body(), call.event)
+    return await _act(call, refunds.process(local_id_of(call), mark_canceled=bool(values["mark_canceled"])))
+
+
+async def cancel(call: Call) -> Reply:
+    """POST orders/(code)/refunds/(local_id)/cancel/"""
+    NOTHING.read(await call.body(), call.event)
+    return await _act(call, refunds.cancel(local_id_of(call)))
+
+
+async def _act(call: Call, rule: Rule) -> Reply:
+    outcome = await orders.change(call.house, event_of(call), code_of(call), rule)
+    return answer(outcome, refund_body(refunds.find(outcome.order, local_id_of(call))))
