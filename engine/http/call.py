@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from decimal import Decimal
 from urllib.parse import parse_qsl, urlencode
@@ -92,10 +93,11 @@ class Call:
         return f"{self.request.scheme}://{self.request.host}{path}"
 
     def page_url(self, page: int) -> str:
-        """Return the URL of another page of this list; page 1 has no `page` parameter."""
+        """Return the URL of another page of this list, parameters by name; page 1 has no `page` parameter."""
         query = [(k, v) for k, v in self.request.query.items() if k != "page"]
         if page > 1:
             query.append(("page", str(page)))
+        query.sort(key=itemgetter(0))
         text = f"?{urlencode(query)}" if query else ""
         return self.url(f"{self.request.path}{text}")
 
