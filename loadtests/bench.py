@@ -24,7 +24,7 @@ from loadtests.figures import number, table
 from loadtests.generator import VALUE, Job, Outcome
 from loadtests.processes import cpu_us
 from loadtests.shop import PRICE, create_event, create_item, create_quota
-from loadtests.target import Target, TargetError, add_options, opened
+from loadtests.target import Target, TargetError, add_options, opened, stop_on_sigterm
 
 KINDS = ("hold", "order", "confirm", "availability")
 CONCURRENCIES = (1, 32, 256)
@@ -239,6 +239,7 @@ def known_processes(target: Target) -> dict[str, list[int]]:
 def main(arguments: list[str] | None = None) -> int:
     """Run the bench and return the exit status."""
     options = read_options(arguments)
+    stop_on_sigterm()
     points: list[Point] = []
     try:
         with ExitStack() as stack:
@@ -252,6 +253,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (TargetError, ApiError, OSError, HTTPException) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     report = Path(options.report)
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_bytes(msgspec.json.format(msgspec.json.encode(as_json(points, target, options.seconds))))

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from http.client import HTTPException
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
@@ -30,7 +31,7 @@ from loadtests.record import Record
 from loadtests.report import render
 from loadtests.result import Audit, Result
 from loadtests.shop import Shop, open_shop
-from loadtests.target import Target, TargetError, add_options, opened
+from loadtests.target import Target, TargetError, add_options, opened, stop_on_sigterm
 
 SAMPLE_SECONDS = 0.5
 LAST_ANSWERS_SECONDS = 20
@@ -51,12 +52,15 @@ exit status: 0 sound, 1 a rule was broken or an answer was unexpected, 2 the rus
 def main(arguments: list[str] | None = None) -> int:
     """Run a rush and return the exit status."""
     options = read_options(arguments)
+    stop_on_sigterm()
     try:
         with opened(options) as target:
             result = rush(target, options)
     except (TargetError, ApiError, OSError, HTTPException) as error:
         print(f"holdfast rush: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     report = Path(options.report)
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(render(result))
@@ -103,8 +107,7 @@ def rush(target: Target, options: Namespace) -> Result:
     shop = open_shop(api, options.units)
     tell_progress = None if options.json else show
     with tempfile.TemporaryDirectory(prefix="holdfast-rush-") as folder:
-        buyers = Buyers(target, shop, options, Path(folder))
-        with buyers.process:
+        with Buyers(target, shop, options, Path(folder)) as buyers:
             started = buyers.wait_for_start()
             samples, problems = watch(api, shop, buyers.process, started, tell_progress)
         record = buyers.record()
@@ -140,6 +143,14 @@ class Buyers:
         command += ["--stop-timeout", str(LAST_ANSWERS_SECONDS), "--exit-code-on-error", "0", "--only-summary"]
         with self._log.open("wb") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Send the buyers home, if something else has ended the rush before them."""
+        self.process.terminate()
+        self.process.wait()
 
     def wait_for_start(self) -> float:
         """Return when the first buyer came, in seconds since 1970. Raises TargetError if locust broke before."""
@@ -212,7 +223,7 @@ def audit(target: Target) -> Audit | None:
     try:
         found = msgspec.json.decode(done.stdout, type=Audit, strict=False)
     except msgspec.MsgspecError:
-        told = (done.stderr or done.stdout).decode(errors="replace").strip()[-500:]
+        told = (done.stderr or done.stdout or b"nothing").decode(errors="replace").strip().splitlines()[-1][:500]
         return Audit(False, {}, [Problem("the audit runs", "holdfast audit", "its findings as JSON", told)])
     if (done.returncode != 0 or not found.ok) and not found.problems:
         status = f"status {done.returncode}, ok {found.ok}"

@@ -49,6 +49,11 @@ def add_options(parser: ArgumentParser) -> None:
     group.add_argument("--organizer", metavar="SLUG", default="bigevents", help="default: bigevents")
 
 
+def stop_on_sigterm() -> None:
+    """Leave on SIGTERM as on Ctrl-C, so that what we started is stopped."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 @contextmanager
 def opened(options: Namespace, *up_options: str) -> Iterator[Target]:
     """Yield the server that the options or READY_FILE name, or else one started with `up_options`."""
