@@ -1,9 +1,9 @@
-"""Who Postgres runs as. It refuses to run as root; nobody should have to add a user for that.
+"""Who Postgres runs as. It refuses root and users without a name; nobody should have to add a user for that.
 
-An ordinary user runs it as itself. Root runs it in a user namespace where root is called uid 1000: not root to whoever
-asks, and still the owner of root's files. Where a container forbids namespaces, or the data belongs to somebody
-else, root becomes the owner of the data, who is nobody for new data, and keeps one right: to pass the folders of
-others on the way to the programs and the data.
+An ordinary user runs it as itself. Root, and a number without a name as containers like them, run it in a user
+namespace where they are called nobody: a name that is not root to whoever asks, and still the owner of their files.
+Where a container forbids namespaces, or the data belongs to somebody else, root becomes the owner of the data, who is
+the real nobody for new data, and keeps one right: to pass the folders of others on the way to programs and data.
 """
 
 from __future__ import annotations
@@ -31,14 +31,15 @@ _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def namespace() -> None:
-    """Be uid 1000 in a new user namespace. Raises OSError where that is forbidden."""
+    """Be called nobody in a new user namespace. Raises OSError where that is forbidden."""
     assert _LIBC is not None
     uid, gid = os.geteuid(), os.getegid()
+    nobody = pwd.getpwnam("nobody")
     if _LIBC.unshare(_CLONE_NEWUSER) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
     Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"1000 {uid} 1")
-    Path("/proc/self/gid_map").write_text(f"1000 {gid} 1")
+    Path("/proc/self/uid_map").write_text(f"{nobody.pw_uid} {uid} 1")
+    Path("/proc/self/gid_map").write_text(f"{nobody.pw_gid} {gid} 1")
 
 
 def user(uid: int, gid: int) -> Callable[[], None]:
@@ -66,8 +67,13 @@ def choose(folder: Path, program: Path) -> Become:
 
     Raises StartFailed if there is no way.
     """
-    if os.geteuid() != 0:
-        return None
+    uid = os.geteuid()
+    if uid != 0:
+        if _has_name(uid):
+            return None
+        if _LIBC is not None and _works(namespace, folder, program):
+            return namespace
+        raise StartFailed(f"Postgres refuses user {uid}, which has no name here: add one, or set HOLDFAST_DATABASE_URL")
     owner = folder.stat()
     if owner.st_uid == 0:
         if _LIBC is not None and _works(namespace, folder, program):
@@ -82,6 +88,14 @@ def choose(folder: Path, program: Path) -> Become:
         f"Postgres refuses to run as root, and another user cannot reach {program} or {folder} here: "
         "run as an ordinary user, or set HOLDFAST_DATABASE_URL"
     )
+
+
+def _has_name(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
 
 
 def _works(become: Callable[[], None], folder: Path, program: Path) -> bool:
