@@ -1,0 +1,31 @@
+"""A client of the running server, and events to try things in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from shop import Api, Shop
+
+
+@pytest.fixture(scope="session")
+def api(server: Any) -> Iterator[Api]:
+    """A client bound to the organizer, with a token that may do everything."""
+    with httpx.Client(
+        base_url=f"{server.base_url}/api/v1/organizers/{server.organizer}/",
+        headers={"Authorization": f"Token {server.token}"},
+        timeout=30,
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def shop(api: Api) -> Callable[..., Shop]:
+    """A factory of fresh events; fields of the event go in by name (series: has_subevents=True)."""
+
+    def make(**fields: Any) -> Shop:
+        return Shop(api, **fields)
+
+    return make
