@@ -47,6 +47,8 @@ def add(*, mark_canceled: bool, mark_pending: bool, payment: int | None, **field
         if payment is not None and all(p.local_id != payment for p in order.payments):
             raise Invalid(["Unknown payment ID."])
         refund = Refund(local_id=_number(order), created=now, payment=payment, **fields)
+        if refund.state is RefundState.DONE:
+            refund = replace(refund, execution_date=refund.execution_date or now)
         booked = with_refund(order, refund)
         if mark_canceled:
             return Next(_canceled_if_possible(booked))

@@ -91,6 +91,13 @@ def test_a_booked_refund_leaves_the_order_alone_unless_told():
     assert add("1.00", payment=None)(before, EVENT, NOW).order.refunds[0].payment is None
 
 
+def test_a_refund_booked_as_done_was_executed_now_and_leaves_its_payment_alone():
+    done = add(state=RefundState.DONE)(order("p", paid=[("confirmed", "23.00")]), EVENT, NOW).order
+    assert done.refunds[0].execution_date == NOW
+    assert done.payments[0].state is PaymentState.CONFIRMED
+    assert add()(order("p", paid=[("confirmed", "23.00")]), EVENT, NOW).order.refunds[0].execution_date is None
+
+
 def test_a_booked_refund_needs_a_known_payment():
     with pytest.raises(Invalid) as refusal:
         add(payment=7)(order("p", paid=[("confirmed", "23.00")]), EVENT, NOW)
