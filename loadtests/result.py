@@ -91,4 +91,4 @@ class Result(Struct):
         if self.audit is None:
             return [*checks, (None, "holdfast audit did not run: the stores behind this server are not known")]
         told = ", ".join(f"{words.replace('_', ' ')}: {count}" for words, count in self.audit.checked.items())
-        return [*checks, (self.audit.ok, f"holdfast audit, from the stores alone ({told})")]
+        return [*checks, (self.audit.ok, f"holdfast audit, from the stores alone ({told or 'nothing checked'})")]
