@@ -93,12 +93,12 @@ class Call:
         return f"{self.request.scheme}://{self.request.host}{path}"
 
     def page_url(self, page: int) -> str:
-        """Return the URL of another page of this list, parameters by name; page 1 has no `page` parameter, others are sorted."""
+        """Return the URL of another page of this list, parameters by name; page 1 has no `page` parameter."""
         query = [(k, v) for k, v in self.request.query.items() if k != "page"]
         if page > 1:
             query.append(("page", str(page)))
         query.sort(key=itemgetter(0))
-        text = f"?{urlencode(sorted(query))}" if query else ""
+        text = f"?{urlencode(query)}" if query else ""
         return self.url(f"{self.request.path}{text}")
 
 
