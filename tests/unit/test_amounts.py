@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from sample_orders import EVENT, NOW, position
 
 from engine.domain import tax
 from engine.domain.catalogue import TaxRule
 from engine.domain.fees import FeeLine, fees_of
 from engine.domain.money import rounded, split
 from engine.domain.order import InvoiceAddress
-from tests.unit.sample_orders import EVENT, NOW, position
 
 amounts = st.decimals("-99999999999", "99999999999", places=2)
 prices = st.decimals("0", "99999999", places=2)

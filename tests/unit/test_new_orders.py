@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from sample_orders import EVENT, LATER, NOW
 
 from engine.domain import names
 from engine.domain.catalogue import Item, Subevent, Variation
@@ -18,7 +19,6 @@ from engine.domain.order import Order, OrderStatus, PaymentState
 from engine.domain.places import state_error
 from engine.domain.pricing import list_price, sold_on
 from engine.domain.validity import validity_of
-from tests.unit.sample_orders import EVENT, LATER, NOW
 
 RED = Variation(21, "Red", Decimal("5.00"), True)
 BLUE = Variation(22, "Blue", None, True)
