@@ -12,12 +12,12 @@ from loadtests.shop import Quota, Shop
 
 
 class Problem(Struct, frozen=True):
-    """A broken rule, in the form in which `holdfast audit --json` tells one."""
+    """A broken rule, in the form in which `holdfast audit --json` tells one: there the last three may be any JSON."""
 
     rule: str
-    where: str
-    expected: str
-    found: str
+    where: Any = ""
+    expected: Any = ""
+    found: Any = ""
 
 
 class Counts(Struct, frozen=True):

@@ -136,8 +136,8 @@ def _rules(result: Result) -> str:
     found = ""
     if result.problems:
         rows = "".join(
-            f"<tr><td>{escape(one.rule)}</td><td>{escape(one.where)}</td><td>{escape(one.expected)}</td>"
-            f"<td>{escape(one.found)}</td></tr>"
+            f"<tr><td>{escape(one.rule)}</td><td>{escape(str(one.where))}</td><td>{escape(str(one.expected))}</td>"
+            f"<td>{escape(str(one.found))}</td></tr>"
             for one in result.problems[:100]
         )
         head = "<tr><th>rule</th><th>where</th><th>expected</th><th>found</th></tr>"
