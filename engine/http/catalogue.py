@@ -16,7 +16,7 @@ from engine.domain.catalogue import Event
 from engine.domain.errors import Invalid, NotFound
 from engine.http.call import NO_CONTENT, Call, Reply, reply
 from engine.http.fields import FieldError, Schema
-from engine.http.kept import missing_links, refuse, with_unknown
+from engine.http.kept import in_order, missing_links, refuse, with_unknown
 from engine.http.paging import page_body, page_of
 from engine.http.routing import Route
 from persistence.database import Row, Session
@@ -60,7 +60,7 @@ class Resource:
 
     def shown(self, event: Event, row: Row, parent: Row | None) -> Body:
         """Return the answer for one row without its children."""
-        return {"id": row["id"], **row["body"]}
+        return {"id": row["id"], **in_order(self.schema, row["body"])}
 
     # -- the endpoints -----------------------------------------------------------------------------------------
 

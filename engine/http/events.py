@@ -11,7 +11,7 @@ from engine.domain.event_settings import DEFAULTS, effective
 from engine.http.call import Call, Reply, reply
 from engine.http.catalogue import Body, check_order, yes_or_no
 from engine.http.fields import Boolean, Choice, DateTime, Field, Integer, Json, ListOf, Schema, Text
-from engine.http.kept import Kept, Matching, Words, refuse, with_unknown
+from engine.http.kept import Kept, Matching, Words, in_order, refuse, with_unknown
 from engine.http.paging import page_body, page_of
 from persistence import access, catalogue
 from persistence.database import Row
@@ -174,8 +174,8 @@ def _event(call: Call) -> Event:
 
 def _shown(row: Row) -> Body:
     """Return the event resource; its timezone is a setting too, and kept there alone."""
-    body = row["body"]
-    return {"name": body["name"], "slug": row["slug"], **body, "timezone": effective(row["settings"])["timezone"]}
+    own = {"slug": row["slug"], "timezone": effective(row["settings"])["timezone"]}
+    return in_order(_EVENT, row["body"] | own)
 
 
 def _read(sent: Any, event: Event | None, *, partial: bool) -> Body:

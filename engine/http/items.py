@@ -6,7 +6,7 @@ from engine.domain.catalogue import Event
 from engine.domain.errors import Forbidden
 from engine.http.catalogue import Body, Resource, check_order, whole_number, yes_or_no
 from engine.http.fields import Boolean, Choice, DateTime, Integer, Json, Money, Schema, Text
-from engine.http.kept import Kept, Link, Matching, Percentage, Words, refuse
+from engine.http.kept import Kept, Link, Matching, Percentage, Words, in_order, refuse
 from persistence.database import Row, Session
 from persistence.resources import ADDONS, BUNDLES, CATEGORIES, ITEMS, TAX_RULES, VARIATIONS
 
@@ -93,7 +93,7 @@ class _Variations(Resource):
         body = row["body"]
         assert parent is not None
         price = body["default_price"] if body["default_price"] is not None else parent["body"]["default_price"]
-        return {"id": row["id"], **body, "price": price}
+        return {"id": row["id"], **in_order(self.schema, body), "price": price}
 
     async def added(self, session: Session, event: Event, parent: Row | None) -> None:
         assert parent is not None

@@ -148,6 +148,11 @@ def with_unknown(
     return values, errors
 
 
+def in_order(schema: Schema, body: dict[str, Any]) -> dict[str, Any]:
+    """Return what was kept with the fields of `schema` first, which Postgres does not remember, then the others."""
+    return {name: body[name] for name in schema.fields if name in body} | body
+
+
 def refuse(text: str, field: str = "non_field_errors") -> Invalid:
     """Return the refusal of a body for one reason."""
     return Invalid({field: [text]})

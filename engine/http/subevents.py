@@ -6,7 +6,7 @@ from engine.domain.catalogue import Event
 from engine.domain.errors import Forbidden
 from engine.http.catalogue import Body, Resource, check_order, yes_or_no
 from engine.http.fields import Boolean, DateTime, Field, Json, ListOf, Money, Schema
-from engine.http.kept import Kept, Link, Words, refuse
+from engine.http.kept import Kept, Link, Words, in_order, refuse
 from persistence.database import Row, Session
 from persistence.resources import ITEMS, SUBEVENTS, VARIATIONS
 
@@ -51,7 +51,7 @@ class _Subevents(Resource):
     )
 
     def shown(self, event: Event, row: Row, parent: Row | None) -> Body:
-        return {"id": row["id"], "event": event.slug, **row["body"]}
+        return {"id": row["id"], "event": event.slug, **in_order(self.schema, row["body"])}
 
     async def check(self, session: Session, event: Event, values: Body, before: Row | None, parent: Row | None) -> None:
         if not event.has_subevents:
