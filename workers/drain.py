@@ -56,7 +56,6 @@ class Drain:
         self._database = database
         self._redis: Redis = Redis.from_url(settings.redis_url)
         self._settle = load_scripts()["order_settle"]
-        self._state = load_scripts()["shard_state"]
         self._epochs: dict[int, int] = {}
         self._last: dict[int, EntryId] = {}
 
@@ -171,9 +170,9 @@ class Drain:
         for entry in entries:
             if entry.kind == b"order":
                 by_shard.setdefault(entry.shard, {})[entry.key] = entry.version
+        hot_ms = self._settings.order_hot_s * 1000
         for versions in by_shard.values():
-            hot_ms = self._settings.order_hot_s * 1000
-            pipe.evalsha(self._settle.sha, len(versions), *versions, str(hot_ms), *versions.values())  # type: ignore[no-untyped-call]
+            pipe.execute_command("EVALSHA", self._settle.sha, len(versions), *versions, hot_ms, *versions.values())
         for answer in await pipe.execute(raise_on_error=False):
             if isinstance(answer, Exception) and not isinstance(answer, NoScriptError):
                 raise answer

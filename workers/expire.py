@@ -43,5 +43,6 @@ async def expire_orders(house: House) -> int:
 async def sweep(house: House) -> None:
     """Release due holds of quiet shards, and forget expired ones that were listed long enough."""
     for shard in range(house.settings.shards):
-        while await house.ledger.sweep(shard):
-            await asyncio.sleep(0)
+        more = True
+        while more:
+            more = await house.ledger.sweep(shard)
