@@ -1,0 +1,87 @@
+"""The lists that clients ask for most are answered from an index, however many orders there are."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from msgspec.structs import asdict
+
+from persistence.database import Database
+from persistence.order_lists import Wanted, page
+from persistence.queries import Queries
+
+EVENTS, ORDERS = 20, 20_000
+ORGANIZER, FIRST_EVENT, FIRST_ORDER = 9_000_000, 9_000_000, 9_000_000_000
+
+FILL = """
+INSERT INTO orders
+SELECT %(first)s + n, %(organizer)s, %(event)s + n %% %(events)s, 1, 'C' || n,
+       (ARRAY['p', 'p', 'p', 'p', 'n'])[n %% 5 + 1], false, false, 'buyer' || n || '@example.org', 23, moment, moment, moment,
+       jsonb_build_object(
+           'id', %(first)s + n, 'organizer_id', %(organizer)s, 'event_id', %(event)s + n %% %(events)s, 'version', 1,
+           'code', 'C' || n, 'status', 'n', 'secret', 's', 'datetime', moment, 'expires', moment,
+           'last_modified', moment, 'total', '23.00', 'positions', '[]'::jsonb)
+FROM generate_series(1, %(orders)s) AS n, LATERAL (SELECT now() - n * interval '1 second') AS t (moment)
+"""
+
+
+@pytest.fixture(scope="module")
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A database in which one organizer has many orders."""
+    database = Database(database_url)
+    await database.open()
+    values = {"first": FIRST_ORDER, "organizer": ORGANIZER, "event": FIRST_EVENT, "events": EVENTS, "orders": ORDERS}
+    await database.run(FILL, values)
+    await database.run("ANALYZE orders")
+    yield database
+    await database.run("DELETE FROM orders WHERE organizer_id = %(organizer)s", {"organizer": ORGANIZER})
+    await database.close()
+
+
+async def plan(database: Database, wanted: Wanted) -> str:
+    queries = Queries("order_lists")
+    async with database.transaction() as session:
+        await session.run(queries["plan_each_call"])
+        rows = await session.rows("EXPLAIN " + queries["page"], {**asdict(wanted), "offset": 0, "size": 50})
+    return "\n".join(row["QUERY PLAN"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "index", "count"),
+    [
+        ({}, "orders_datetime_idx", ORDERS // EVENTS),
+        ({"ordering": "-datetime"}, "orders_datetime_idx", ORDERS // EVENTS),
+        ({"code": "c40"}, "orders_code_key", 1),
+        ({"code": "c41"}, "orders_code_key", 0),
+        ({"email": "BUYER40@example.org"}, "orders_email_idx", 1),
+        ({"event_id": None, "email": "buyer41@example.org"}, "orders_email_idx", 1),
+        ({"modified_since": 60, "ordering": "last_modified"}, "orders_modified_idx", None),
+        ({"created_since": 60}, "orders_datetime_idx", None),
+        ({"event_id": FIRST_EVENT + 4, "status": "n"}, "orders_status_idx", ORDERS // EVENTS),
+    ],
+)
+async def test_the_common_lists_use_an_index(
+    database: Database, conditions: dict[str, Any], index: str, count: int | None
+) -> None:
+    for name in ("modified_since", "created_since"):
+        if name in conditions:
+            conditions = conditions | {name: dt.datetime.now(dt.UTC) - dt.timedelta(seconds=conditions[name])}
+    wanted = Wanted(**{"organizer_id": ORGANIZER, "event_id": FIRST_EVENT, **conditions})
+    explained = await plan(database, wanted)
+    assert index in explained, explained
+    assert "Seq Scan on orders" not in explained, explained
+    found, rows = await page(database, wanted, 0, 50)
+    assert count is None or found == count
+    assert len(rows) == min(found, 50)
+    if wanted.ordering == "-datetime":
+        moments = [order.datetime for _, order in rows]
+        assert moments == sorted(moments, reverse=True)
+
+
+async def test_a_page_past_the_end_is_empty_and_knows_the_count(database: Database) -> None:
+    wanted = Wanted(organizer_id=ORGANIZER, event_id=FIRST_EVENT)
+    assert await page(database, wanted, ORDERS, 50) == (ORDERS // EVENTS, [])
+    assert await page(database, Wanted(organizer_id=ORGANIZER, event_id=1), 0, 50) == (0, [])
