@@ -18,6 +18,7 @@ from engine.embedded.process import StartFailed
 from engine.settings import SettingsError, from_environment
 
 _FAILED = 1
+_INTERRUPTED = 130
 _CANNOT = 2
 """Exit status when a setting or a store is the reason; argparse uses the same for wrong options."""
 
@@ -44,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CommandFailed as error:
         print(f"holdfast {arguments.command}: {error}", file=sys.stderr)
         return _FAILED
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     return int(status)
 
 
@@ -173,7 +176,7 @@ permissions: {", ".join(PERMISSIONS)}"""
     create.add_argument("--name", metavar="NAME", default="created by command", help="what it is for, in your words")
     create.add_argument("--permission", metavar="P", action="append", choices=PERMISSIONS, help="may be given again")
     text = """\
-It is refused from then on. With - the token is read from standard input, which keeps it out of the list of processes.
+It is refused within a second. With - the token is read from standard input, which keeps it out of the list of processes.
 
   holdfast token revoke - < token.txt"""
     revoke = _add(actions, "revoke", "access", "Disable a token for good.", text, action="token revoke")

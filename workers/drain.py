@@ -70,6 +70,9 @@ class Drain:
                 log.info("a watermark has moved; reading them again")
                 continue
             except (Fenced, RedisError, OSError) as error:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise  # a store's error on the way out must not outlive the order to stop
                 log.warning("cannot drain: %s", error)
             await asyncio.sleep(_RETRY_S)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from contextlib import suppress
 from typing import Any
 
 import uvloop
@@ -51,12 +52,13 @@ def run(settings: Settings) -> None:
 async def _run(settings: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     # the drain has connections of its own: it must not wait behind anybody
     database = Database(settings.database_url, connections_max=3)
     await database.open()
     async with open_house(settings) as house:
+        # not before: opening may wait for a store, and a signal shall end that wait too
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
         drain = Drain(settings, database)
         tasks = [
             asyncio.create_task(drain.run(), name="drain"),
@@ -95,5 +97,7 @@ async def _jobs(house: House, settings: Settings) -> None:
         except (RedisError, OSError) as error:
             log.warning("the queue is away: %s", error)
         finally:
-            await worker.close()
+            # closing wants to delete a key, which fails just when the queue is away
+            with suppress(RedisError, OSError):
+                await worker.close()
         await asyncio.sleep(_RETRY_S)

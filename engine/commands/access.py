@@ -69,7 +69,7 @@ def _token_revoke(arguments: argparse.Namespace, url: str) -> int:
     token = sys.stdin.readline().strip() if given == "-" else given
     if not with_database(url, lambda d: access.revoke_token(d, token)):
         raise SettingsError("no such token is active")
-    print("revoked: it is refused from now on")
+    print("revoked: it is refused within a second")
     return 0
 
 

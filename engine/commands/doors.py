@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,9 +18,17 @@ def front_door(
     *,
     environment: Mapping[str, str] | None = None,
     log: Path | None = None,
+    death_signal: signal.Signals = signal.SIGTERM,
 ) -> Program:
     """Return a child that is not started yet; it says that it is ready by a file in `folder`."""
     ready_file = folder / f"front-door-{number}.json"
     command = [sys.executable, "-m", "engine", "serve", "--host", host, "--port", str(port)]
     command += ["--processes", "1", "--shared-port", "--ready-file", str(ready_file)]
-    return Program(f"front door {number}", command, environment=environment, log=log, ready_file=ready_file)
+    return Program(
+        f"front door {number}",
+        command,
+        environment=environment,
+        log=log,
+        ready_file=ready_file,
+        death_signal=death_signal,
+    )

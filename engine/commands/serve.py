@@ -46,10 +46,11 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 async def _serve(settings: Settings, bound: socket.socket, host: str, ready_file: Path | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     async with open_house(settings) as house:
         app = server(house)
+        # Not before: opening may wait for a store, and a signal shall end that wait too.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
         listening = await loop.create_server(app, sock=bound, backlog=4096)
         base_url = ports.base_url(host, ports.address(bound)[1])
         if ready_file is not None:

@@ -20,7 +20,7 @@ _STOP_S = 15.0
 
 
 class Program:
-    """One child that runs a `holdfast` subcommand."""
+    """One child that runs a `holdfast` subcommand; it gets `death_signal` when its parent is killed."""
 
     def __init__(
         self,
@@ -30,12 +30,14 @@ class Program:
         environment: Mapping[str, str] | None = None,
         log: Path | None = None,
         ready_file: Path | None = None,
+        death_signal: signal.Signals = signal.SIGTERM,
     ) -> None:
         self.name = name
         self.command = command
         self.environment = None if environment is None else {**os.environ, **environment}
         self.log = log
         self.ready_file = ready_file
+        self.death_signal = death_signal
         self._child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -61,7 +63,7 @@ class Program:
         return content is not None and self.pid in content["processes"]["front_doors"]
 
     def start(self) -> None:
-        self._child = spawn(self.command, environment=self.environment, log=self.log)
+        self._child = spawn(self.command, environment=self.environment, log=self.log, death_signal=self.death_signal)
 
     def wait_ready(self, timeout_s: float) -> None:
         """Return once it is ready. Raises StartFailed if it ends before that or takes longer."""

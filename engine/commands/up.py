@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 
@@ -45,6 +46,11 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
             up.stop()
         _say(f"stopped; the data is in {up.folder}")
     return 0
+
+
+class _Common(TypedDict):
+    environment: Mapping[str, str]
+    death_signal: signal.Signals
 
 
 class _Up:
@@ -123,17 +129,18 @@ class _Up:
             self.settings = msgspec.structs.replace(self.settings, database_url=self.postgres.url)
 
     def _start_programs(self) -> None:
-        environment = stores.environment(self.settings)
+        # The stores end with us, so there would be nothing left that a child could finish.
+        common: _Common = {"environment": stores.environment(self.settings), "death_signal": signal.SIGKILL}
         logs, run_folder = self.folder / "logs", self.folder / "run"
         for folder in (logs, run_folder):
             folder.mkdir(exist_ok=True)
         count = self.arguments.processes
         with _step(f"worker and {count} front door{'s' if count > 1 else ''}"):
             command = [sys.executable, "-m", "engine", "worker"]
-            self.workers = [Program("worker", command, environment=environment, log=logs / "worker.log")]
+            self.workers = [Program("worker", command, log=logs / "worker.log", **common)]
             for number in range(1, count + 1):
                 log = logs / f"front-door-{number}.log"
-                door = front_door(number, self.arguments.host, self.port, run_folder, environment=environment, log=log)
+                door = front_door(number, self.arguments.host, self.port, run_folder, log=log, **common)
                 self.doors.append(door)
             for program in [*self.workers, *self.doors]:
                 program.start()
