@@ -19,7 +19,8 @@ ORGANIZER, FIRST_EVENT, FIRST_ORDER = 9_000_000, 9_000_000, 9_000_000_000
 FILL = """
 INSERT INTO orders
 SELECT %(first)s + n, %(organizer)s, %(event)s + n %% %(events)s, 1, 'C' || n,
-       (ARRAY['p', 'p', 'p', 'p', 'n'])[n %% 5 + 1], false, false, 'buyer' || n || '@example.org', 23, moment, moment, moment,
+       (ARRAY['p', 'p', 'p', 'p', 'n'])[n %% 5 + 1], false, false, 'buyer' || n || '@example.org', 23,
+       moment, moment, moment,
        jsonb_build_object(
            'id', %(first)s + n, 'organizer_id', %(organizer)s, 'event_id', %(event)s + n %% %(events)s, 'version', 1,
            'code', 'C' || n, 'status', 'n', 'secret', 's', 'datetime', moment, 'expires', moment,
