@@ -176,7 +176,7 @@ permissions: {", ".join(PERMISSIONS)}"""
     create.add_argument("--name", metavar="NAME", default="created by command", help="what it is for, in your words")
     create.add_argument("--permission", metavar="P", action="append", choices=PERMISSIONS, help="may be given again")
     text = """\
-It is refused within a second. With - the token is read from standard input, which keeps it out of the list of processes.
+It is refused within a second. With - the token is read from standard input, and stays out of the list of processes.
 
   holdfast token revoke - < token.txt"""
     revoke = _add(actions, "revoke", "access", "Disable a token for good.", text, action="token revoke")

@@ -139,7 +139,7 @@ def test_tokens_are_made_and_revoked_by_command(up: Running) -> None:
     token = ask("token", "create", "--organizer", "bigevents", "--permission", "can_view_orders")
     assert up.get("events/demo/orders/", token=token)[0] == 200
     ask("token", "revoke", token)
-    assert up.get("events/demo/orders/", token=token)[0] == 401
+    wait_for(lambda: up.get("events/demo/orders/", token=token)[0] == 401, 5)
 
 
 @pytest.mark.parametrize("name", ["front_doors", "workers", "redis", "postgres"])
