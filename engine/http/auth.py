@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import time
 from weakref import WeakKeyDictionary
 
@@ -14,12 +15,16 @@ from engine.sales.house import House
 from persistence import access
 from persistence.database import Database
 
+log = logging.getLogger("holdfast.auth")
+
 _FRESH_S = 1.0
 """How long an answer of Postgres is believed; a revoked token ends within this time."""
 _TRUST_WITHOUT_POSTGRES_S = 600.0
 """Sales go on while Postgres is away, so tokens that it knew lately stay good for that long."""
 _PATIENCE_S = 0.5
-"""How long one request waits for Postgres to confirm a token that was good a moment ago."""
+"""How long requests wait for Postgres to confirm a token that was good when last asked for; then they go on."""
+_QUESTION_S = 30.0
+"""A question that Postgres has not answered by then is given up, and put again by the next request."""
 _KNOWN_MAX = 10_000
 """Tokens remembered a process; when there are more, all are asked for again."""
 
@@ -47,14 +52,18 @@ class Principal(Struct, frozen=True):
 
 
 class _Known:
-    """One token as Postgres knew it at `seen_at` (monotonic seconds); `asking` while somebody asks again."""
+    """One token as Postgres knew it at `seen_at` (monotonic seconds); `asking` is the question under way, if any, put
+    at `tried_at`.
+
+    `principal` is None once the token turned out to be revoked.
+    """
 
     __slots__ = ("asking", "principal", "seen_at", "tried_at")
 
     def __init__(self, principal: Principal) -> None:
-        self.principal = principal
+        self.principal: Principal | None = principal
         self.seen_at = self.tried_at = time.monotonic()
-        self.asking = False
+        self.asking: asyncio.Task[None] | None = None
 
 
 _known: WeakKeyDictionary[Database, dict[bytes, _Known]] = WeakKeyDictionary()
@@ -78,27 +87,33 @@ async def authenticate(house: House, header: str) -> Principal:
             tokens.clear()
         tokens[hashed] = _Known(principal)
         return principal
-    if not known.asking and time.monotonic() - known.tried_at > _FRESH_S:
-        await _confirm(house.database, tokens, hashed, known)
+    now = time.monotonic()
+    if known.asking is None and now - max(known.seen_at, known.tried_at) > _FRESH_S:
+        known.tried_at = now
+        known.asking = asyncio.create_task(_confirm(house.database, hashed, known))
+    if known.asking is not None and (patience_s := known.tried_at + _PATIENCE_S - now) > 0:
+        # All wait for one question; when patience ends it is not canceled, since that takes a word with Postgres too.
+        await asyncio.wait({known.asking}, timeout=patience_s)
+    if known.principal is None:
+        tokens.pop(hashed, None)
+        raise Unauthenticated("Invalid token.")
+    if time.monotonic() - known.seen_at > _TRUST_WITHOUT_POSTGRES_S:
+        raise Fenced(reason="Postgres has been away too long to trust tokens")
     return known.principal
 
 
-async def _confirm(database: Database, tokens: dict[bytes, _Known], hashed: bytes, known: _Known) -> None:
-    """Ask again about a known token: one request asks, the others meanwhile go on with the old answer."""
-    known.asking = True
+async def _confirm(database: Database, hashed: bytes, known: _Known) -> None:
+    """Ask again about a known token; while Postgres is away, the last answer stands."""
     try:
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(_QUESTION_S):
             known.principal = await _ask(database, hashed)
         known.seen_at = time.monotonic()
     except Unauthenticated:
-        tokens.pop(hashed, None)
-        raise
+        known.principal = None
     except (Fenced, TimeoutError):
-        if time.monotonic() - known.seen_at > _TRUST_WITHOUT_POSTGRES_S:
-            raise Fenced(reason="Postgres has been away too long to trust tokens") from None
+        log.warning("Postgres did not confirm a token; the last answer stands")
     finally:
-        known.tried_at = time.monotonic()
-        known.asking = False
+        known.asking = None
 
 
 async def _ask(database: Database, hashed: bytes) -> Principal:

@@ -123,6 +123,7 @@ class Pipe:
                 log.warning("lost the connection to Redis: %s", reason)
             if connection._writer is not None:
                 connection._writer.close()
+                connection._writer = None  # what is closed by hand needs no warning that nobody closed it
         waiting, self._waiting = self._waiting, deque()
         for future, _ in waiting:
             if not future.done():

@@ -1,0 +1,111 @@
+"""The copies of the catalogue: what a process knows, what is live in Redis, and what Postgres has."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from shop import Shop
+
+from engine.domain.catalogue import Event
+from engine.domain.errors import Forbidden
+from engine.sales.house import House, open_house
+from engine.settings import Settings
+from persistence import access, catalogue, quotas
+from persistence.resources import ITEMS
+
+
+@pytest.fixture
+async def house(server: Any) -> AsyncIterator[House]:
+    """A front door's insides on the stores of the running server: a process of its own, as far as they know."""
+    settings = Settings(redis_url=server.redis_url, queue_url=server.redis_url, database_url=server.database_url)
+    async with open_house(settings) as opened:
+        yield opened
+
+
+async def organizer_id(house: House, slug: str) -> int:
+    row = await access.organizer_by_slug(house.database, slug)
+    assert row is not None
+    return int(row["id"])
+
+
+async def change_and_die(house: House, event: Event, quota_id: int, size: int) -> None:
+    """Change a quota in Postgres as a process does that is killed before it can make the change live."""
+    async with house.database.transaction() as session:
+        await catalogue.bump(session, event.id)
+        row = await quotas.one(session, event.id, quota_id)
+        assert row is not None
+        await quotas.replace(session, event.id, quota_id, row | {"size": size})
+
+
+async def test_a_change_that_was_not_made_live_is_by_the_next_who_reads_it(
+    house: House, server: Any, shop: Callable[..., Shop]
+) -> None:
+    made = shop()
+    item = made.item()
+    quota = made.quota(5, item)
+    owner = await organizer_id(house, server.organizer)
+    before = await catalogue.load_event(house.database, owner, made.slug)
+    assert before is not None
+    await change_and_die(house, before, quota, 9)
+    assert await house.ledger.version(before) == before.version
+    after = await house.catalogue.event(owner, made.slug)
+    assert after.version == before.version + 1
+    assert await house.ledger.version(after) == after.version
+    assert made.left(quota) == 9
+
+
+async def test_a_copy_is_current_until_somebody_else_changes_the_event(
+    house: House, server: Any, shop: Callable[..., Shop]
+) -> None:
+    made = shop()
+    owner = await organizer_id(house, server.organizer)
+    old = await house.catalogue.event(owner, made.slug)
+    assert await house.catalogue.current(old) is old
+    item = made.item()
+    copies = await asyncio.gather(*(house.catalogue.current(old) for _ in range(10)))
+    assert item in copies[0].items
+    assert all(copy is copies[0] for copy in copies)
+    assert await house.catalogue.event(owner, made.slug) is copies[0]
+
+
+async def test_counts_follow_the_newest_catalogue(house: House, server: Any, shop: Callable[..., Shop]) -> None:
+    made = shop()
+    quota = made.quota(5, made.item())
+    event = await house.catalogue.event(await organizer_id(house, server.organizer), made.slug)
+    made.patch(f"quotas/{quota}/", {"size": 7})
+    assert (await house.catalogue.counts(event, [quota]))[quota].size == 7
+    made.delete(f"quotas/{quota}/")
+    assert await house.catalogue.counts(event, [quota]) == {}
+
+
+async def test_changes_that_fail_leave_no_trace(house: House, server: Any, shop: Callable[..., Shop]) -> None:
+    made = shop()
+    event = await house.catalogue.event(await organizer_id(house, server.organizer), made.slug)
+
+    async def fail() -> None:
+        async with house.catalogue.changing(event.id) as session:
+            await ITEMS.add(session, event.id, {})
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    assert await house.catalogue.current(event) is event
+    loaded = await catalogue.load_event(house.database, event.organizer_id, event.slug)
+    assert loaded == event
+
+
+@pytest.mark.parametrize("slug", ["nosuch", "", "a\x00", "a b", "x" * 1000, "\ud800"])
+async def test_an_event_that_cannot_be_is_forbidden(house: House, server: Any, slug: str) -> None:
+    with pytest.raises(Forbidden):
+        await house.catalogue.event(await organizer_id(house, server.organizer), slug)
+
+
+async def test_names_are_in_the_first_locale_of_the_event(house: House, server: Any, shop: Callable[..., Shop]) -> None:
+    made = shop()
+    made.add("items/", name={"de": "Karte", "en": "Ticket"}, default_price="1.00")
+    made.patch("settings/", {"locales": ["de", "en"]})
+    event = await house.catalogue.event(await organizer_id(house, server.organizer), made.slug)
+    assert [item.name for item in event.items.values()] == ["Karte"]
