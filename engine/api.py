@@ -99,4 +99,4 @@ def server(house: House) -> web.Server:
     def make_request(message, payload, protocol, writer, task):  # type: ignore[no-untyped-def]
         return web.BaseRequest(message, payload, protocol, writer, task, protocol._loop, client_max_size=limit)
 
-    return web.Server(door, request_factory=make_request, access_log=None)  # type: ignore[arg-type]
+    return web.Server(door, request_factory=make_request, access_log=None)

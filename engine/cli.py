@@ -211,7 +211,6 @@ Exit status 0: the books are right; 1: they are not.
 
   HOLDFAST_REDIS_URL=… HOLDFAST_DATABASE_URL=… holdfast audit"""
     command = _add(commands, "audit", "audit", "Prove that nothing was oversold and nothing was lost.", text)
-    command.add_argument("--repair", action="store_true", help="count again in Redis what differs from Postgres")
     command.add_argument("--json", action="store_true", help="print what was found as JSON")
 
 

@@ -191,6 +191,7 @@ def _quota(row: dict[str, Any]) -> Quota:
         closed_version=row["closed_version"],
         release_after_exit=row["release_after_exit"],
         extra=row["extra"],
+        allowance=row["allowance"],
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -60,30 +60,32 @@ class Unwritable(Exception):
 
 
 async def write(
-    database: Database, steps: Sequence[Step], documents: Sequence[bytes], closed: Sequence[tuple[int, int]]
+    database: Database,
+    steps: Sequence[Step],
+    documents: Sequence[bytes],
+    closed: Mapping[int, int],
+    allowances: Mapping[int, int],
 ) -> None:
-    """Write a batch in one transaction and one round trip: watermarks, orders, quotas that closed themselves.
+    """Write a batch in one transaction and one round trip: watermarks, orders, what quotas have learned.
 
-    `documents` has at most one document an order, `closed` is (quota id, version of the client's last word on it).
+    `documents` has at most one document an order. `closed` maps quotas that closed themselves to the version of the
+    client's last word on it, `allowances` maps quotas to the units beyond their size that somebody has allowed.
     Raises Moved, Unwritable, Fenced.
     """
-    await _transact(database, steps, _writes(documents, closed))
+    writes: list[tuple[str, dict[str, Any]]] = []
+    if documents:
+        writes.append((_ORDERS["upsert"], {"docs": (b"[" + b",".join(documents) + b"]").decode()}))
+    if closed:
+        writes.append((_SQL["close_quotas"], {"ids": list(closed), "words": list(closed.values())}))
+    if allowances:
+        writes.append((_SQL["allow"], {"ids": list(allowances), "units": list(allowances.values())}))
+    await _transact(database, steps, writes)
 
 
 async def park(database: Database, step: Step, entry: str, body: str, error: str) -> None:
     """Put an entry aside that cannot be written, and go past it. Raises Moved, Fenced."""
     values = {"shard": step.shard, "entry": entry, "body": body, "error": error}
     await _transact(database, [step], [(_SQL["park"], values)])
-
-
-def _writes(documents: Sequence[bytes], closed: Sequence[tuple[int, int]]) -> list[tuple[str, dict[str, Any]]]:
-    writes: list[tuple[str, dict[str, Any]]] = []
-    if documents:
-        writes.append((_ORDERS["upsert"], {"docs": (b"[" + b",".join(documents) + b"]").decode()}))
-    if closed:
-        values = {"ids": [quota for quota, _ in closed], "words": [word for _, word in closed]}
-        writes.append((_SQL["close_quotas"], values))
-    return writes
 
 
 async def _transact(database: Database, steps: Sequence[Step], writes: Sequence[tuple[str, dict[str, Any]]]) -> None:

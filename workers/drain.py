@@ -37,7 +37,11 @@ _LOCK = "holdfast drain"
 
 
 class Entry(Struct, frozen=True):
-    """One entry of an outbox. `kind` is order (with its document) or quota_closed; others change nothing."""
+    """One entry of an outbox; an unknown `kind` changes nothing.
+
+    order: `number` is its id, `version` and `document` its newest. quota_closed and quota_allowance: `number` is the
+    quota's id, `version` the client's last word on `closed`, or the units allowed beyond the size.
+    """
 
     shard: int
     id: EntryId
@@ -150,8 +154,10 @@ class Drain:
         for entry in entries:
             if entry.kind == b"order":
                 newest[entry.number] = entry
-        closed = [(entry.number, entry.version) for entry in entries if entry.kind == b"quota_closed"]
-        await outbox.write(self._database, self._steps(reached), [entry.document for entry in newest.values()], closed)
+        closed = {entry.number: entry.version for entry in entries if entry.kind == b"quota_closed"}
+        allowances = {entry.number: entry.version for entry in entries if entry.kind == b"quota_allowance"}
+        documents = [entry.document for entry in newest.values()]
+        await outbox.write(self._database, self._steps(reached), documents, closed, allowances)
 
     async def _park(self, entry: Entry, error: Exception) -> None:
         log.error("entry %s of shard %d cannot be written and was parked: %s", entry.id, entry.shard, error)

@@ -82,7 +82,8 @@ class Subevent(Struct, frozen=True):
 
 
 class Quota(Struct, frozen=True):
-    """`size` None is unlimited. `closed_version` is the event version at which a client last set `closed`.
+    """`size` None is unlimited. `closed_version` is the event version at which a client last set `closed`, `allowance`
+    how many units beyond the size somebody has allowed, by force or by making the quota smaller.
 
     `extra` is what clients sent and no rule looks at.
     """
@@ -98,6 +99,7 @@ class Quota(Struct, frozen=True):
     closed_version: int
     release_after_exit: bool
     extra: dict[str, Any] = {}
+    allowance: int = 0
 
 
 class Event(Struct, frozen=True):

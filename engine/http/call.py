@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
-from decimal import Decimal
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
@@ -58,7 +58,7 @@ class Call:
 
     @property
     def query(self) -> Mapping[str, str]:
-        return self.request.query
+        return dict(self.request.query.items())
 
     def query_all(self, name: str) -> list[str]:
         return self.request.query.getall(name, [])

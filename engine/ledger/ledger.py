@@ -63,7 +63,7 @@ class Ledger:
         await self._run(
             "event_publish",
             shard,
-            [keys.event(shard, event.id), keys.shard(shard)],
+            [keys.event(shard, event.id), keys.shard(shard), keys.outbox(shard)],
             [event.version, new, *quota_args(event)],
         )
 

@@ -19,6 +19,7 @@ def quota_args(event: Event) -> list[Any]:
             quota.closed_version,
             int(quota.close_when_sold_out),
             int(quota.release_after_exit),
+            quota.allowance,
             len(products),
             *products,
         ]

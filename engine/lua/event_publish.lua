@@ -1,6 +1,6 @@
 -- Makes a version of an event's catalogue live. An older version than the live one is ignored.
 --
--- KEYS   1 event, 2 shard
+-- KEYS   1 event, 2 shard, 3 outbox
 -- ARGV   1 catalogue version
 --        2 1 when the event has just been made (then it may be new here), else 0
 --        3 number of quotas; then each quota as include/quotas.lua says
@@ -9,12 +9,12 @@
 --        older          a newer version is live
 --        ok
 -- RETURNS status, live version
--- WRITES event
+-- WRITES event, outbox
 -- COST   O(quotas × their products)
 --#include units
 --#include quotas
 
-local event_key, shard_key = KEYS[1], KEYS[2]
+local event_key, shard_key, outbox_key = KEYS[1], KEYS[2], KEYS[3]
 local version, new = tonumber(ARGV[1]), ARGV[2] == '1'
 
 if redis.call('HEXISTS', shard_key, 'epoch') == 0 then return {'unverified', 0} end
@@ -23,7 +23,7 @@ local live = redis.call('HGET', event_key, 'v')
 if not live and not new then return {'unknown_event', 0} end
 if live and tonumber(live) >= version then return {'older', tonumber(live)} end
 
-quotas_apply(units, 3)
+quotas_apply(units, 3, outbox_key)
 units_set(units, 'v', ARGV[1])
 units_write()
 return {'ok', version}

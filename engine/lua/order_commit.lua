@@ -111,6 +111,11 @@ local entry = redis.call('XADD', outbox_key, '*', 'kind', 'order', 'id', order_i
 for i = 0, move_count - 1 do
   for _, quota in ipairs(units_quotas(units, ARGV[moves_at + 1 + 3 * i])) do
     local size = units_get(units, 's' .. quota)
+    local beyond = units_get(units, 'u' .. quota) - size
+    if mode == 'force' and size >= 0 and beyond > units_get(units, 'a' .. quota) then
+      units_set(units, 'a' .. quota, beyond)
+      redis.call('XADD', outbox_key, '*', 'kind', 'quota_allowance', 'id', quota, 'v', beyond)
+    end
     if units_get(units, 'f' .. quota) == 1 and units_get(units, 'l' .. quota) ~= -2 and size >= 0
       and units_get(units, 'c' .. quota) >= size then
       units_set(units, 'l' .. quota, -2)

@@ -138,6 +138,8 @@ CREATE INDEX subevents_event_idx ON subevents (event_id, id);
 
 -- size null is unlimited. closed_version is the event version at which a client last set `closed`: a quota that closed
 -- itself by selling out (known first to Redis) is never overwritten by an older word from here, nor the other way.
+-- allowance is how many units beyond the size somebody has allowed, by force or by making the quota smaller: what the
+-- audit takes for oversold is anything more.
 CREATE TABLE quotas (
     id                  bigint GENERATED ALWAYS AS IDENTITY,
     event_id            bigint NOT NULL,
@@ -151,6 +153,7 @@ CREATE TABLE quotas (
     closed_version      bigint NOT NULL,
     release_after_exit  boolean NOT NULL,
     extra               jsonb NOT NULL DEFAULT '{}',
+    allowance           bigint NOT NULL DEFAULT 0,
     CONSTRAINT quotas_pkey PRIMARY KEY (id),
     CONSTRAINT quotas_size_check CHECK (size >= 0),
     CONSTRAINT quotas_event_fkey FOREIGN KEY (event_id) REFERENCES events (id),

@@ -25,6 +25,11 @@ UPDATE quotas SET closed = true
 FROM unnest(%(ids)s::bigint[], %(words)s::bigint[]) AS sold_out (id, word)
 WHERE quotas.id = sold_out.id AND quotas.closed_version <= sold_out.word;
 
+-- name: allow units beyond the size of quotas, which somebody has done by force or by making them smaller
+UPDATE quotas SET allowance = greatest(quotas.allowance, beyond.units)
+FROM unnest(%(ids)s::bigint[], %(units)s::bigint[]) AS beyond (id, units)
+WHERE quotas.id = beyond.id;
+
 -- name: park an entry that cannot be written
 INSERT INTO parked_entries (shard, entry, body, error)
 VALUES (%(shard)s, %(entry)s, %(body)s, %(error)s)

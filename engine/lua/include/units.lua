@@ -6,6 +6,8 @@
 --   u<Q>  units used: the sum over the quota's products of all that counts
 --   c<Q>  of those, the ones committed: pending, paid and blocked
 --   l<Q>  limit: the size, or -1 unlimited, or -2 closed
+--   s<Q>  size, or -1; f<Q> close_when_sold_out; e<Q> release_after_exit; k<Q> version of the last word on `closed`
+--   a<Q>  allowance: units beyond the size that somebody has allowed
 local opened = {}
 
 local function units_open(key)

@@ -1,0 +1,103 @@
+"""What Redis believes about an event, read plainly and whole: for the audit, never for a sale."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from engine.domain.catalogue import Event, Product
+from engine.domain.order import Order, decode
+from engine.ledger import keys
+from engine.settings import Settings
+
+_PAGE = 1000
+
+
+class EventBooks(Struct, frozen=True):
+    """One event in Redis. `fields` is the event hash, `live` and `listed` the holds that take units and all of them,
+    `due` the holds whose deadline is watched."""
+
+    fields: dict[str, str]
+    live: Counter[Product]
+    live_ids: frozenset[int]
+    due_ids: frozenset[int]
+    listed: int
+
+    def count(self, state: str, product: Product) -> int:
+        """Return the units of a product in one state (h n p b w x)."""
+        return int(self.fields.get(f"{state}{product[0]}.{product[1]}.{product[2]}", 0))
+
+    def products(self) -> set[Product]:
+        """Return every product that has a count."""
+        found = set()
+        for field in self.fields:
+            parts = field[1:].split(".")
+            if field[0] in "hnpbwx" and len(parts) == 3:
+                found.add((int(parts[0]), int(parts[1]), int(parts[2])))
+        return found
+
+
+class Books:
+    """Plain reads of one Redis server."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._redis: Redis = Redis.from_url(settings.redis_url)
+        self._shards = settings.shards
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+    async def epochs(self) -> dict[int, int | None]:
+        """Return the epoch of each shard, None where it has none."""
+        pipe = self._redis.pipeline(transaction=False)
+        for shard in range(self._shards):
+            pipe.hget(keys.shard(shard), "epoch")
+        return {shard: None if epoch is None else int(epoch) for shard, epoch in enumerate(await pipe.execute())}
+
+    async def undrained(self) -> int:
+        """Return how many outbox entries wait for the drain, over all shards."""
+        pipe = self._redis.pipeline(transaction=False)
+        for shard in range(self._shards):
+            pipe.xlen(keys.outbox(shard))
+        return sum(await pipe.execute())
+
+    async def event(self, event: Event) -> EventBooks:
+        """Return an event's books, of one instant."""
+        shard = keys.shard_of(event.organizer, event.slug, self._shards)
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.hgetall(keys.event(shard, event.id))
+        pipe.zrange(keys.holds(shard, event.id), 0, -1)
+        pipe.zrange(keys.due(shard), 0, -1)
+        fields, members, due = await pipe.execute()
+        live: Counter[Product] = Counter()
+        live_ids = set()
+        for member in members:
+            hold_id, state, product, _ = member.split(b"|", 3)
+            if state == b"H":
+                item, variation, subevent = product.split(b".")
+                live[int(item), int(variation), int(subevent)] += 1
+                live_ids.add(int(hold_id))
+        mine = b"%d:" % event.id
+        return EventBooks(
+            {name.decode(): value.decode() for name, value in fields.items()},
+            live,
+            frozenset(live_ids),
+            frozenset(int(member[len(mine) :]) for member in due if member.startswith(mine)),
+            len(members),
+        )
+
+    async def orders(self) -> list[Order]:
+        """Return every order that Redis still has, in its newest version."""
+        found = []
+        cursor: Any = 0
+        while True:
+            cursor, names = await self._redis.scan(cursor, match=f"{keys.LAYOUT}:*:order:*", count=_PAGE)
+            pipe = self._redis.pipeline(transaction=False)
+            for name in names:
+                pipe.hget(name, "d")
+            found += [decode(document) for document in await pipe.execute() if document]
+            if int(cursor) == 0:
+                return found
