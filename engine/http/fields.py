@@ -25,10 +25,12 @@ MISSING: Any = object()
 """Stands for "no default": a field that is missing stays missing."""
 
 _EMAIL = re.compile(r"^[^@\s\"(),:;<>\[\\\]]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\.[A-Za-z0-9-]{2,63}$")
-_DATETIME = re.compile(r"^\d{4}-\d{1,2}-\d{1,2}[T ]\d{1,2}:\d{1,2}(:\d{1,2}([.,]\d{1,6})?)?\s*(Z|[+-]\d{2}(:?\d{2})?)?$")
+_DATETIME = re.compile(
+    r"^\d{4}-\d{1,2}-\d{1,2}[T ]\d{1,2}:\d{1,2}(:\d{1,2}([.,]\d{1,6})?)?\s*(Z|[+-]\d{2}(:?\d{2})?)?$"
+)
 _DATE = re.compile(r"^\d{4}-\d{1,2}-\d{1,2}$")
-_TRUE = {True, 1, "t", "T", "y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON", "1"}
-_FALSE = {False, 0, "f", "F", "n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF", "0"}
+_TRUE = {True, "t", "T", "y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON", "1"}
+_FALSE = {False, "f", "F", "n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF", "0"}
 _NULL = {"null", "Null", "NULL", "", None}
 
 
@@ -211,9 +213,6 @@ class Money(Field):
         assert isinstance(exponent, int)
         decimals = max(0, -exponent)
         whole = max(0, len(digits) + exponent)
-        if max(whole + decimals, len(digits)) > self.digits + 0 and decimals <= self.places and whole > 0:
-            if whole > self.digits - self.places:
-                raise FieldError(f"Ensure that there are no more than {self.digits} digits in total.")
         if whole + decimals > self.digits and whole > self.digits - self.places:
             raise FieldError(f"Ensure that there are no more than {self.digits} digits in total.")
         if decimals > self.places:
