@@ -1,0 +1,159 @@
+"""The audit finds nothing wrong with right books, and finds each way in which they are broken on purpose."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+import redis
+
+from tests.conftest import Server, holdfast_up
+
+
+@pytest.fixture(scope="module")
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A Holdfast whose books may be broken without harm to other tests."""
+    with holdfast_up(tmp_path_factory.mktemp("audit"), "--processes", "1") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def sold(own_server: Server) -> dict[str, Any]:
+    """An event with one quota of ten, one held unit, one pending and one paid order."""
+    root = f"{own_server.base_url}/api/v1/organizers/{own_server.organizer}/"
+    with httpx.Client(headers={"Authorization": f"Token {own_server.token}"}) as client:
+
+        def post(path: str, body: Any) -> Any:
+            answer = client.post(root + path, json=body)
+            assert answer.status_code == 201, answer.text
+            return answer.json()
+
+        event = {"name": {"en": "Books"}, "slug": "books", "currency": "EUR", "date_from": "2031-01-01T10:00:00Z"}
+        post("events/", event)
+        item = post("events/books/items/", {"name": {"en": "Ticket"}, "default_price": "23.00"})["id"]
+        quota = post("events/books/quotas/", {"name": "All", "size": 10, "items": [item], "variations": []})["id"]
+        post("events/books/cartpositions/", {"item": item, "price": "23.00"})
+        order = {"email": "a@example.org", "positions": [{"item": item}]}
+        post("events/books/orders/", order)
+        paid = post("events/books/orders/", {**order, "status": "p", "payment_provider": "manual"})
+    return {"item": item, "quota": quota, "paid": paid["code"]}
+
+
+def audit(server: Server) -> tuple[int, dict[str, Any]]:
+    environment = {"HOLDFAST_REDIS_URL": server.redis_url, "HOLDFAST_DATABASE_URL": server.database_url}
+    done = subprocess.run(
+        [sys.executable, "-m", "engine", "audit", "--json"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        timeout=60,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.stdout, done.stderr.decode()
+    return done.returncode, json.loads(done.stdout)
+
+
+def rules(finding: dict[str, Any]) -> set[str]:
+    return {problem["rule"] for problem in finding["problems"]}
+
+
+def test_right_books_are_right(own_server: Server, sold: dict[str, Any]) -> None:
+    status, finding = audit(own_server)
+    assert (status, finding["ok"], finding["problems"]) == (0, True, [])
+    assert finding["checked"]["orders"] == 2
+    assert finding["checked"]["holds"] == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "rule"),
+    [
+        ("n{item}.0.0", "Redis counts as many pending units as Postgres has"),
+        ("p{item}.0.0", "Redis counts as many paid units as Postgres has"),
+        ("h{item}.0.0", "as many units are held as cart positions hold"),
+        ("u{quota}", "used = held + pending + paid + blocked + waiting - exited"),
+        ("c{quota}", "committed = pending + paid + blocked - exited"),
+        ("s{quota}", "the size in Redis is the size in Postgres"),
+    ],
+)
+def test_a_counter_that_is_off_by_one_is_found(own_server: Server, sold: dict[str, Any], field: str, rule: str) -> None:
+    with redis.Redis.from_url(own_server.redis_url) as store:
+        [key] = store.keys("hf1:*:event:*")
+        store.hincrby(key, field.format(**sold), 1)
+        status, finding = audit(own_server)
+        store.hincrby(key, field.format(**sold), -1)
+    assert status == 1
+    assert rule in rules(finding)
+
+
+def test_a_deadline_without_its_hold_is_found(own_server: Server, sold: dict[str, Any]) -> None:
+    with redis.Redis.from_url(own_server.redis_url) as store:
+        [due] = [key for key in store.keys("hf1:*:due") if store.zcard(key)]
+        [(member, deadline)] = store.zrange(due, 0, -1, withscores=True)
+        store.zrem(due, member)
+        status, finding = audit(own_server)
+        store.zadd(due, {member: deadline})
+    assert status == 1
+    assert rules(finding) == {"each hold has its deadline, each deadline its hold"}
+
+
+@pytest.mark.parametrize(
+    ("breaking", "mending", "rule"),
+    [
+        (
+            "UPDATE quotas SET size = 1",
+            "UPDATE quotas SET size = 10",
+            "not more is sold than there is",
+        ),
+        (
+            "UPDATE payments SET state = 'created'",
+            "UPDATE payments SET state = 'confirmed'",
+            "a paid order's payments cover its total",
+        ),
+        (
+            "UPDATE positions SET price = price + 1",
+            "UPDATE positions SET price = price - 1",
+            "an order's total is the sum of its positions and fees",
+        ),
+        (
+            "UPDATE orders SET version = version + 1",
+            "UPDATE orders SET version = version - 1",
+            "an order's rows say what its document says",
+        ),
+        (
+            "UPDATE orders SET doc = jsonb_set(doc, '{comment}', '\"forged\"')",
+            "UPDATE orders SET doc = jsonb_set(doc, '{comment}', '\"\"')",
+            "Redis and Postgres have the same version of an order",
+        ),
+        (
+            "UPDATE shards SET epoch = epoch + 1",
+            "UPDATE shards SET epoch = epoch - 1",
+            "Redis and Postgres agree on the epoch",
+        ),
+    ],
+)
+def test_a_broken_row_is_found(
+    own_server: Server, sold: dict[str, Any], breaking: str, mending: str, rule: str
+) -> None:
+    with psycopg.connect(own_server.database_url, autocommit=True) as database:
+        database.execute(breaking)
+        status, finding = audit(own_server)
+        database.execute(mending)
+    assert status == 1
+    assert rule in rules(finding)
+
+
+def test_units_that_were_forced_are_allowed(own_server: Server, sold: dict[str, Any]) -> None:
+    root = f"{own_server.base_url}/api/v1/organizers/{own_server.organizer}/events/books/"
+    with httpx.Client(headers={"Authorization": f"Token {own_server.token}"}) as client:
+        body = {"email": "a@example.org", "force": True, "positions": [{"item": sold["item"]}] * 12}
+        assert client.post(root + "orders/", json=body).status_code == 201
+    status, finding = audit(own_server)
+    assert (status, finding["problems"]) == (0, [])
