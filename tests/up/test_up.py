@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 START_S = 60
@@ -140,6 +141,30 @@ def test_tokens_are_made_and_revoked_by_command(up: Running) -> None:
     assert up.get("events/demo/orders/", token=token)[0] == 200
     ask("token", "revoke", token)
     wait_for(lambda: up.get("events/demo/orders/", token=token)[0] == 401, 5)
+
+
+def audit(up: Running, *options: str) -> subprocess.CompletedProcess[str]:
+    ready = up.ready()
+    stores = environment(HOLDFAST_REDIS_URL=ready["redis_url"], HOLDFAST_DATABASE_URL=ready["database_url"])
+    return subprocess.run(command("audit", *options), capture_output=True, text=True, env=stores, check=False)
+
+
+def test_the_audit_command_finds_the_books_right(up: Running) -> None:
+    told = audit(up)
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "the books are right" in told.stdout
+    found = json.loads(audit(up, "--json").stdout)
+    assert (found["ok"], found["problems"]) == (True, [])
+
+
+def test_the_audit_command_tells_of_a_broken_rule(up: Running) -> None:
+    with psycopg.connect(up.ready()["database_url"]) as connection:
+        connection.execute("UPDATE orders SET total = total + 1")
+    told = audit(up)
+    with psycopg.connect(up.ready()["database_url"]) as connection:
+        connection.execute("UPDATE orders SET total = total - 1")
+    assert told.returncode == 1, told.stdout + told.stderr
+    assert "BROKEN" in told.stdout
 
 
 @pytest.mark.parametrize("name", ["front_doors", "workers", "redis", "postgres"])
