@@ -55,7 +55,7 @@ def holds(number: int, event_id: int) -> str:
 
 
 def carts(number: int, event_id: int) -> str:
-    """Sorted set, all scores 0: `cart:id`, so a cart's holds are one range, and carts are in order."""
+    """Sorted set, all scores 0: `cart id`, so a cart's holds are one range, and carts are in order."""
     return f"{prefix(number)}carts:{event_id}"
 
 

@@ -100,7 +100,8 @@ class Ledger:
         shard = self.shard_of(event)
         tail: list[Any] = [self._listed_ms, len(groups)]
         for group in groups:
-            tail += [_cart(group.cart_id), group.deadline_ms or 0, group.ttl_ms, len(group.positions)]
+            deadline = "" if group.deadline_ms is None else group.deadline_ms
+            tail += [_cart(group.cart_id), deadline, group.ttl_ms, len(group.positions)]
             for position in group.positions:
                 tail += [_product(position.product), position.payload]
         hold_keys = self._hold_keys(shard, event.id)

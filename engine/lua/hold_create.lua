@@ -11,16 +11,16 @@
 --        5 how long expired holds stay listed, ms
 --        6 number of groups; then for each group:
 --            cart       percent-encoded
---            deadline   ms, or 0 for now + ttl
+--            deadline   ms, or empty for now + ttl
 --            ttl        ms
 --            number of positions; then for each position: product, payload
 -- STATUS unknown_event     no such event here: the fence's alarm
 --        stale_catalogue   the catalogue is at another version
---        need_ids          the block of ids is used up; call again with a fresh one
 --        again             more holds were due than one call releases; call again (nothing was taken)
+--        need_ids          the block of ids is used up; call again with a fresh one
 --        ok
 -- RETURNS ok, now in ms, then for each group: held, first id, deadline ms | short, quota id, 0
--- WRITES event, holds, carts, due; of other events of the shard what expired
+-- WRITES event, holds, carts, due, purge; of other events of the shard what expired
 -- COST   O(positions × quotas of a product), log n in the sorted sets; at most 8 (64 when short) releases
 --#include now_ms
 --#include units
@@ -50,8 +50,7 @@ units_write() -- what was released stays released, whatever becomes of this requ
 local function deal()
   local groups, at, short_any = {}, 7, false
   for g = 1, group_count do
-    local deadline = tonumber(ARGV[at + 1])
-    if deadline == 0 then deadline = now + tonumber(ARGV[at + 2]) end
+    local deadline = tonumber(ARGV[at + 1]) or now + tonumber(ARGV[at + 2])
     local group = {cart = ARGV[at], deadline = deadline, first = at + 4, count = tonumber(ARGV[at + 3])}
     local needed, order = {}, {}
     for p = 0, group.count - 1 do

@@ -51,7 +51,7 @@ units_write() -- what was released stays released, whatever becomes of this orde
 
 local consumed = {}
 for i = 9, 8 + cart_count do
-  local members = redis.call('ZRANGEBYLEX', carts_key, '[' .. ARGV[i] .. ':', '(' .. ARGV[i] .. ';')
+  local members = redis.call('ZRANGEBYLEX', carts_key, '[' .. ARGV[i] .. ' ', '(' .. ARGV[i] .. '!')
   for _, member in ipairs(members) do
     local hold = hold_find(holds_key, tonumber(string.match(member, '(%d+)$')))
     if hold and hold.state == 'H' and tonumber(hold.deadline) >= now and not consumed[hold.id] then

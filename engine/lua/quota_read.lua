@@ -9,7 +9,7 @@
 --        again            more holds were due than one call releases; call again
 --        ok
 -- RETURNS ok, then for each quota: size (-1 unlimited), closed 0|1, held, pending, paid, blocked, waiting, exited, used
--- WRITES event: what expired
+-- WRITES event, holds, due, purge: what expired, of other events of the shard too
 -- COST   O(quotas × their products); at most 64 releases
 --#include now_ms
 --#include units

@@ -7,7 +7,7 @@ end
 
 local function hold_unpack(member)
   local id, state, product, created, deadline, cart, payload =
-    string.match(member, '^(%d+)|(%a)|([%d%.]+)|(%d+)|(%d+)|([^|]*)|(.*)$')
+    string.match(member, '^(%d+)|(%a)|([%d%.]+)|(%d+)|(%-?%d+)|([^|]*)|(.*)$')
   return {id = id, state = state, product = product, created = created, deadline = deadline, cart = cart,
     payload = payload}
 end
@@ -18,7 +18,8 @@ local function hold_find(holds_key, id)
   return hold_unpack(found[1])
 end
 
--- The place of a hold among the carts: carts in order, and within a cart by id.
+-- The place of a hold among the carts: carts in order, and within a cart by id. A space sorts before all that a cart's
+-- encoded name may have, so that c1 comes before c10.
 local function cart_member(cart, id)
-  return cart .. ':' .. string.format('%015d', id)
+  return cart .. ' ' .. string.format('%015d', id)
 end

@@ -1,0 +1,42 @@
+"""The ledger of the tests: on the real servers, with nobody draining."""
+
+from __future__ import annotations
+
+import pytest
+import pytest_asyncio
+import redis
+from sample_events import event
+
+from engine.ledger.ledger import Ledger
+from engine.settings import Settings
+from persistence.database import Database
+
+
+@pytest_asyncio.fixture(scope="session")
+async def ledger(redis_url, database_url):
+    database = Database(database_url)
+    await database.open()
+    opened = Ledger(Settings(redis_url=redis_url, database_url=database_url), database)
+    await opened.open()
+    yield opened
+    await opened.close()
+    await database.close()
+
+
+@pytest.fixture(scope="session")
+def server_redis(redis_url):
+    """A plain client, to look at what the scripts leave behind."""
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def open_event(ledger):
+    """Make an event over some quotas live, and return it."""
+
+    async def opened(*quotas, **fields):
+        made = event(*quotas, **fields)
+        await ledger.publish(made)
+        return made
+
+    return opened
