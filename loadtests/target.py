@@ -93,7 +93,7 @@ def started(*up_options: str) -> Iterator[Target]:
     ready_file, log = folder / "ready.json", folder / "up.log"
     command = [sys.executable, "-m", "engine", "up", "--port", "0", "--no-demo"]
     command += ["--ready-file", str(ready_file), "--data-dir", str(folder / "data"), *up_options]
-    print("Starting a Holdfast of our own ...", flush=True)
+    print("Starting a Holdfast of our own ...", file=sys.stderr, flush=True)
     try:
         with log.open("wb") as output:
             process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
