@@ -54,6 +54,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def run_up() -> type[holdfast_up]:
+    """For tests that break what they run on."""
+    return holdfast_up
+
+
 class holdfast_up:  # noqa: N801 - used like a function
     """Run `holdfast up` on a folder as long as the block lasts."""
 

@@ -1,0 +1,185 @@
+"""Buyers who hold, order, pay and cancel as fast as they can, and remember every answer."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import random
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+PRICE = "23.00"
+HOLD_S = 2.0
+SOLD_OUT = "not enough quota available"
+
+
+@dataclass
+class Told:
+    """What a buyer was told about one order; not `sure` once a later request about it went unanswered."""
+
+    item: int
+    units: int
+    status: str
+    last_modified: str
+    sure: bool = True
+
+
+@dataclass
+class Shop:
+    """A fresh event: `sizes` by quota, `covers` the items of each."""
+
+    path: str
+    slug: str
+    items: list[int] = field(default_factory=list)
+    sizes: dict[int, int] = field(default_factory=dict)
+    covers: dict[int, list[int]] = field(default_factory=dict)
+
+
+class Client:
+    """One organizer over HTTP."""
+
+    def __init__(self, server: Any, session: aiohttp.ClientSession) -> None:
+        self.root = f"{server.base_url}/api/v1/organizers/{server.organizer}/"
+        self.session = session
+
+    async def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any, Any]:
+        """Return status, body and headers. Raises aiohttp.ClientError, TimeoutError."""
+        async with self.session.request(method, self.root + path, json=body) as response:
+            text = await response.text()
+            decoded = await response.json() if text and response.content_type == "application/json" else text
+            return response.status, decoded, response.headers
+
+    async def must(self, method: str, path: str, body: Any = None) -> Any:
+        """Return the body of an answer that says yes."""
+        status, answer, _ = await self.ask(method, path, body)
+        assert status in (200, 201), f"{method} {path}: {status} {answer}"
+        return answer
+
+    async def shop(self, *sizes: int) -> Shop:
+        """Open an event whose n-th quota has the n-th size and covers the n-th item and the one after it."""
+        slug = f"f{secrets.token_hex(5)}"
+        plugins = ["pretix.plugins.banktransfer", "pretix.plugins.manualpayment"]
+        event = {"name": {"en": "Fault"}, "slug": slug, "currency": "EUR", "date_from": "2031-12-27T10:00:00Z"}
+        await self.must("POST", "events/", {**event, "plugins": plugins})
+        shop = Shop(f"events/{slug}/", slug)
+        for name in range(len(sizes) + 1):
+            item = {"name": {"en": f"Item {name}"}, "default_price": PRICE, "admission": True}
+            shop.items.append((await self.must("POST", f"{shop.path}items/", item))["id"])
+        for number, size in enumerate(sizes):
+            covers = shop.items[number : number + 2]
+            quota = {"name": f"Quota {number}", "size": size, "items": covers, "variations": []}
+            quota_id = (await self.must("POST", f"{shop.path}quotas/", quota))["id"]
+            shop.sizes[quota_id], shop.covers[quota_id] = size, covers
+        return shop
+
+
+@asynccontextmanager
+async def client(server: Any) -> AsyncIterator[Client]:
+    """Connect to a running server."""
+    headers = {"Authorization": f"Token {server.token}"}
+    timeout = aiohttp.ClientTimeout(total=40)
+    connector = aiohttp.TCPConnector(limit=200)
+    async with aiohttp.ClientSession(headers=headers, timeout=timeout, connector=connector) as session:
+        yield Client(server, session)
+
+
+class Crowd:
+    """`buyers` people at once, from `open` to `close`."""
+
+    def __init__(self, api: Client, shop: Shop, buyers: int = 16) -> None:
+        self.api, self.shop, self.buyers = api, shop, buyers
+        self.orders: dict[str, Told] = {}
+        self.statuses: Counter[str] = Counter()
+        self.unanswered_orders = 0
+        self.failures: list[str] = []
+        self._open = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @asynccontextmanager
+    async def rush(self) -> AsyncIterator[Crowd]:
+        """Let all in, and wait at the end until everybody has left."""
+        self._open = True
+        self._tasks = [asyncio.create_task(self._buy()) for _ in range(self.buyers)]
+        try:
+            yield self
+        finally:
+            self._open = False
+            await asyncio.gather(*self._tasks)
+
+    def confirmed(self) -> int:
+        """Return how many answers confirmed an order or a change of one."""
+        return self.statuses["order 201"] + self.statuses["pay 200"] + self.statuses["cancel 200"]
+
+    async def _buy(self) -> None:
+        while self._open:
+            item, units = random.choice(self.shop.items), random.choice((1, 1, 2))
+            cart = f"{secrets.token_urlsafe(12)}@api"
+            if all([await self._hold(cart, item) for _ in range(units)]):
+                await self._order(cart, item, units)
+            await asyncio.sleep(0.02)
+
+    async def _hold(self, cart: str, item: int) -> bool:
+        expires = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=HOLD_S)
+        body = {"cart_id": cart, "item": item, "price": PRICE, "expires": expires.isoformat()}
+        return await self._ask("hold", "cartpositions/", body) is not None
+
+    async def _order(self, cart: str, item: int, units: int) -> None:
+        body = {
+            "email": "buyer@example.org",
+            "locale": "en",
+            "payment_provider": "manual",
+            "consume_carts": [cart],
+            "positions": [{"item": item, "price": PRICE}] * units,
+        }
+        order = await self._ask("order", "orders/", body)
+        if order is None:
+            return
+        told = Told(item, units, order["status"], order["last_modified"])
+        assert order["code"] not in self.orders, "a code was given twice"
+        self.orders[order["code"]] = told
+        mood = random.random()
+        if mood < 0.5:
+            local_id = order["payments"][0]["local_id"]
+            await self._change("pay", order["code"], f"payments/{local_id}/confirm/", {"force": False})
+        elif mood < 0.75:
+            await self._change("cancel", order["code"], "mark_canceled/", {"send_email": False})
+
+    async def _change(self, kind: str, code: str, path: str, body: Any) -> None:
+        told = self.orders[code]
+        told.sure = False
+        if await self._ask(kind, f"orders/{code}/{path}", body) is None:
+            return
+        order = await self._ask("read", f"orders/{code}/", None)
+        if order is not None:
+            told.status, told.last_modified, told.sure = order["status"], order["last_modified"], True
+
+    async def _ask(self, kind: str, path: str, body: Any) -> Any:
+        """Send once; return the body of an answer that says yes, else None."""
+        try:
+            status, answer, headers = await self.api.ask("GET" if body is None else "POST", self.shop.path + path, body)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            self.statuses[f"{kind} {type(error).__name__}"] += 1
+            self.unanswered_orders += kind == "order"
+            await asyncio.sleep(0.1)
+            return None
+        self.statuses[f"{kind} {status}"] += 1
+        if status in (200, 201):
+            return answer
+        if status == 202:
+            if not (isinstance(answer, dict) and answer.get("durable") is False):
+                self.failures.append(f"{kind}: 202 without durable: false")
+            return answer
+        if status in (409, 503):
+            self.unanswered_orders += kind == "order" and status == 503
+            if not headers.get("Retry-After", "").isdigit():
+                self.failures.append(f"{kind}: {status} without Retry-After in whole seconds")
+            await asyncio.sleep(0.1)
+        elif status != 400 or SOLD_OUT not in str(answer):
+            self.failures.append(f"{kind}: {status} {str(answer)[:300]}")
+        return None
