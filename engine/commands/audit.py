@@ -1,4 +1,4 @@
-"""`holdfast audit`: what workers/audit.py finds, for people and for programs."""
+"""`holdfast audit`: proves that nothing was oversold and nothing was lost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from workers import audit
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
-    """Print every broken rule; return 0 if there is none and 1 otherwise."""
+    """Audit both stores; return 0 if the books are right, 1 if not."""
     finding = asyncio.run(audit.run(stores.with_both(settings)))
     if arguments.json:
         print(msgspec.json.format(msgspec.json.encode(finding), indent=2).decode())
@@ -23,8 +23,9 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _tell(finding: audit.Finding) -> None:
+    for what, count in finding.checked.items():
+        print(f"  {count:>9,}  {what}")
     for problem in finding.problems:
-        print(f"BROKEN  {problem.rule}: {problem.where}: expected {problem.expected}, found {problem.found}")
-    looked_at = ", ".join(f"{count} {name}" for name, count in finding.checked.items())
-    verdict = "the books are right" if finding.ok else f"{len(finding.problems)} rules are broken"
-    print(f"looked at {looked_at}: {verdict}")
+        print(f"\nBROKEN  {problem.rule}\n  where     {problem.where}")
+        print(f"  expected  {problem.expected}\n  found     {problem.found}")
+    print("\nThe books are right." if finding.ok else f"\n{len(finding.problems)} rules are broken.")

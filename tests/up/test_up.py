@@ -152,7 +152,7 @@ def audit(up: Running, *options: str) -> subprocess.CompletedProcess[str]:
 def test_the_audit_command_finds_the_books_right(up: Running) -> None:
     told = audit(up)
     assert told.returncode == 0, told.stdout + told.stderr
-    assert "the books are right" in told.stdout
+    assert "The books are right" in told.stdout
     found = json.loads(audit(up, "--json").stdout)
     assert (found["ok"], found["problems"]) == (True, [])
 
