@@ -19,11 +19,15 @@ local function units_open(key)
   return units
 end
 
--- Reads many fields in one call; a field that is missing is false.
+-- Reads many fields at once; a field that is missing is false. unpack is bounded by Lua's stack: 4,000 values at a time
+-- stay far below it.
 local function units_load(units, fields)
-  local got = redis.call('HMGET', units.key, unpack(fields))
-  for i, field in ipairs(fields) do
-    if units.value[field] == nil then units.value[field] = got[i] end
+  for first = 1, #fields, 4000 do
+    local last = math.min(first + 3999, #fields)
+    local got = redis.call('HMGET', units.key, unpack(fields, first, last))
+    for i = first, last do
+      if units.value[fields[i]] == nil then units.value[fields[i]] = got[i - first + 1] end
+    end
   end
 end
 
@@ -58,7 +62,7 @@ local function units_quotas(units, product)
     fields[#fields + 1] = 'u' .. id
     fields[#fields + 1] = 'l' .. id
   end
-  if #fields > 0 then units_load(units, fields) end
+  units_load(units, fields)
   units.quotas[product] = list
   return list
 end
@@ -85,7 +89,6 @@ local function units_write()
       pairs_list[#pairs_list + 1] = field
       pairs_list[#pairs_list + 1] = value
     end
-    -- unpack is bounded by Lua's stack; 4,000 values at a time stay far below it
     for first = 1, #pairs_list, 4000 do
       redis.call('HSET', units.key, unpack(pairs_list, first, math.min(first + 3999, #pairs_list)))
     end
