@@ -5,6 +5,7 @@ All methods raise Fenced while Redis is away or being verified, and StaleCatalog
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote, unquote
@@ -12,12 +13,13 @@ from urllib.parse import quote, unquote
 from redis.exceptions import NoScriptError, ResponseError
 
 from engine.domain.catalogue import Event, Product, products_of
-from engine.domain.errors import Busy, Fenced, NotFound, SoldOut, StaleCatalogue
+from engine.domain.errors import Busy, Duplicate, Fenced, KeyReused, NotFound, SoldOut, StaleCatalogue
 from engine.domain.order import Order, decode
 from engine.ledger import keys
 from engine.ledger.fence import Fence, Loss
 from engine.ledger.pipe import Pipe
 from engine.ledger.quotas import quota_args
+from engine.ledger.replies import CLAIM_MS, KEEP_MS, Claim, Kept, Replay
 from engine.ledger.scripts import ALARMS, load_scripts
 from engine.ledger.values import Committed, Counts, Held, HoldGroup, Move, Short, StoredHold
 from engine.ledger.watermark import Watermark
@@ -93,8 +95,11 @@ class Ledger:
 
     # ---------------------------------------------------------------------------------------------------- holds
 
-    async def hold(self, event: Event, groups: Sequence[HoldGroup]) -> list[Held | Short]:
-        """Hold units for each group; each gets all of its units or none. One round trip."""
+    async def hold(self, event: Event, groups: Sequence[HoldGroup], kept: Kept | None = None) -> list[Held | Short]:
+        """Hold units for each group; each gets all of its units or none. One round trip.
+
+        `kept` is kept if any group got its units.
+        """
         if not groups:
             return []
         shard = self.shard_of(event)
@@ -104,7 +109,8 @@ class Ledger:
             tail += [_cart(group.cart_id), deadline, group.ttl_ms, len(group.positions)]
             for position in group.positions:
                 tail += [_product(position.product), position.payload]
-        hold_keys = self._hold_keys(shard, event.id)
+        tail += _kept_args(kept)
+        hold_keys = [*self._hold_keys(shard, event.id), *_kept_keys(kept)]
         first = last = 0
         for _ in range(_AGAIN_MAX):
             answer = await self._run("hold_create", shard, hold_keys, [event.id, event.version, first, last, *tail])
@@ -126,16 +132,20 @@ class Ledger:
         answer = await self._run("hold_read", shard, self._hold_keys(shard, event.id)[:2], [hold_id])
         return _stored(answer[1])
 
-    async def hold_release(self, event: Event, hold_id: int) -> None:
+    async def hold_release(self, event: Event, hold_id: int, kept: Kept | None = None) -> None:
         """Delete one hold and give back what it took. Raises NotFound."""
         shard = self.shard_of(event)
         await self._run(
-            "hold_release", shard, [*self._hold_keys(shard, event.id), keys.purge(shard)], [event.id, hold_id]
+            "hold_release",
+            shard,
+            [*self._hold_keys(shard, event.id), keys.purge(shard), *_kept_keys(kept)],
+            [event.id, hold_id, *_kept_args(kept)],
         )
 
     async def sweep(self, shard: int) -> bool:
         """Release and forget what is due in a shard; tell whether there is more to do."""
-        answer = await self._run("shard_sweep", shard, [keys.due(shard), keys.purge(shard)], [self._listed_ms, 100])
+        script_keys = [keys.due(shard), keys.purge(shard), keys.shard(shard)]
+        answer = await self._run("shard_sweep", shard, script_keys, [self._listed_ms, 100])
         return bool(answer[1])
 
     # --------------------------------------------------------------------------------------------------- orders
@@ -162,6 +172,7 @@ class Ledger:
         carts: Sequence[str] = (),
         mode: str = "commit",
         judged: bool = False,
+        kept: Kept | None = None,
     ) -> Committed:
         """Make `order` true as the successor of the version before it.
 
@@ -174,7 +185,7 @@ class Ledger:
         args += [self._listed_ms, len(carts), *(_cart(cart) for cart in carts), len(moves)]
         for move in moves:
             args += [_product(move.product), move.state, move.delta]
-        args += [len(needs), *(_product(product) for product in needs)]
+        args += [len(needs), *(_product(product) for product in needs), *_kept_args(kept)]
         event_key, holds_key, carts_key, due_key = self._hold_keys(shard, event.id)
         answer = await self._run(
             "order_commit",
@@ -188,12 +199,31 @@ class Ledger:
                 carts_key,
                 due_key,
                 keys.purge(shard),
+                *_kept_keys(kept),
             ],
             args,
         )
         if answer[0] == b"sold_out":
             raise SoldOut(list(zip(answer[1::2], answer[2::2], strict=True)))
         return Committed(shard, entry_id(answer[1]) if answer[1] else (0, 0), answer[2])
+
+    # -------------------------------------------------------------------------------------------------- replies
+
+    async def reply_claim(
+        self, event: Event | None, name: str, fingerprint: str, *, claim_ms: int = CLAIM_MS
+    ) -> Claim | Replay:
+        """Claim an idempotency key for one request, or return what was answered to the first with that key.
+
+        Raises Duplicate while that is being worked on, and KeyReused if it had another fingerprint.
+        """
+        shard = 0 if event is None else self.shard_of(event)
+        claim = Claim(keys.reply(shard, name), secrets.token_hex(8))
+        answer = await self._run("reply_claim", shard, [claim.key], [claim.owner, fingerprint, claim_ms])
+        return Replay(shard, answer[1], answer[2]) if answer[0] == b"replay" else claim
+
+    async def reply_store(self, claim: Claim, reply: bytes) -> None:
+        """Keep the reply for a claim; an empty one gives the claim up. Does nothing once the claim has ended."""
+        await self._call("reply_store", [claim.key], [claim.owner, reply, KEEP_MS])
 
     # -------------------------------------------------------------------------------------------------- calling
 
@@ -218,6 +248,10 @@ class Ledger:
                 raise self.fence.alarm(f"{name} answered {status.decode()}", lost)
             if status == b"stale_catalogue":
                 raise StaleCatalogue
+            if status in (b"not_owner", b"running"):
+                raise Duplicate
+            if status == b"other_request":
+                raise KeyReused
             if status == b"not_found":
                 raise NotFound
             if status == b"conflict":
@@ -251,6 +285,14 @@ def _product(product: Product) -> str:
 
 def _cart(cart_id: str) -> str:
     return quote(cart_id, safe="@+=")
+
+
+def _kept_keys(kept: Kept | None) -> list[str]:
+    return [] if kept is None else [kept.claim.key]
+
+
+def _kept_args(kept: Kept | None) -> list[Any]:
+    return [] if kept is None else [kept.claim.owner, kept.reply, KEEP_MS]
 
 
 def _held(answer: list[Any], groups: Sequence[HoldGroup]) -> Iterator[Held | Short]:
