@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,6 +17,32 @@ from engine.domain.errors import Fenced
 
 Row = dict[str, Any]
 Params = Mapping[str, Any] | None
+
+
+_SILENCE_S = 10.0
+"""How long the server may take over one answer; a server that hangs must not hang everybody who asks it something."""
+_RECONNECT_S = 1.0
+"""A lost connection is not tried again for longer than this: the pool waits longer each time, and would still be
+waiting when Postgres is long back. Whoever asks next has a new one made at once."""
+
+
+class _Connection(psycopg.AsyncConnection[Row]):
+    """A connection that is cut when the server is silent for too long: what waits for it then gets an error.
+
+    Cancelling the wait instead would ask the server to cancel, and it does not answer that either.
+    """
+
+    async def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
+        cut = asyncio.get_running_loop().call_later(_SILENCE_S, self._cut)
+        try:
+            return await super().wait(gen, *args, **options)
+        finally:
+            cut.cancel()
+
+    def _cut(self) -> None:
+        if not self.closed:
+            with socket.socket(fileno=os.dup(self.fileno())) as copy:
+                copy.shutdown(socket.SHUT_RDWR)
 
 
 class Session:
@@ -43,13 +72,20 @@ class Database:
 
     def __init__(self, url: str, *, connections_max: int = 8, timeout_s: float = 5.0) -> None:
         self.url = url
-        self._pool: AsyncConnectionPool[psycopg.AsyncConnection[Row]] = AsyncConnectionPool(
+        self._pool: AsyncConnectionPool[_Connection] = AsyncConnectionPool(
             url,
+            connection_class=_Connection,
             min_size=1,
             max_size=connections_max,
             timeout=timeout_s,
+            reconnect_timeout=_RECONNECT_S,
             open=False,
-            kwargs={"autocommit": True, "row_factory": dict_row, "options": "-c timezone=UTC"},
+            kwargs={
+                "autocommit": True,
+                "row_factory": dict_row,
+                "options": "-c timezone=UTC",
+                "connect_timeout": round(timeout_s),
+            },
             check=AsyncConnectionPool.check_connection,
         )
 
