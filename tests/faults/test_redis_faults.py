@@ -1,0 +1,88 @@
+"""Redis loses everything, or a part, or only its process: nothing is oversold and nothing confirmed is lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import books
+import pytest
+import redis
+from crowd import Client, Crowd
+from machine import pids, until
+
+SMALL = (60, 40)
+LARGE = (100_000, 100_000)
+
+Fault = Callable[[Any], None]
+
+
+def flush(up: Any) -> None:
+    """Lose all keys; the scripts stay known."""
+    with redis.Redis.from_url(up.redis_url) as connection:
+        connection.flushall()
+
+
+def flush_with_scripts(up: Any) -> None:
+    """Lose all keys and all scripts in one instant."""
+    with redis.Redis.from_url(up.redis_url) as connection, connection.pipeline() as together:
+        together.flushall()
+        together.script_flush()
+        together.execute()
+
+
+def kill(up: Any) -> None:
+    """Kill it; its files are whole."""
+    os.kill(pids(up, "redis")[0], signal.SIGKILL)
+
+
+def kill_and_delete(up: Any) -> None:
+    """Kill it and delete its files: what starts again is empty."""
+    _stop(up)
+    shutil.rmtree(_files(up))
+    kill(up)
+
+
+def kill_and_cut(up: Any) -> None:
+    """Kill it and cut off the end of its file, as if the machine had lost power before the disk had all of it."""
+    _stop(up)
+    file = max(_files(up).glob("*.incr.aof"), key=lambda path: path.stat().st_mtime)
+    os.truncate(file, file.stat().st_size * 9 // 10)
+    kill(up)
+
+
+def _stop(up: Any) -> None:
+    """Keep it from writing; the supervisor takes it for alive until it is killed."""
+    os.kill(pids(up, "redis")[0], signal.SIGSTOP)
+
+
+def _files(up: Any) -> Path:
+    return Path(up.ready_file).parent / "data" / "redis" / "appendonlydir"
+
+
+FAULTS = [flush, flush_with_scripts, kill, kill_and_delete, kill_and_cut]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("sizes", [SMALL, LARGE], ids=["small", "large"])
+async def test_redis_loses_its_mind_in_a_rush(up: Any, api: Client, sizes: tuple[int, int], fault: Fault) -> None:
+    crowd = Crowd(api, await api.shop(*sizes))
+    async with crowd.rush():
+        await until("the rush is on", lambda: crowd.confirmed() > 25)
+        fault(up)
+        alarms = crowd.statuses["hold 503"] + crowd.statuses["order 503"]
+        assert not books.oversold(up, crowd.shop)
+
+        def noticed() -> bool:
+            return crowd.statuses["hold 503"] + crowd.statuses["order 503"] > alarms
+
+        await until("the front doors have noticed", noticed)
+        assert not books.oversold(up, crowd.shop)
+        before = crowd.confirmed()
+        await until("sales go on", lambda: crowd.confirmed() > before + 25)
+        assert not books.oversold(up, crowd.shop)
+    await books.compare(up, crowd)
