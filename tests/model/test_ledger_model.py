@@ -1,0 +1,353 @@
+"""The ledger and a dumb model of it, side by side: they agree on every answer, and on every count after every step.
+
+Hypothesis chooses the steps, and prints those that went wrong. Time is real: a step that a deadline falls into may turn
+out as before or as after it, and the model follows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+
+import msgspec
+import redis
+from hall import Hall, Hold
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sample_events import LONG_AGO_MS, MINUTE_MS, event, following, group, neighbour, now_ms, order, product, quota
+
+from engine.domain.errors import Busy, NotFound, SoldOut
+from engine.domain.order import encode
+from engine.ledger import keys
+from engine.ledger.ledger import Ledger
+from engine.ledger.values import Held
+from engine.sales.orders import _entering, _moves, units
+from engine.settings import Settings
+from persistence.database import Database
+
+NUMBERS = (1, 2, (9, 91))
+"""What is sold by the quotas that come and go; item 3 is always for sale, without limit."""
+CARTS = ("a", "a1", "a-b", "ü|:")
+SOON_MS = 15
+CROWD = 70
+"""More holds than one script call releases."""
+
+indexes = st.integers(0, 99)
+halls = st.sampled_from((0, 1))
+sizes = st.one_of(st.none(), st.integers(0, 7))
+numbers = st.sampled_from((*NUMBERS, *NUMBERS, 3))
+specs = st.tuples(sizes, st.lists(st.sampled_from(NUMBERS), unique=True, min_size=1), st.booleans())
+groups = st.tuples(
+    st.lists(numbers, min_size=1, max_size=4),
+    st.sampled_from(CARTS),
+    st.sampled_from(("long", "long", "soon", "soon", "past")),
+)
+EVERYTHING = quota(90, None, 3)
+
+
+class Sales(RuleBasedStateMachine):
+    """Two events in one shard, so that each releases what is due in the other."""
+
+    def __init__(self, loop, ledger, client):
+        super().__init__()
+        self.loop, self.ledger, self.redis = loop, ledger, client
+        self.halls = []
+        self.quota_ids = 0
+
+    # ------------------------------------------------------------------------------------------------ both sides
+
+    def compare(self, action, predict):
+        """Do something and return (what the model says to it too, the instant at which it says so)."""
+        began = now_ms(self.redis)
+        try:
+            answer = self.loop.run_until_complete(action)
+        except SoldOut as short:
+            answer = short.failures
+        return self.agree(answer, predict, began)
+
+    def agree(self, answer, predict, began):
+        ended = now_ms(self.redis)
+        deadlines = {hold.deadline_ms + 1 for hall in self.halls for hold in hall.holds.values()}
+        instants = [began, *sorted(instant for instant in deadlines if began < instant < ended), ended]
+        expected = [predict(instant) for instant in instants]
+        assert answer in expected, f"the ledger says {answer}, the model {expected}"
+        return instants[expected.index(answer)]
+
+    def quota(self, spec, word):
+        self.quota_ids += 1
+        size, covered, closing = spec
+        return quota(self.quota_ids, size, *covered, close_when_sold_out=closing, word=word)
+
+    def publish(self, hall, following_event):
+        began = now_ms(self.redis)
+        self.loop.run_until_complete(self.ledger.publish(following_event))
+        hall.publish(following_event, began)
+
+    # ----------------------------------------------------------------------------------------------------- steps
+
+    @initialize(first=st.lists(specs, min_size=1, max_size=4), second=st.lists(specs, min_size=1, max_size=2))
+    def open(self, first, second):
+        one = event(*(self.quota(spec, 1) for spec in first), EVERYTHING)
+        other = neighbour(one, *(self.quota(spec, 1) for spec in second), EVERYTHING)
+        self.shard = self.ledger.shard_of(one)
+        self.halls = [Hall(one), Hall(other)]
+        for hall in self.halls:
+            self.publish(hall, hall.event)
+
+    @rule(where=halls, wanted=st.lists(groups, min_size=1, max_size=6))
+    def hold(self, where, wanted):
+        hall = self.halls[where]
+        asked = []
+        for chosen, cart, when in wanted:
+            covered = [number for number in chosen if hall.event.quotas_of(product(number))]
+            if covered:
+                deadline = LONG_AGO_MS if when == "past" else None
+                ttl = SOON_MS if when == "soon" else MINUTE_MS
+                asked.append(group(*covered, cart=cart, ttl_ms=ttl, deadline_ms=deadline))
+        dealt = [([p.product for p in one.positions], one.deadline_ms is None) for one in asked]
+        answers = []
+
+        async def ask():
+            answers.extend(await self.ledger.hold(hall.event, asked))
+            return [True if isinstance(answer, Held) else answer.quota for answer in answers]
+
+        self.compare(ask(), lambda now: hall.deal_groups(dealt, now))
+        for one, answer in zip(asked, answers, strict=True):
+            if isinstance(answer, Held):
+                for position, number in zip(one.positions, answer.ids, strict=True):
+                    hall.holds[number] = Hold(one.cart_id, position.product, answer.deadline_ms)
+
+    @rule(where=halls)
+    def crowd(self, where):
+        """Many holds that will be due at the same instant."""
+        hall = self.halls[where]
+        [answer] = self.loop.run_until_complete(
+            self.ledger.hold(hall.event, [group(*[3] * CROWD, cart="crowd", ttl_ms=SOON_MS)])
+        )
+        for number in answer.ids:
+            hall.holds[number] = Hold("crowd", product(3), answer.deadline_ms)
+
+    @rule(where=halls, index=indexes)
+    def release(self, where, index):
+        hall = self.halls[where]
+        if hall.holds:
+            number = list(hall.holds)[index % len(hall.holds)]
+            self.loop.run_until_complete(self.ledger.hold_release(hall.event, number))
+            del hall.holds[number]
+
+    @rule(where=halls, index=indexes)
+    def release_in_the_wrong_event(self, where, index):
+        mine, other = self.halls[where], self.halls[1 - where]
+        if mine.holds:
+            number = list(mine.holds)[index % len(mine.holds)]
+            try:
+                self.loop.run_until_complete(self.ledger.hold_release(other.event, number))
+            except NotFound:
+                return
+            raise AssertionError("a hold was found in an event that it is not of")
+
+    @rule()
+    @precondition(lambda self: any(hall.live(now_ms(self.redis)) for hall in self.halls))
+    def wait(self):
+        """Let everything that is due soon fall due."""
+        now = now_ms(self.redis)
+        soon = [d for hall in self.halls for h in hall.holds.values() if (d := h.deadline_ms) <= now + SOON_MS]
+        time.sleep(max(0, max(soon, default=0) + 1 - now) / 1000)
+
+    @rule()
+    def sweep(self):
+        self.loop.run_until_complete(self.ledger.sweep(self.shard))
+
+    @rule(
+        where=halls,
+        chosen=st.lists(numbers, min_size=1, max_size=5),
+        status=st.sampled_from("nnp"),
+        carts=st.lists(st.sampled_from(CARTS), unique=True, max_size=2),
+        mode=st.sampled_from(("commit", "commit", "commit", "force", "simulate")),
+    )
+    def create(self, where, chosen, status, carts, mode):
+        hall = self.halls[where]
+        new = order(hall.event, *chosen, status=status)
+        needs = [product(number) for number in chosen]
+        self.commit(hall, None, new, needs=needs, carts=carts, mode=mode)
+
+    @rule(
+        where=halls, index=indexes, status=st.sampled_from("npec"), mode=st.sampled_from(("commit", "commit", "force"))
+    )
+    def turn(self, where, index, status, mode):
+        """Pay, cancel, expire or reactivate an order."""
+        hall = self.halls[where]
+        if hall.orders:
+            old = hall.orders[list(hall.orders)[index % len(hall.orders)]]
+            new = following(old, status)
+            self.commit(hall, old, new, needs=_entering(old, new), mode=mode)
+
+    @rule(where=halls, index=indexes)
+    def cancel_position(self, where, index):
+        hall = self.halls[where]
+        if hall.orders:
+            old = hall.orders[list(hall.orders)[index % len(hall.orders)]]
+            first = msgspec.structs.replace(old.positions[0], canceled=not old.positions[0].canceled)
+            new = msgspec.structs.replace(following(old, old.status), positions=(first, *old.positions[1:]))
+            self.commit(hall, old, new, needs=_entering(old, new))
+
+    @rule(where=halls, index=indexes)
+    def change_what_somebody_changed_before(self, where, index):
+        hall = self.halls[where]
+        if hall.orders:
+            old = hall.orders[list(hall.orders)[index % len(hall.orders)]]
+            rival = msgspec.structs.replace(old, status="c")
+            try:
+                self.loop.run_until_complete(self.ledger.order_commit(hall.event, rival, b"never"))
+            except Busy:
+                return
+            raise AssertionError("an order took a version that it had already")
+
+    def commit(self, hall, old, new, *, needs, carts=(), mode="commit"):
+        before = units(old) if old else Counter()
+        moves = _moves(before, units(new))
+        listed = set(hall.holds)
+
+        async def ask():
+            failures = []
+            try:
+                await self.ledger.order_commit(
+                    hall.event, new, encode(new), moves=moves, needs=needs, carts=carts, mode=mode
+                )
+            except SoldOut as short:
+                failures = short.failures
+            return failures, listed - self.listed(hall)
+
+        def consumed(now):
+            return {number for number in hall.live(now) if hall.holds[number].cart in carts}
+
+        def predict(now):
+            failures = [] if mode == "force" else hall.deal_entries(needs, consumed(now), now)
+            return failures, set() if failures or mode == "simulate" else consumed(now)
+
+        now = self.compare(ask(), predict)
+        failures, gone = predict(now)
+        if not failures and mode != "simulate":
+            for number in gone:
+                del hall.holds[number]
+            hall.orders[new.code] = new
+            moved = {number for move in moves for number in hall.event.quotas_of(move.product)}
+            if mode == "force":
+                hall.allow(moved, now)
+            hall.close(moved)
+        stored = self.loop.run_until_complete(self.ledger.order_read(hall.event, new.code))
+        assert stored == hall.orders.get(new.code)
+
+    @rule(where=halls, index=indexes, spec=specs, word=st.sampled_from((None, None, True, False)))
+    def change_quota(self, where, index, spec, word):
+        """Give a quota another size and other products; say at the same time whether it is closed, or do not."""
+        hall = self.halls[where]
+        mine = [one for one in hall.event.quotas.values() if one.id != EVERYTHING.id]
+        if mine:
+            old = mine[index % len(mine)]
+            version = hall.event.version + 1
+            size, covered, closing = spec
+            closed, said = (old.closed, old.closed_version) if word is None else (word, version)
+            new = quota(old.id, size, *covered, close_when_sold_out=closing, closed=closed, word=said)
+            others = [one for one in hall.event.quotas.values() if one.id != old.id]
+            self.publish(hall, event(*others, new, like=hall.event))
+
+    @rule(where=halls, spec=specs)
+    def add_quota(self, where, spec):
+        hall = self.halls[where]
+        new = self.quota(spec, hall.event.version + 1)
+        self.publish(hall, event(*hall.event.quotas.values(), new, like=hall.event))
+
+    @rule(where=halls, index=indexes)
+    def remove_quota(self, where, index):
+        hall = self.halls[where]
+        mine = [one.id for one in hall.event.quotas.values() if one.id != EVERYTHING.id]
+        if mine:
+            gone = mine[index % len(mine)]
+            self.publish(hall, event(*(q for q in hall.event.quotas.values() if q.id != gone), like=hall.event))
+
+    @rule(where=halls)
+    def publish_again(self, where):
+        self.loop.run_until_complete(self.ledger.publish(self.halls[where].event))
+
+    # ------------------------------------------------------------------------------------------------ every step
+
+    def listed(self, hall):
+        return {int(row[1]) for row in self.redis.zrange(keys.holds(self.shard, hall.event.id), 0, -1, withscores=True)}
+
+    @invariant()
+    def counts_agree(self):
+        for hall in self.halls:
+            self.counts_of_one_agree(hall)
+
+    def counts_of_one_agree(self, hall):
+        began = now_ms(self.redis)
+        found = self.loop.run_until_complete(self.ledger.availability(hall.event, list(hall.event.quotas)))
+        counted = {number: (count.held, count.pending, count.paid) for number, count in found.items()}
+        self.agree(
+            (counted, self.due(hall)),
+            lambda now: ({number: hall.counts(number, now) for number in hall.event.quotas}, hall.live(now)),
+            began,
+        )
+        for number, count in found.items():
+            assert count.size == hall.event.quotas[number].size
+            assert count.closed == (number in hall.closed), f"quota {number}"
+            taken = count.held + count.pending + count.paid + count.blocked + count.waiting - count.exited
+            assert count.used == taken
+            if count.size is not None:
+                assert taken <= count.size + hall.excess[number], f"quota {number} is oversold"
+                if not count.closed and taken <= count.size:
+                    assert count.size == count.free + taken
+
+    def due(self, hall):
+        members = (member.split(b":") for member in self.redis.zrange(keys.due(self.shard), 0, -1))
+        return {int(number) for event_id, number in members if int(event_id) == hall.event.id}
+
+    @invariant()
+    def lists_agree(self):
+        for hall in self.halls:
+            assert self.listed(hall) == set(hall.holds)
+            assert self.redis.zcard(keys.carts(self.shard, hall.event.id)) == len(hall.holds)
+
+
+def test_the_ledger_agrees_with_the_model(redis_url, database_url):
+    loop = asyncio.new_event_loop()
+    database = Database(database_url)
+    ledger = None
+
+    async def start():
+        await database.open()
+        opened = Ledger(Settings(redis_url=redis_url, database_url=database_url), database)
+        await opened.open()
+        return opened
+
+    async def stop():
+        if ledger is not None:
+            await ledger.close()
+        await database.close()
+
+    try:
+        ledger = loop.run_until_complete(start())
+        with redis.Redis.from_url(redis_url) as client:
+            run_state_machine_as_test(
+                lambda: Sales(loop, ledger, client),
+                settings=settings(
+                    max_examples=40,
+                    stateful_step_count=40,
+                    deadline=None,
+                    print_blob=True,
+                    suppress_health_check=list(HealthCheck),
+                ),
+            )
+    finally:
+        loop.run_until_complete(stop())
+        loop.close()
