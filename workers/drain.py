@@ -7,12 +7,13 @@ fence was there, and everything is read anew. So a batch is written once, whoeve
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import time
+from threading import Event
 from typing import Any
 
 from msgspec import Struct
-from redis.asyncio import Redis
+from redis import Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from engine.domain.errors import Fenced
@@ -20,9 +21,8 @@ from engine.ledger import keys
 from engine.ledger.ledger import entry_id
 from engine.ledger.scripts import load_scripts
 from engine.settings import Settings
-from persistence import outbox
-from persistence.database import Database
-from persistence.outbox import EntryId, Moved, Step, Unwritable
+from persistence.follower import Follower, Moved, Step, Unwritable
+from persistence.outbox import EntryId
 
 log = logging.getLogger("holdfast.drain")
 
@@ -32,6 +32,7 @@ _COMPANY_S = 0.002
 """How long to wait for more entries after a batch that had company: saves a third of the cost, adds no latency."""
 _BLOCK_MS = 100
 """How long one read waits for entries; short, so that a change of epoch is noticed."""
+_ANSWER_TIMEOUT_S = 5.0
 _RETRY_S = 0.2
 _LOCK = "holdfast drain"
 
@@ -53,103 +54,109 @@ class Entry(Struct, frozen=True):
 
 
 class Drain:
-    """Follows all shards of one Redis server."""
+    """Follows all shards of one Redis server, in a thread of its own."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._database = database
-        self._redis: Redis = Redis.from_url(settings.redis_url)
+        self._redis: Redis = Redis.from_url(settings.redis_url, socket_timeout=_ANSWER_TIMEOUT_S)
         self._settle = load_scripts()["order_settle"]
         self._epochs: dict[int, int] = {}
         self._last: dict[int, EntryId] = {}
+        self._streams = {keys.outbox(shard).encode(): shard for shard in range(settings.shards)}
 
-    async def run(self) -> None:
-        """Drain for ever: wait to be elected, follow, start again after any fault of a store."""
-        while True:
+    def run(self, stop: Event) -> None:
+        """Drain until `stop`: wait to be elected, follow, start again after any fault of a store."""
+        while not stop.is_set():
             try:
-                async with outbox.try_lock(self._database, _LOCK) as session:
-                    if session is not None:
-                        await self._follow()
+                with Follower(self._settings.database_url) as follower:
+                    self._compete(follower, stop)
+            except (Fenced, RedisError, OSError) as error:
+                log.warning("cannot drain: %s", error)
+                stop.wait(_RETRY_S)
+        self._redis.close()
+
+    def _compete(self, follower: Follower, stop: Event) -> None:
+        while not follower.lock(_LOCK):
+            if stop.wait(_RETRY_S):
+                return
+        log.info("draining")
+        while not stop.is_set():
+            try:
+                self._follow(follower, stop)
             except Moved:
                 log.info("a watermark has moved; reading them again")
-                continue
-            except (Fenced, RedisError, OSError) as error:
-                task = asyncio.current_task()
-                if task is not None and task.cancelling():
-                    raise  # a store's error on the way out must not outlive the order to stop
-                log.warning("cannot drain: %s", error)
-            await asyncio.sleep(_RETRY_S)
 
-    async def close(self) -> None:
-        await self._redis.aclose()
-
-    async def _follow(self) -> None:
-        """Drain while this process holds the lock. Raises Moved, and the errors of the stores."""
-        await self._learn()
-        await self._announce(self._last)
+    def _follow(self, follower: Follower, stop: Event) -> None:
+        """Drain until `stop`. Raises Moved, and the errors of the stores."""
+        self.learn(follower)
+        if self._last:
+            pipe = self._redis.pipeline(transaction=False)
+            self._announce(pipe, self._last)
+            pipe.execute()
         company = False
         idle = 0
-        while True:
+        while not stop.is_set():
             if company:
-                await asyncio.sleep(_COMPANY_S)
-            entries = await self._read()
+                time.sleep(_COMPANY_S)
+            entries = self.read()
             if entries:
                 idle = 0
-                await self.write(entries)
+                self.write(follower, entries)
             else:
                 idle += 1
                 # a quiet moment is the time to see whether the fence has been at work
                 if idle % 10 == 0 or len(self._epochs) < self._settings.shards:
-                    await self._learn()
+                    self.learn(follower)
             company = len(entries) > 2
 
-    async def _learn(self) -> None:
+    def learn(self, follower: Follower) -> None:
         """Read epochs and watermarks. A shard whose epoch differs between the stores is left alone."""
-        marks = await outbox.marks(self._database)
+        marks = follower.marks()
         pipe = self._redis.pipeline(transaction=False)
         for shard in range(self._settings.shards):
             pipe.hget(keys.shard(shard), "epoch")
-        found = await pipe.execute()
         self._epochs = {
             shard: marks[shard].epoch
-            for shard, epoch in enumerate(found)
+            for shard, epoch in enumerate(pipe.execute())
             if epoch is not None and shard in marks and marks[shard].epoch == int(epoch)
         }
         self._last = {shard: marks[shard].last for shard in self._epochs}
 
-    async def _read(self) -> list[Entry]:
+    def read(self) -> list[Entry]:
         """Return what has been added since, oldest first in each shard; wait a little if there is nothing."""
         if not self._epochs:
-            await asyncio.sleep(_BLOCK_MS / 1000)
+            time.sleep(_BLOCK_MS / 1000)
             return []
         streams: dict[Any, Any] = {
-            keys.outbox(shard): f"{ms}-{sequence}" for shard, (ms, sequence) in self._last.items()
+            name: f"{ms}-{sequence}"
+            for name, shard in self._streams.items()
+            if shard in self._last
+            for ms, sequence in [self._last[shard]]
         }
-        found = await self._redis.xread(streams, count=BATCH_MAX, block=_BLOCK_MS)
-        shards = {keys.outbox(shard).encode(): shard for shard in self._last}
-        return [_entry(shards[name], identity, fields) for name, rows in found for identity, fields in rows]
+        found: Any = self._redis.xread(streams, count=BATCH_MAX, block=_BLOCK_MS)
+        return [_entry(self._streams[name], identity, fields) for name, rows in found for identity, fields in rows]
 
-    async def write(self, entries: list[Entry]) -> None:
+    def write(self, follower: Follower, entries: list[Entry]) -> None:
         """Write a batch in one transaction, then trim, settle and announce it. Raises Moved."""
         reached: dict[int, EntryId] = {}
         for entry in entries:
             reached[entry.shard] = max(entry.id, reached.get(entry.shard, entry.id))
         try:
-            await self._commit(entries, reached)
+            self._commit(follower, entries, reached)
         except Unwritable as error:
             if len(entries) == 1:
-                await self._park(entries[0], error)
+                self._park(follower, entries[0], error)
             else:
                 # the entries of one shard stay in order, so the halves can be written one after the other
                 log.warning("a batch of %d was refused (%s); writing it in halves", len(entries), error)
                 middle = len(entries) // 2
-                await self.write(entries[:middle])
-                await self.write(entries[middle:])
+                self.write(follower, entries[:middle])
+                self.write(follower, entries[middle:])
                 return
         self._last.update(reached)
-        await self._finish(entries, reached)
+        self._finish(entries, reached)
 
-    async def _commit(self, entries: list[Entry], reached: dict[int, EntryId]) -> None:
+    def _commit(self, follower: Follower, entries: list[Entry], reached: dict[int, EntryId]) -> None:
         newest: dict[int, Entry] = {}
         for entry in entries:
             if entry.kind == b"order":
@@ -157,22 +164,22 @@ class Drain:
         closed = {entry.number: entry.version for entry in entries if entry.kind == b"quota_closed"}
         allowances = {entry.number: entry.version for entry in entries if entry.kind == b"quota_allowance"}
         documents = [entry.document for entry in newest.values()]
-        await outbox.write(self._database, self._steps(reached), documents, closed, allowances)
+        follower.write(self._steps(reached), documents, closed, allowances)
 
-    async def _park(self, entry: Entry, error: Exception) -> None:
+    def _park(self, follower: Follower, entry: Entry, error: Exception) -> None:
         log.error("entry %s of shard %d cannot be written and was parked: %s", entry.id, entry.shard, error)
         identity = f"{entry.id[0]}-{entry.id[1]}"
         body = entry.document.decode(errors="replace").replace("\x00", "")
         [step] = self._steps({entry.shard: entry.id})
-        await outbox.park(self._database, step, identity, body, str(error))
+        follower.park(step, identity, body, str(error))
 
     def _steps(self, reached: dict[int, EntryId]) -> list[Step]:
         return [Step(shard, self._epochs[shard], self._last[shard], new) for shard, new in reached.items()]
 
-    async def _finish(self, entries: list[Entry], reached: dict[int, EntryId]) -> None:
-        """Trim what is written, let written orders go, and announce. None of it is needed for the books to be right."""
+    def _finish(self, entries: list[Entry], reached: dict[int, EntryId]) -> None:
+        """Announce what is written, trim it, and let written orders go. The books are right without any of it."""
         pipe = self._redis.pipeline(transaction=False)
-        self._publish(pipe, reached)
+        self._announce(pipe, reached)
         for shard, (ms, sequence) in reached.items():
             pipe.xtrim(keys.outbox(shard), minid=f"{ms}-{sequence + 1}", approximate=False)
         by_shard: dict[int, dict[bytes, int]] = {}
@@ -181,18 +188,13 @@ class Drain:
                 by_shard.setdefault(entry.shard, {})[entry.key] = entry.version
         hot_ms = self._settings.order_hot_s * 1000
         for versions in by_shard.values():
-            pipe.execute_command("EVALSHA", self._settle.sha, len(versions), *versions, hot_ms, *versions.values())
-        for answer in await pipe.execute(raise_on_error=False):
+            arguments = [len(versions), *versions, hot_ms, *versions.values()]
+            pipe.execute_command("EVALSHA", self._settle.sha, *arguments)  # type: ignore[no-untyped-call]
+        for answer in pipe.execute(raise_on_error=False):
             if isinstance(answer, Exception) and not isinstance(answer, NoScriptError):
                 raise answer
 
-    async def _announce(self, reached: dict[int, EntryId]) -> None:
-        if reached:
-            pipe = self._redis.pipeline(transaction=False)
-            self._publish(pipe, reached)
-            await pipe.execute()
-
-    def _publish(self, pipe: Any, reached: dict[int, EntryId]) -> None:
+    def _announce(self, pipe: Any, reached: dict[int, EntryId]) -> None:
         words = (f"{shard}={ms}-{seq}@{self._epochs[shard]}" for shard, (ms, seq) in reached.items())
         pipe.publish(keys.DRAINED_CHANNEL, " ".join(words))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import threading
 from contextlib import suppress
 from typing import Any
 
@@ -17,7 +18,6 @@ from redis.exceptions import RedisError
 from engine.domain.errors import HoldfastError
 from engine.sales.house import House, open_house
 from engine.settings import Settings
-from persistence.database import Database
 from workers.drain import Drain
 from workers.expire import expire_orders, sweep
 
@@ -26,6 +26,8 @@ log = logging.getLogger("holdfast.worker")
 QUEUE = "hf1:queue"
 """arq's queue. No order is ever only in a job, so losing the queue loses nothing."""
 _RETRY_S = 0.5
+_HALT_TIMEOUT_S = 3.0
+"""How long a batch under way may take to end; a batch that is cut off is written again by the next drain."""
 _EACH_SECOND = set(range(60))
 
 
@@ -52,28 +54,41 @@ def run(settings: Settings) -> None:
 async def _run(settings: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    # the drain has connections of its own: it must not wait behind anybody
-    database = Database(settings.database_url, connections_max=3)
-    await database.open()
     async with open_house(settings) as house:
         # not before: opening may wait for a store, and a signal shall end that wait too
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        drain = Drain(settings, database)
+        drained = loop.create_future()
+        halt = threading.Event()
+        # a daemon, so that a store that does not answer cannot keep the process from ending
+        thread = threading.Thread(target=_drain, args=(settings, halt, loop, drained), name="drain", daemon=True)
+        thread.start()
         tasks = [
-            asyncio.create_task(drain.run(), name="drain"),
             asyncio.create_task(_jobs(house, settings), name="jobs"),
             asyncio.create_task(stop.wait(), name="stop"),
         ]
         log.info("working")
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([drained, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        halt.set()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await drain.close()
-        for task in done:
-            task.result()
-    await database.close()
+        await asyncio.wait([drained], timeout=_HALT_TIMEOUT_S)
+        for ended in (drained, *tasks):
+            if ended.done() and not ended.cancelled():
+                ended.result()
+
+
+def _drain(
+    settings: Settings, halt: threading.Event, loop: asyncio.AbstractEventLoop, drained: asyncio.Future[None]
+) -> None:
+    """Run the drain in this thread and tell the loop how it ended."""
+    try:
+        Drain(settings).run(halt)
+    except BaseException as error:
+        loop.call_soon_threadsafe(drained.set_exception, error)
+    else:
+        loop.call_soon_threadsafe(drained.set_result, None)
 
 
 async def _jobs(house: House, settings: Settings) -> None:

@@ -1,0 +1,121 @@
+"""The drain's own connection: it holds the lock that elects the drain, and writes its batches.
+
+Blocking on purpose: a batch is one round trip, and an event loop between it and the socket costs more than the work
+(research/limits.md, section 10). Losing the connection is losing the lock, so nobody writes who is not elected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg
+from msgspec import Struct
+
+from engine.domain.errors import Fenced
+from persistence.outbox import EntryId, Mark
+from persistence.queries import Queries
+
+_SQL = Queries("outbox")
+_ORDERS = Queries("orders")
+_CONNECT_TIMEOUT_S = 5
+
+
+class Step(Struct, frozen=True):
+    """One shard's move from the entry last written to a newer one, under the epoch that the drain knows."""
+
+    shard: int
+    epoch: int
+    old: EntryId
+    new: EntryId
+
+
+class Moved(Exception):
+    """A watermark or an epoch is not where the drain thinks it is: somebody else was at work. Nothing was written."""
+
+
+class Unwritable(Exception):
+    """Postgres refuses a document. Nothing was written."""
+
+
+class Follower:
+    """One connection to Postgres. Every method raises Fenced when it is lost; then a new one has to be made."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            self._connection = psycopg.connect(
+                url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S, options="-c timezone=UTC"
+            )
+        except psycopg.Error as error:
+            raise Fenced(reason=f"Postgres: {error}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def lock(self, name: str) -> bool:
+        """Take an advisory lock that lasts as long as the connection; tell whether it was free."""
+        [(got,)] = self._rows(_SQL["lock_try"], {"name": name})
+        return bool(got)
+
+    def marks(self) -> dict[int, Mark]:
+        """Return the marks of all shards by shard."""
+        return {shard: Mark(shard, epoch, (ms, sequence)) for shard, epoch, ms, sequence in self._rows(_SQL["shards"])}
+
+    def write(
+        self,
+        steps: Sequence[Step],
+        documents: Sequence[bytes],
+        closed: Mapping[int, int],
+        allowances: Mapping[int, int],
+    ) -> None:
+        """Write a batch in one transaction and one round trip: watermarks, orders, what quotas have learned.
+
+        `documents` has at most one document an order. `closed` maps quotas that closed themselves to the version of
+        the client's last word on it, `allowances` maps quotas to the units beyond their size that somebody has
+        allowed. Raises Moved, Unwritable.
+        """
+        writes: list[tuple[str, dict[str, Any]]] = []
+        if documents:
+            writes.append((_ORDERS["upsert"], {"docs": (b"[" + b",".join(documents) + b"]").decode()}))
+        if closed:
+            writes.append((_SQL["close_quotas"], {"ids": list(closed), "words": list(closed.values())}))
+        if allowances:
+            writes.append((_SQL["allow"], {"ids": list(allowances), "units": list(allowances.values())}))
+        self._transact(steps, writes)
+
+    def park(self, step: Step, entry: str, body: str, error: str) -> None:
+        """Put an entry aside that cannot be written, and go past it. Raises Moved."""
+        values = {"shard": step.shard, "entry": entry, "body": body, "error": error}
+        self._transact([step], [(_SQL["park"], values)])
+
+    def _rows(self, sql: str, values: dict[str, Any] | None = None) -> list[Any]:
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise Fenced(reason=f"Postgres: {error}") from error
+
+    def _transact(self, steps: Sequence[Step], writes: Sequence[tuple[str, dict[str, Any]]]) -> None:
+        advance: dict[str, list[int]] = {
+            "shards": [step.shard for step in steps],
+            "epochs": [step.epoch for step in steps],
+            "old_ms": [step.old[0] for step in steps],
+            "old_seq": [step.old[1] for step in steps],
+            "new_ms": [step.new[0] for step in steps],
+            "new_seq": [step.new[1] for step in steps],
+        }
+        try:
+            with self._connection.pipeline(), self._connection.transaction():
+                for sql, values in [(_SQL["advance"], advance), *writes]:
+                    self._connection.execute(sql, values)
+        except psycopg.errors.DivisionByZero as error:
+            raise Moved from error
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            raise Unwritable(str(error)) from error
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise Fenced(reason=f"Postgres: {error}") from error
