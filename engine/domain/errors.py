@@ -7,12 +7,14 @@
     │   ├── Forbidden      403
     │   ├── NotFound       404
     │   ├── MethodNotAllowed 405
+    │   ├── KeyReused      409  its idempotency key came with a different request before
     │   ├── TooLarge       413
     │   └── UnsupportedMedia 415
     ├── SoldOut            capacity is missing; engine/sales says it in the words of the operation
     ├── StaleCatalogue     the request was judged by an old copy of the catalogue; the front door tries again
     └── Unavailable        nothing was done (or it is not known whether); trying again is right
         ├── Busy           409  somebody else was faster, several times
+        ├── Duplicate      409  a request with the same idempotency key is at work
         └── Fenced         503  a store is away, or its contents are being verified
 
 Exceptions carry facts; engine/http/errors.py turns each into an answer, once.
@@ -80,6 +82,10 @@ class MethodNotAllowed(Refused):
         self.allowed = allowed
 
 
+class KeyReused(Refused):
+    """409. The idempotency key came before, with another method, path or body."""
+
+
 class TooLarge(Refused):
     """413."""
 
@@ -103,6 +109,10 @@ class Unavailable(HoldfastError):
 
 class Busy(Unavailable):
     """409. The order kept changing underneath; nothing was done."""
+
+
+class Duplicate(Unavailable):
+    """409. A request with the same idempotency key is at work; its reply can be had later."""
 
 
 class Fenced(Unavailable):

@@ -21,12 +21,17 @@ def answer(error: errors.HoldfastError) -> Reply:
             return reply({"detail": text}, 404)
         case errors.MethodNotAllowed(method=method, allowed=allowed):
             return reply({"detail": f'Method "{method}" not allowed.'}, 405, {"Allow": ", ".join(allowed)})
+        case errors.KeyReused():
+            return reply({"detail": "This idempotency key was used for another method, path or body."}, 409)
         case errors.TooLarge():
             return reply({"detail": "The request body is too large."}, 413)
         case errors.UnsupportedMedia(media_type=media_type):
             return reply({"detail": f'Unsupported media type "{media_type}" in request.'}, 415)
         case errors.Busy(retry_after_s=wait_s):
             return reply({"detail": BUSY}, 409, {"Retry-After": str(wait_s)})
+        case errors.Duplicate(retry_after_s=wait_s):
+            text = "Concurrent request with idempotency key."
+            return reply({"detail": text}, 409, {"Retry-After": str(wait_s)})
         case errors.Unavailable(retry_after_s=wait_s):
             text = "The service is verifying its books or waiting for a store. Nothing was lost. Please try again."
             return reply({"detail": text}, 503, {"Retry-After": str(wait_s)})

@@ -65,5 +65,5 @@ def order(number: int, event_id: int, code: str) -> str:
 
 
 def reply(number: int, name: str) -> str:
-    """String: the stored answer of a request with an idempotency key."""
+    """Hash: who works on a request with an idempotency key, then its reply (engine/lua/include/reply.lua)."""
     return f"{prefix(number)}reply:{name}"

@@ -4,6 +4,7 @@
 --        2 holds  sorted set  the event's listed holds, by id
 --        3 carts  sorted set  the event's carts
 --        4 due    sorted set  the shard's taken holds, by deadline
+--        5 reply  hash        only for a request with an idempotency key
 -- ARGV   1 event id
 --        2 catalogue version that the request was judged by
 --        3 first id of a fresh block, or 0
@@ -14,28 +15,34 @@
 --            deadline   ms, or empty for now + ttl
 --            ttl        ms
 --            number of positions; then for each position: product, payload
+--        then, with a reply key: owner of the claim, reply, how long to keep it in ms
 -- STATUS unknown_event     no such event here: the fence's alarm
+--        not_owner         the idempotency key is no longer claimed by this request
 --        stale_catalogue   the catalogue is at another version
 --        again             more holds were due than one call releases; call again (nothing was taken)
 --        need_ids          the block of ids is used up; call again with a fresh one
 --        ok
 -- RETURNS ok, now in ms, then for each group: held, first id, deadline ms | short, quota id, 0
--- WRITES event, holds, carts, due, purge; of other events of the shard what expired
+-- WRITES event, holds, carts, due, purge; of other events of the shard what expired; reply, if anything was held:
+--        decided is what is returned
 -- COST   O(positions × quotas of a product), log n in the sorted sets; at most 8 (64 when short) releases
 --#include now_ms
 --#include units
 --#include hold
 --#include reap
+--#include reply
 
-local event_key, holds_key, carts_key, due_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local event_key, holds_key, carts_key, due_key, reply_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local event, version = ARGV[1], ARGV[2]
 local block_first, block_last = tonumber(ARGV[3]), tonumber(ARGV[4])
 local listed_ms, group_count = tonumber(ARGV[5]), tonumber(ARGV[6])
+local owner, reply, keep_ms = ARGV[#ARGV - 2], ARGV[#ARGV - 1], ARGV[#ARGV] -- with a reply key only
 local now = now_ms()
 local units = units_open(event_key)
 
 units_load(units, {'v', 'id', 'id_last', 'h' .. ARGV[11], 'q' .. ARGV[11]})
 if not units.value.v then return {'unknown_event'} end
+if not reply_ours(reply_key, owner) then return {'not_owner'} end
 if units.value.v ~= version then return {'stale_catalogue', units.value.v} end
 
 local next_id, last_id = tonumber(units.value.id or 1), tonumber(units.value.id_last or 0)
@@ -135,6 +142,7 @@ for _, group in ipairs(groups) do
   end
 end
 if wanted > 0 then
+  reply_keep(reply_key, reply, answer, keep_ms)
   units_set(units, 'id', string.format('%.0f', next_id))
   units_set(units, 'id_last', string.format('%.0f', last_id))
 end

@@ -1,20 +1,25 @@
 -- Deletes one hold and gives back what it took.
 --
--- KEYS   1 event, 2 holds, 3 carts, 4 due, 5 purge
+-- KEYS   1 event, 2 holds, 3 carts, 4 due, 5 purge, 6 reply (only for a request with an idempotency key)
 -- ARGV   1 event id, 2 hold id
+--        then, with a reply key: owner of the claim, reply, how long to keep it in ms
 -- STATUS unknown_event  no such event here: the fence's alarm
+--        not_owner      the idempotency key is no longer claimed by this request
 --        not_found      no such hold
 --        ok
 -- RETURNS status
--- WRITES event, holds, carts, due, purge
+-- WRITES event, holds, carts, due, purge, reply
 -- COST   O(quotas of the product), log n in the sorted sets
 --#include units
 --#include hold
+--#include reply
 
 local event_key, holds_key, carts_key, due_key, purge_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local event, id = ARGV[1], ARGV[2]
+local reply_key, event, id = KEYS[6], ARGV[1], ARGV[2]
+local owner, reply, keep_ms = ARGV[#ARGV - 2], ARGV[#ARGV - 1], ARGV[#ARGV] -- with a reply key only
 
 if redis.call('HEXISTS', event_key, 'v') == 0 then return {'unknown_event'} end
+if not reply_ours(reply_key, owner) then return {'not_owner'} end
 local hold = hold_find(holds_key, id)
 if not hold then return {'not_found'} end
 
@@ -24,4 +29,5 @@ redis.call('ZREMRANGEBYSCORE', holds_key, id, id)
 redis.call('ZREM', carts_key, cart_member(hold.cart, id))
 redis.call('ZREM', due_key, event .. ':' .. id)
 redis.call('ZREM', purge_key, event .. ':' .. id)
+reply_keep(reply_key, reply, {}, keep_ms)
 return {'ok'}

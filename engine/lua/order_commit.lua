@@ -1,6 +1,7 @@
 -- Makes the next version of an order true: all of it, or nothing.
 --
--- KEYS   1 event, 2 order, 3 outbox, 4 shard, 5 holds, 6 carts, 7 due, 8 purge
+-- KEYS   1 event, 2 order, 3 outbox, 4 shard, 5 holds, 6 carts, 7 due, 8 purge,
+--        9 reply (only for a request with an idempotency key)
 -- ARGV   1 event id
 --        2 catalogue version that the request was judged by, or empty if it does not matter
 --        3 version of the order that this one follows; 0 for a new order
@@ -11,29 +12,33 @@
 --        8 number of carts to consume; then the carts, percent-encoded
 --        then number of moves; then for each: product, state n|p, delta
 --        then number of entries that need room; then for each: product (in the order of positions)
+--        then, with a reply key: owner of the claim, reply, how long to keep it in ms
 -- STATUS unverified       the shard has no epoch: nobody has verified this server; the fence's alarm
 --        unknown_event    no such event here: the fence's alarm
+--        not_owner        the idempotency key is no longer claimed by this request
 --        stale_catalogue  the catalogue is at another version
 --        conflict         the order is at another version
 --        again            more holds were due than one call releases; call again (nothing was done)
 --        sold_out         then pairs: index of the entry from 0, id of the first quota without room
 --        ok
 -- RETURNS ok, id of the outbox entry, epoch
--- WRITES event, order, outbox, holds, carts, due, purge
+-- WRITES event, order, outbox, holds, carts, due, purge; reply: decided is entry, epoch, order id, version
 -- COST   O(positions × quotas of a product + holds consumed); at most 8 (64 when sold out) releases
 --#include now_ms
 --#include units
 --#include hold
 --#include reap
+--#include reply
 
 local event_key, order_key, outbox_key, shard_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local holds_key, carts_key, due_key, purge_key = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local holds_key, carts_key, due_key, purge_key, reply_key = KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local event, version, follows, order_id, document, mode = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local listed_ms, cart_count = tonumber(ARGV[7]), tonumber(ARGV[8])
 local moves_at = 9 + cart_count
 local move_count = tonumber(ARGV[moves_at])
 local needs_at = moves_at + 1 + 3 * move_count
 local need_count = tonumber(ARGV[needs_at])
+local owner, reply, keep_ms = ARGV[#ARGV - 2], ARGV[#ARGV - 1], ARGV[#ARGV] -- with a reply key only
 local now = now_ms()
 
 local epoch = redis.call('HGET', shard_key, 'epoch')
@@ -41,6 +46,7 @@ if not epoch then return {'unverified'} end
 local units = units_open(event_key)
 units_load(units, {'v'})
 if not units.value.v then return {'unknown_event'} end
+if not reply_ours(reply_key, owner) then return {'not_owner'} end
 if version ~= '' and units.value.v ~= version then return {'stale_catalogue', units.value.v} end
 local stored = redis.call('HGET', order_key, 'v')
 if stored and stored ~= follows then return {'conflict'} end
@@ -107,6 +113,7 @@ redis.call('HSET', order_key, 'v', next_version, 'd', document)
 redis.call('PERSIST', order_key)
 local entry = redis.call('XADD', outbox_key, '*', 'kind', 'order', 'id', order_id, 'v', next_version, 'd', document,
   'key', order_key)
+reply_keep(reply_key, reply, {entry, epoch, order_id, next_version}, keep_ms)
 
 for i = 0, move_count - 1 do
   for _, quota in ipairs(units_quotas(units, ARGV[moves_at + 1 + 3 * i])) do

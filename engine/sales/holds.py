@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.domain.catalogue import Event
+from engine.ledger.replies import Kept
 from engine.ledger.values import Held, HoldGroup, HoldPosition, Short, StoredHold
 from engine.sales.house import House
 
 __all__ = ["Held", "HoldGroup", "HoldPosition", "Short", "StoredHold", "get", "hold", "page", "release"]
 
 
-async def hold(house: House, event: Event, groups: Sequence[HoldGroup]) -> list[Held | Short]:
-    """Hold units for each group, all of its units or none. Raises StaleCatalogue."""
-    return await house.ledger.hold(event, groups)
+async def hold(house: House, event: Event, groups: Sequence[HoldGroup], kept: Kept | None = None) -> list[Held | Short]:
+    """Hold units for each group, all of its units or none. Raises StaleCatalogue, Duplicate."""
+    return await house.ledger.hold(event, groups, kept)
 
 
 async def page(house: House, event: Event, offset: int, size: int, ordering: str) -> tuple[int, list[StoredHold]]:
@@ -29,6 +30,6 @@ async def get(house: House, event: Event, hold_id: int) -> StoredHold:
     return await house.ledger.hold_read(event, hold_id)
 
 
-async def release(house: House, event: Event, hold_id: int) -> None:
-    """Delete one cart position and give its units back, once. Raises NotFound."""
-    await house.ledger.hold_release(event, hold_id)
+async def release(house: House, event: Event, hold_id: int, kept: Kept | None = None) -> None:
+    """Delete one cart position and give its units back, once. Raises NotFound, Duplicate."""
+    await house.ledger.hold_release(event, hold_id, kept)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import Struct
 
 from engine.domain import codes
 from engine.domain.catalogue import Event, Product
-from engine.domain.errors import Busy, Fenced, Invalid, NotFound, SoldOut
+from engine.domain.errors import Busy, Duplicate, Fenced, Invalid, NotFound, SoldOut, StaleCatalogue
 from engine.domain.next import Rule
 from engine.domain.order import Order, OrderStatus, Position, encode
+from engine.ledger.replies import CommittedOrder, Kept
 from engine.ledger.values import Committed, Move
 from engine.sales.house import House
 from persistence import orders as stored
@@ -24,6 +25,10 @@ _TRIES = 5
 
 _COUNTED = {OrderStatus.PENDING: "n", OrderStatus.PAID: "p"}
 """The order states whose positions take units, and the state of those units."""
+
+
+Keep = Callable[[Order | Invalid], Kept | None]
+"""From what a change comes to, the order or a refusal, to the reply that is kept with it, if any."""
 
 
 class Outcome(Struct, frozen=True):
@@ -52,11 +57,12 @@ async def create(
     force: bool = False,
     own_code: bool = False,
     own_secrets: frozenset[str] = frozenset(),
+    kept: Kept | None = None,
 ) -> Outcome:
     """Make a new order true and wait until Postgres has it.
 
     `own_code` and `own_secrets` were chosen by the client and are claimed first. Raises Invalid where they are taken or
-    a quota has no room (in the shape of order creation), StaleCatalogue.
+    a quota has no room (in the shape of order creation), StaleCatalogue, Duplicate.
     """
     claimed = own_code or bool(own_secrets)
     try:
@@ -64,12 +70,12 @@ async def create(
             await _claim_code(house, event, order)
         if own_secrets:
             await _claim_secrets(house, event, order, own_secrets)
-        committed = await _commit_new(house, event, order, consume_carts, "force" if force else "commit")
-    except Invalid:
+        committed = await _commit_new(house, event, order, consume_carts, "force" if force else "commit", kept=kept)
+    except (Invalid, StaleCatalogue, Duplicate):
         if claimed:
             await stored.unclaim(house.database, order.id)
         raise
-    return await _confirm(house, order, committed)
+    return Outcome(order, await _confirm(house, order.id, order.version, committed))
 
 
 async def simulate(
@@ -80,11 +86,11 @@ async def simulate(
         await _commit_new(house, event, order, consume_carts, "simulate")
 
 
-async def change(house: House, event: Event, code: str, rule: Rule) -> Outcome:
+async def change(house: House, event: Event, code: str, rule: Rule, keep: Keep = lambda result: None) -> Outcome:
     """Apply `rule` to an order and wait until Postgres has the result.
 
     Raises NotFound, whatever the rule raises, Invalid when units are missing (after `if_sold_out` has been made true,
-    where the rule gives one), and Busy if others keep changing the order.
+    where the rule gives one), Duplicate, and Busy if others keep changing the order.
     """
     for _ in range(_TRIES):
         order = await get(house, event, code)
@@ -93,7 +99,7 @@ async def change(house: House, event: Event, code: str, rule: Rule) -> Outcome:
         if following.order == order:
             return Outcome(order, durable=True)
         try:
-            return await _commit_next(house, event, order, following.order, now, force=following.force)
+            return await _commit_next(house, event, order, following.order, now, keep=keep, force=following.force)
         except Busy:
             continue
         except SoldOut as short:
@@ -101,8 +107,11 @@ async def change(house: House, event: Event, code: str, rule: Rule) -> Outcome:
             error = Invalid.detail(f'The ordered product "{_name(event, product)}" is no longer available.')
             if following.if_sold_out is None:
                 raise error from None
+            told = None if following.sold_out_is_fine else error
             try:
-                outcome = await _commit_next(house, event, order, following.if_sold_out, now, force=True)
+                outcome = await _commit_next(
+                    house, event, order, following.if_sold_out, now, keep=keep, told=told, force=True
+                )
             except Busy:
                 continue
             if following.sold_out_is_fine:
@@ -111,7 +120,16 @@ async def change(house: House, event: Event, code: str, rule: Rule) -> Outcome:
     raise Busy(reason="the order is being changed by others")
 
 
-async def _commit_new(house: House, event: Event, order: Order, consume_carts: Sequence[str], mode: str) -> Committed:
+async def confirmed(house: House, kept: CommittedOrder) -> bool:
+    """Wait until Postgres has what a kept reply tells of; False if that takes too long. Raises Fenced if it is lost."""
+    if await stored.version(house.database, kept.order_id) >= kept.version:
+        return True
+    return await _confirm(house, kept.order_id, kept.version, kept.committed)
+
+
+async def _commit_new(
+    house: House, event: Event, order: Order, consume_carts: Sequence[str], mode: str, *, kept: Kept | None = None
+) -> Committed:
     live = [position for position in order.positions if not position.canceled]
     try:
         return await house.ledger.order_commit(
@@ -123,6 +141,7 @@ async def _commit_new(house: House, event: Event, order: Order, consume_carts: S
             carts=list(dict.fromkeys(consume_carts)),
             mode=mode,
             judged=True,
+            kept=kept,
         )
     except SoldOut as short:
         rows: list[dict[str, list[str]]] = [{} for _ in order.positions]
@@ -133,7 +152,18 @@ async def _commit_new(house: House, event: Event, order: Order, consume_carts: S
         raise Invalid({"positions": rows}) from None
 
 
-async def _commit_next(house: House, event: Event, old: Order, new: Order, now: dt.datetime, *, force: bool) -> Outcome:
+async def _commit_next(
+    house: House,
+    event: Event,
+    old: Order,
+    new: Order,
+    now: dt.datetime,
+    *,
+    keep: Keep,
+    force: bool,
+    told: Invalid | None = None,
+) -> Outcome:
+    """Make `new` true. What is kept tells of it, or of the refusal `told`."""
     # two changes within one tick of the clock must still move last_modified
     modified = max(now, old.last_modified + dt.timedelta(microseconds=1))
     new = msgspec.structs.replace(new, version=old.version + 1, last_modified=modified)
@@ -144,19 +174,23 @@ async def _commit_next(house: House, event: Event, old: Order, new: Order, now: 
         moves=_moves(units(old), units(new)),
         needs=_entering(old, new),
         mode="force" if force else "commit",
+        kept=keep(told or new),
     )
-    return await _confirm(house, new, committed)
+    return Outcome(new, await _confirm(house, new.id, new.version, committed))
 
 
-async def _confirm(house: House, order: Order, committed: Committed) -> Outcome:
-    """Wait until Postgres has the order. Raises Fenced if it was lost in between, with the server that accepted it."""
+async def _confirm(house: House, order_id: int, version: int, committed: Committed) -> bool:
+    """Wait until Postgres has a version of an order; False if Postgres is away too long.
+
+    Raises Fenced if it was lost in between, with the server that accepted it.
+    """
     try:
         certain = await house.ledger.watermark.wait(committed, house.settings.ack_timeout_s)
     except TimeoutError:
-        return Outcome(order, durable=False)
-    if not certain and await stored.version(house.database, order.id) < order.version:
+        return False
+    if not certain and await stored.version(house.database, order_id) < version:
         raise Fenced(reason="the order was lost with the server that accepted it")
-    return Outcome(order, durable=True)
+    return True
 
 
 def units(order: Order) -> Counter[tuple[Product, str]]:

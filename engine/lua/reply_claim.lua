@@ -1,0 +1,23 @@
+-- Claims an idempotency key for one request, or tells what became of the request that came first.
+--
+-- KEYS   1 reply
+-- ARGV   1 owner: a word that no other request has
+--        2 fingerprint of the request
+--        3 how long the claim lasts if its owner never comes back, ms
+-- STATUS other_request  the key belongs to a request with another method, path or body
+--        running        the first request has not been answered yet
+--        replay         it has been
+--        claimed
+-- RETURNS status; replay: reply, decided (include/reply.lua)
+-- WRITES reply
+-- COST   O(1)
+local reply_key, owner, fingerprint, claim_ms = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+
+local request, running, reply, decided = unpack(redis.call('HMGET', reply_key, 'request', 'owner', 'reply', 'decided'))
+if request and request ~= fingerprint then return {'other_request'} end
+if running then return {'running'} end
+if reply then return {'replay', reply, decided} end
+
+redis.call('HSET', reply_key, 'request', fingerprint, 'owner', owner)
+redis.call('PEXPIRE', reply_key, claim_ms)
+return {'claimed'}
