@@ -16,6 +16,7 @@ from engine.domain.catalogue import Event, Product, products_of
 from engine.domain.errors import Busy, Duplicate, Fenced, KeyReused, NotFound, SoldOut, StaleCatalogue
 from engine.domain.order import Order, decode
 from engine.ledger import keys
+from engine.ledger.company import Company
 from engine.ledger.fence import Fence, Loss
 from engine.ledger.pipe import Pipe
 from engine.ledger.quotas import quota_args
@@ -40,6 +41,7 @@ class Ledger:
         self._scripts = load_scripts()
         self._pipe = Pipe(settings.redis_url)
         self._listed_ms = settings.cart_listed_s * 1000
+        self._company = Company(self._hold)
         self.watermark = Watermark(settings.redis_url, database)
         self.fence = Fence(self._pipe, database, settings, self._scripts)
 
@@ -96,12 +98,15 @@ class Ledger:
     # ---------------------------------------------------------------------------------------------------- holds
 
     async def hold(self, event: Event, groups: Sequence[HoldGroup], kept: Kept | None = None) -> list[Held | Short]:
-        """Hold units for each group; each gets all of its units or none. One round trip.
+        """Hold units for each group; each gets all of its units or none. One round trip, shared with others.
 
         `kept` is kept if any group got its units.
         """
         if not groups:
             return []
+        return await (self._company.hold(event, groups) if kept is None else self._hold(event, groups, kept))
+
+    async def _hold(self, event: Event, groups: Sequence[HoldGroup], kept: Kept | None = None) -> list[Held | Short]:
         shard = self.shard_of(event)
         tail: list[Any] = [self._listed_ms, len(groups)]
         for group in groups:

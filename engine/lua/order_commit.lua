@@ -44,7 +44,13 @@ local now = now_ms()
 local epoch = redis.call('HGET', shard_key, 'epoch')
 if not epoch then return {'unverified'} end
 local units = units_open(event_key)
-units_load(units, {'v'})
+quota_kinds = {'u', 'l', 'c', 's', 'f', 'a'}
+local fields = {'v'}
+for at = moves_at + 1, needs_at - 1, 3 do
+  fields[#fields + 1] = 'q' .. ARGV[at]
+  fields[#fields + 1] = ARGV[at + 1] .. ARGV[at]
+end
+units_load(units, fields)
 if not units.value.v then return {'unknown_event'} end
 if not reply_ours(reply_key, owner) then return {'not_owner'} end
 if version ~= '' and units.value.v ~= version then return {'stale_catalogue', units.value.v} end
@@ -110,7 +116,7 @@ for _, hold in ipairs(consumed) do
 end
 local next_version = string.format('%.0f', tonumber(follows) + 1)
 redis.call('HSET', order_key, 'v', next_version, 'd', document)
-redis.call('PERSIST', order_key)
+if stored then redis.call('PERSIST', order_key) end
 local entry = redis.call('XADD', outbox_key, '*', 'kind', 'order', 'id', order_id, 'v', next_version, 'd', document,
   'key', order_key)
 reply_keep(reply_key, reply, {entry, epoch, order_id, next_version}, keep_ms)

@@ -49,6 +49,9 @@ local function units_add(units, field, delta)
   units_set(units, field, units_get(units, field) + delta)
 end
 
+-- What is read of a quota with its product: enough for a hold. A script that needs more says so before it begins.
+local quota_kinds = {'u', 'l'}
+
 -- The quotas of a product with their counters loaded: a list of ids as text.
 local function units_quotas(units, product)
   local list = units.quotas[product]
@@ -59,8 +62,7 @@ local function units_quotas(units, product)
   local fields = {}
   for id in string.gmatch(text or '', '%d+') do
     list[#list + 1] = id
-    fields[#fields + 1] = 'u' .. id
-    fields[#fields + 1] = 'l' .. id
+    for _, kind in ipairs(quota_kinds) do fields[#fields + 1] = kind .. id end
   end
   units_load(units, fields)
   units.quotas[product] = list
