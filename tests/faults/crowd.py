@@ -21,13 +21,17 @@ SOLD_OUT = "not enough quota available"
 
 @dataclass
 class Told:
-    """What a buyer was told about one order; not `sure` once a later request about it went unanswered."""
+    """What a buyer was told about one order; not `sure` once a later request about it went unanswered.
+
+    `safe` is when the last version was made of which an answer said that Postgres has it, empty if none did.
+    """
 
     item: int
     units: int
     status: str
     last_modified: str
-    sure: bool = True
+    sure: bool
+    safe: str
 
 
 @dataclass
@@ -116,6 +120,10 @@ class Crowd:
         """Return how many answers confirmed an order or a change of one."""
         return self.statuses["order 201"] + self.statuses["pay 200"] + self.statuses["cancel 200"]
 
+    def served(self) -> int:
+        """Return how many wishes for a hold were decided, be it by a no."""
+        return self.statuses["hold 201"] + self.statuses["hold 400"]
+
     async def _buy(self) -> None:
         while self._open:
             item, units = random.choice(self.shop.items), random.choice((1, 1, 2))
@@ -140,9 +148,11 @@ class Crowd:
         order = await self._ask("order", "orders/", body)
         if order is None:
             return
-        told = Told(item, units, order["status"], order["last_modified"])
+        made = order["last_modified"]
         assert order["code"] not in self.orders, "a code was given twice"
-        self.orders[order["code"]] = told
+        self.orders[order["code"]] = Told(
+            item, units, order["status"], made, sure=True, safe="" if order.get("durable") is False else made
+        )
         mood = random.random()
         if mood < 0.5:
             local_id = order["payments"][0]["local_id"]
@@ -153,11 +163,14 @@ class Crowd:
     async def _change(self, kind: str, code: str, path: str, body: Any) -> None:
         told = self.orders[code]
         told.sure = False
-        if await self._ask(kind, f"orders/{code}/{path}", body) is None:
+        answer = await self._ask(kind, f"orders/{code}/{path}", body)
+        if answer is None:
             return
         order = await self._ask("read", f"orders/{code}/", None)
         if order is not None:
             told.status, told.last_modified, told.sure = order["status"], order["last_modified"], True
+            if answer.get("durable") is not False:
+                told.safe = told.last_modified
 
     async def _ask(self, kind: str, path: str, body: Any) -> Any:
         """Send once; return the body of an answer that says yes, else None."""
