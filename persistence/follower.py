@@ -20,6 +20,13 @@ from persistence.queries import Queries
 _SQL = Queries("outbox")
 _ORDERS = Queries("orders")
 _CONNECT_TIMEOUT_S = 5
+_REFUSALS = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.errors.ProgramLimitExceeded,  # too large for an index, or a batch too large for one jsonb value
+    psycopg.errors.StatementTooComplex,  # nested too deeply
+)
+"""What Postgres says when the values are at fault: the same write will be refused again."""
 
 
 class Step(Struct, frozen=True):
@@ -82,7 +89,7 @@ class Follower:
         """
         writes: list[tuple[str, dict[str, Any]]] = []
         if documents:
-            writes.append((_ORDERS["upsert"], {"docs": (b"[" + b",".join(documents) + b"]").decode()}))
+            writes.append((_ORDERS["upsert"], {"docs": _array(documents)}))
         if closed:
             writes.append((_SQL["close_quotas"], {"ids": list(closed), "words": list(closed.values())}))
         if allowances:
@@ -115,7 +122,14 @@ class Follower:
                     self._connection.execute(sql, values)
         except psycopg.errors.DivisionByZero as error:
             raise Moved from error
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
+        except _REFUSALS as error:
             raise Unwritable(str(error)) from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise Fenced(reason=f"Postgres: {error}") from error
+
+
+def _array(documents: Sequence[bytes]) -> str:
+    try:
+        return (b"[" + b",".join(documents) + b"]").decode()
+    except UnicodeDecodeError as error:
+        raise Unwritable(str(error)) from error

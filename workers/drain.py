@@ -146,6 +146,7 @@ class Drain:
         except Unwritable as error:
             if len(entries) == 1:
                 self._park(follower, entries[0], error)
+                entries = []  # Postgres has no such order, so Redis must keep it
             else:
                 # the entries of one shard stay in order, so the halves can be written one after the other
                 log.warning("a batch of %d was refused (%s); writing it in halves", len(entries), error)

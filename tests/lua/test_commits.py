@@ -246,6 +246,7 @@ async def test_many_holds_due_at_once_do_not_stop_an_order(ledger, server_redis,
     assert isinstance(answer, Held)
     await after(server_redis, deadline)
     await create(ledger, of, *[1] * 500, carts=["mine"], mode=mode)
+    assert (await ledger.hold_page(of, 0, 1, "datetime"))[0] == 500
     assert await figures(ledger, of) == [(0, 500, 0, 500) if mode == "commit" else (0, 0, 0, 0)]
 
 
@@ -304,9 +305,10 @@ async def closed(ledger, of):
 
 async def test_a_quota_closes_by_orders_and_not_by_holds(ledger, server_redis, open_event):
     of = await open_event(quota(1, 2, 1, close_when_sold_out=True, word=7))
-    await create(ledger, of, 1)
+    first = await create(ledger, of, 1)
     [answer] = await ledger.hold(of, [group(1, cart="mine")])
     assert isinstance(answer, Held)
+    await turn(ledger, of, first, "p", moves=[move(1, "n", -1), move(1, "p", 1)])
     assert not await closed(ledger, of)
     last = await create(ledger, of, 1, carts=["mine"])
     assert await closed(ledger, of)

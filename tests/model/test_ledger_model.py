@@ -19,7 +19,6 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -103,9 +102,11 @@ class Sales(RuleBasedStateMachine):
         for hall in self.halls:
             self.publish(hall, hall.event)
 
-    @rule(where=halls, wanted=st.lists(groups, min_size=1, max_size=6))
-    def hold(self, where, wanted):
+    @rule(where=halls, wanted=st.lists(groups, min_size=1, max_size=6), late=st.booleans())
+    def hold(self, where, wanted, late):
         hall = self.halls[where]
+        if late:
+            self.let_pass()
         asked = []
         for chosen, cart, when in wanted:
             covered = [number for number in chosen if hall.event.quotas_of(product(number))]
@@ -136,9 +137,11 @@ class Sales(RuleBasedStateMachine):
         for number in answer.ids:
             hall.holds[number] = Hold("crowd", product(3), answer.deadline_ms)
 
-    @rule(where=halls, index=indexes)
-    def release(self, where, index):
+    @rule(where=halls, index=indexes, late=st.booleans())
+    def release(self, where, index, late):
         hall = self.halls[where]
+        if late:
+            self.let_pass()
         if hall.holds:
             number = list(hall.holds)[index % len(hall.holds)]
             self.loop.run_until_complete(self.ledger.hold_release(hall.event, number))
@@ -155,16 +158,16 @@ class Sales(RuleBasedStateMachine):
                 return
             raise AssertionError("a hold was found in an event that it is not of")
 
-    @rule()
-    @precondition(lambda self: any(hall.live(now_ms(self.redis)) for hall in self.halls))
-    def wait(self):
-        """Let everything that is due soon fall due."""
+    def let_pass(self):
+        """Let everything that is due soon fall due, with nobody there to release it before the step at hand."""
         now = now_ms(self.redis)
-        soon = [d for hall in self.halls for h in hall.holds.values() if (d := h.deadline_ms) <= now + SOON_MS]
+        soon = [d for hall in self.halls for h in hall.holds.values() if now <= (d := h.deadline_ms) <= now + SOON_MS]
         time.sleep(max(0, max(soon, default=0) + 1 - now) / 1000)
 
-    @rule()
-    def sweep(self):
+    @rule(late=st.booleans())
+    def sweep(self, late):
+        if late:
+            self.let_pass()
         self.loop.run_until_complete(self.ledger.sweep(self.shard))
 
     @rule(
@@ -173,9 +176,12 @@ class Sales(RuleBasedStateMachine):
         status=st.sampled_from("nnp"),
         carts=st.lists(st.sampled_from(CARTS), unique=True, max_size=2),
         mode=st.sampled_from(("commit", "commit", "commit", "force", "simulate")),
+        late=st.booleans(),
     )
-    def create(self, where, chosen, status, carts, mode):
+    def create(self, *, where, chosen, status, carts, mode, late):
         hall = self.halls[where]
+        if late:
+            self.let_pass()
         new = order(hall.event, *chosen, status=status)
         needs = [product(number) for number in chosen]
         self.commit(hall, None, new, needs=needs, carts=carts, mode=mode)
@@ -298,7 +304,9 @@ class Sales(RuleBasedStateMachine):
             lambda now: ({number: hall.counts(number, now) for number in hall.event.quotas}, hall.live(now)),
             began,
         )
+        fields = self.redis.hgetall(keys.event(self.shard, hall.event.id))
         for number, count in found.items():
+            assert int(fields[b"c%d" % number]) == hall.sold(number)
             assert count.size == hall.event.quotas[number].size
             assert count.closed == (number in hall.closed), f"quota {number}"
             taken = count.held + count.pending + count.paid + count.blocked + count.waiting - count.exited
