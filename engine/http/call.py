@@ -11,9 +11,10 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 from aiohttp import web
-from msgspec import Struct
+from msgspec import Struct, msgpack
 
 from engine.domain.errors import Invalid, TooLarge, UnsupportedMedia
+from engine.ledger.replies import Claim, Kept
 
 if TYPE_CHECKING:
     from engine.domain.catalogue import Event
@@ -24,7 +25,7 @@ _json_decoder = msgspec.json.Decoder(float_hook=Decimal)
 _json_encoder = msgspec.json.Encoder()
 
 
-class Reply(Struct, frozen=True):
+class Reply(Struct, frozen=True, tag="reply"):
     """Status, JSON body (None for no body) and extra headers. Plain data, so that it can be stored and replayed."""
 
     status: int
@@ -40,14 +41,21 @@ def reply(value: Any, status: int = 200, headers: dict[str, str] | None = None) 
 NO_CONTENT = Reply(204)
 
 
+def unconfirmed(done: Reply) -> Reply:
+    """Return a reply that tells of an order, as it is while Postgres has been away too long to confirm it: 202."""
+    if done.body is None:
+        return Reply(202, b'{"durable":false}', done.headers)
+    return Reply(202, done.body[:-1] + b',"durable":false}', done.headers)
+
+
 class Call:
     """A request after routing and authentication: what handlers get.
 
     `params` are the named parts of the path as text, `query` the last value of each query parameter (`query_all` has
-    all), `house` the stores and services, `principal` whose token it is.
+    all), `house` the stores and services, `principal` whose token it is, `claim` its idempotency key, if any.
     """
 
-    __slots__ = ("event", "house", "params", "principal", "request")
+    __slots__ = ("claim", "event", "house", "params", "principal", "request")
 
     def __init__(self, house: House, request: web.BaseRequest, params: dict[str, str], principal: Principal) -> None:
         self.house = house
@@ -55,6 +63,7 @@ class Call:
         self.params = params
         self.principal = principal
         self.event: Event | None = None
+        self.claim: Claim | None = None
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -68,15 +77,23 @@ class Call:
         text = self.params[name]
         return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
+    def kept(self, done: Struct) -> Kept | None:
+        """Return what a script has to keep with its work, so that engine/http/idempotency.py can reply it again."""
+        return None if self.claim is None else Kept(self.claim, msgpack.encode(done))
+
+    async def raw_body(self) -> bytes:
+        """Return the body as it came. Raises TooLarge."""
+        try:
+            return await self.request.read()
+        except web.HTTPRequestEntityTooLarge:
+            raise TooLarge from None
+
     async def body(self) -> Any:
         """Return the decoded body; an empty one is {}.
 
         Raises Invalid (malformed), UnsupportedMedia (neither JSON nor a form), TooLarge.
         """
-        try:
-            raw = await self.request.read()
-        except web.HTTPRequestEntityTooLarge:
-            raise TooLarge from None
+        raw = await self.raw_body()
         if not raw:
             return {}
         media_type = self.request.content_type

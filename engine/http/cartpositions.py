@@ -6,9 +6,11 @@ Creating one is decode, check, one call of the ledger, encode; Postgres is asked
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from engine.domain import cart, codes, names
@@ -68,6 +70,56 @@ class NewCartPositionBody(CartPositionBody):
 
     addons: tuple[CartPositionBody, ...] = ()
     bundled: tuple[CartPositionBody, ...] = ()
+
+
+_Body = TypeVar("_Body", bound=CartPositionBody)
+
+
+class CartRow(Struct, frozen=True):
+    """One position that a request asks for: what is wrong with it, or what will be told of it.
+
+    `position` still lacks what the ledger decides; `short` says for each of its quotas that there is no room.
+    """
+
+    errors: Any = None
+    position: NewCartPositionBody | None = None
+    short: dict[int, str] = {}
+
+    def held(self, outcome: Held) -> NewCartPositionBody:
+        """Return the position as it is now that it is held."""
+        assert self.position is not None
+        return msgspec.structs.replace(
+            self.position,
+            id=outcome.ids[0],
+            datetime=_instant(outcome.created_ms),
+            expires=_instant(outcome.deadline_ms),
+        )
+
+    def result(self, outcomes: Iterator[Held | Short]) -> dict[str, Any]:
+        """Return the row of a bulk reply; only rows that were tried have an outcome."""
+        if self.position is None:
+            return {"success": False, "errors": self.errors, "data": None}
+        outcome = next(outcomes)
+        if isinstance(outcome, Short):
+            return {"success": False, "errors": {_GENERAL: [self.short[outcome.quota]]}, "data": None}
+        return {"success": True, "errors": None, "data": self.held(outcome)}
+
+
+class CartReply(Struct, frozen=True, tag="cart"):
+    """The reply to a request for positions but for what the ledger decides. Plain data, so that it can be kept."""
+
+    rows: list[CartRow]
+    bulk: bool
+
+    def filled(self, outcomes: Iterable[Held | Short]) -> Reply:
+        """Return the whole reply. Raises Invalid if there is no room for the only position."""
+        decided = iter(outcomes)
+        if self.bulk:
+            return reply({"results": [row.result(decided) for row in self.rows]})
+        [row], [outcome] = self.rows, decided
+        if isinstance(outcome, Short):
+            raise Invalid([row.short[outcome.quota]])
+        return reply(row.held(outcome), 201)
 
 
 class _CartId(Text):
@@ -136,10 +188,7 @@ async def create(call: Call) -> Reply:
     """POST cartpositions/"""
     assert call.event is not None
     group = _group(call.event, await read(call, CART_POSITION, await call.body()), codes.cart_id())
-    [outcome] = await holds.hold(call.house, call.event, [group])
-    if isinstance(outcome, Short):
-        raise Invalid([short_of(call.event, outcome.quota)])
-    return reply(_new_body(call.event, group, outcome), 201)
+    return await _hold(call, [group], CartReply([_row(call.event, group)], bulk=False))
 
 
 async def bulk_create(call: Call) -> Reply:
@@ -160,22 +209,23 @@ async def bulk_create(call: Call) -> Reply:
             errors.append(None)
         except FieldError as refused:
             errors.append(refused.detail)
-    outcomes = iter(await holds.hold(call.house, event, groups) if groups else [])
     made = iter(groups)
-    results = []
-    for error in await settled(call, errors):
-        if error is None:
-            results.append(_bulk_result(event, next(made), next(outcomes)))
-        else:
-            results.append({"success": False, "errors": error, "data": None})
-    return reply({"results": results})
+    results = [
+        _row(event, next(made)) if error is None else CartRow(errors=error) for error in await settled(call, errors)
+    ]
+    return await _hold(call, groups, CartReply(results, bulk=True))
 
 
 async def delete(call: Call) -> Reply:
     """DELETE cartpositions/{id}/"""
     assert call.event is not None
-    await holds.release(call.house, call.event, _hold_id(call))
+    await holds.release(call.house, call.event, _hold_id(call), call.kept(NO_CONTENT))
     return NO_CONTENT
+
+
+async def _hold(call: Call, groups: list[HoldGroup], draft: CartReply) -> Reply:
+    assert call.event is not None
+    return draft.filled(await holds.hold(call.house, call.event, groups, call.kept(draft)))
 
 
 def _group(event: Event, values: dict[str, Any], generated_cart_id: str) -> HoldGroup:
@@ -189,12 +239,6 @@ def _group(event: Event, values: dict[str, Any], generated_cart_id: str) -> Hold
     )
 
 
-def _bulk_result(event: Event, group: HoldGroup, outcome: Held | Short) -> dict[str, Any]:
-    if isinstance(outcome, Short):
-        return {"success": False, "errors": {_GENERAL: [short_of(event, outcome.quota)]}, "data": None}
-    return {"success": True, "errors": None, "data": _new_body(event, group, outcome)}
-
-
 def _hold_id(call: Call) -> int:
     number = call.number("id")
     if number is None:
@@ -202,15 +246,14 @@ def _hold_id(call: Call) -> int:
     return number
 
 
-def _new_body(event: Event, group: HoldGroup, held: Held) -> CartPositionBody:
-    position = group.positions[0]
-    stored = StoredHold(
-        held.ids[0], group.cart_id, position.product, held.created_ms, held.deadline_ms, position.payload
-    )
-    return _body(NewCartPositionBody, event, stored)
+def _row(event: Event, group: HoldGroup) -> CartRow:
+    [position] = group.positions
+    hold = StoredHold(0, group.cart_id, position.product, 0, 0, position.payload)
+    short = {quota: short_of(event, quota) for quota in event.quotas_of(position.product)}
+    return CartRow(position=_body(NewCartPositionBody, event, hold), short=short)
 
 
-def _body(kind: type[CartPositionBody], event: Event, hold: StoredHold) -> CartPositionBody:
+def _body(kind: type[_Body], event: Event, hold: StoredHold) -> _Body:
     position = cart.decode(hold.payload)
     item, variation, subevent = hold.product
     return kind(

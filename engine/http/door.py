@@ -1,18 +1,20 @@
 """The front door: one function between aiohttp and the handlers.
 
-In this order: path, token, organizer and event, right, method, then the handler, which reads the body. Front doors
-keep each event's catalogue in memory. A refusal may therefore be an error of an old copy, and a script may refuse to
-sell on one; both times the copy is checked and, if it was old, read again and the handler run once more.
+In this order: path, token, organizer and event, right, method, idempotency key, then the handler, which reads the body.
+Front doors keep each event's catalogue in memory. A refusal may therefore be an error of an old copy, and a script may
+refuse to sell on one; both times the copy is checked and, if it was old, read again and the handler run once more.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable
 from urllib.parse import quote
 
 from aiohttp import web
 
 from engine.domain.errors import Forbidden, HoldfastError, NotFound, Refused, StaleCatalogue
+from engine.http import idempotency
 from engine.http.auth import authenticate
 from engine.http.call import Call, Reply
 from engine.http.errors import answer
@@ -33,14 +35,16 @@ class Door:
         self.router = router
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        return _response(await self._answered(request, self._serve(request)))
+
+    async def _answered(self, request: web.BaseRequest, work: Awaitable[Reply]) -> Reply:
         try:
-            done = await self._serve(request)
+            return await work
         except HoldfastError as error:
-            done = answer(error)
+            return answer(error)
         except Exception:
             log.exception("unexpected error at %s %s", request.method, request.path)
-            done = Reply(500, b'{"detail":"Internal error. It was logged."}')
-        return _response(done)
+            return Reply(500, b'{"detail":"Internal error. It was logged."}')
 
     async def _serve(self, request: web.BaseRequest) -> Reply:
         path = request.path
@@ -63,7 +67,8 @@ class Door:
         wanted = method_route.permission if method_route else next(iter(allowed))
         if not principal.may(wanted, slug):
             raise Forbidden
-        return await self._run(choose(routes, request.method).handler, call)
+        handler = choose(routes, request.method).handler
+        return await idempotency.once(call, lambda: self._answered(request, self._run(handler, call)))
 
     async def _run(self, handler: Handler, call: Call) -> Reply:
         for _ in range(_STALE_RETRIES):

@@ -15,7 +15,7 @@ from engine.domain.names import with_scheme
 from engine.domain.new_order import Line
 from engine.domain.order import Order, OrderStatus
 from engine.http.answers import ANSWERS
-from engine.http.call import Call, Reply, reply
+from engine.http.call import Call, Reply, reply, unconfirmed
 from engine.http.fields import (
     Boolean,
     Choice,
@@ -42,7 +42,7 @@ from engine.http.people import (
     merged_name,
 )
 from engine.http.products import ItemField, SubeventField, VariationField, check_product, read
-from engine.http.resources import answer_order, preview_body
+from engine.http.resources import order_body, preview_body
 from engine.sales import orders
 
 POSITIONS_MAX = 500
@@ -251,16 +251,19 @@ async def create(call: Call) -> Reply:
         # a lack of units is told first, as it is in pretix
         await orders.simulate(call.house, event, draft, consume_carts=carts, force=force)
         raise
+    order = await _numbered(call, payable, lines, values["code"])
+    done = reply(order_body(call, event, order), 201)
     outcome = await orders.create(
         call.house,
         event,
-        await _numbered(call, payable, lines, values["code"]),
+        order,
         consume_carts=carts,
         force=force,
         own_code=values["code"] is not None,
         own_secrets=frozenset(line.secret for line in lines if line.secret),
+        kept=call.kept(done),
     )
-    return answer_order(call, event, outcome, 201)
+    return done if outcome.durable else unconfirmed(done)
 
 
 async def _numbered(call: Call, draft: Order, lines: list[Line], own_code: str | None) -> Order:

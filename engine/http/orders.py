@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -10,13 +11,14 @@ from engine.domain import order_changes, payments
 from engine.domain.catalogue import Event
 from engine.domain.errors import Invalid, NotFound
 from engine.domain.next import Rule
-from engine.domain.order import InvoiceAddress
-from engine.http.call import Call, Reply, reply
+from engine.domain.order import InvoiceAddress, Order
+from engine.http.call import Call, Reply, reply, unconfirmed
+from engine.http.errors import answer
 from engine.http.fields import Boolean, Date, DateTime, Email, FieldError, Json, Schema, Text
 from engine.http.order_query import wanted
 from engine.http.paging import page_body, page_of
 from engine.http.people import INVOICE_ADDRESS, Phone
-from engine.http.resources import answer_order, order_body
+from engine.http.resources import order_body
 from engine.http.selection import Selection
 from engine.sales import orders
 from persistence import order_lists
@@ -120,9 +122,12 @@ async def mark_paid(call: Call) -> Reply:
     """POST orders/(code)/mark_paid/"""
     event = event_of(call)
     NOTHING.read(await call.body(), event)
-    outcome = await orders.change(call.house, event, code_of(call), payments.mark_paid)
-    payments.refuse_unapproved(outcome.order)
-    return answer_order(call, event, outcome)
+
+    def body(order: Order) -> dict[str, Any]:
+        payments.refuse_unapproved(order)
+        return order_body(call, event, order)
+
+    return await change(call, payments.mark_paid, body)
 
 
 async def mark_canceled(call: Call) -> Reply:
@@ -190,4 +195,23 @@ async def _act(call: Call, rule: Rule) -> Reply:
 
 async def _change(call: Call, rule: Rule) -> Reply:
     event = event_of(call)
-    return answer_order(call, event, await orders.change(call.house, event, code_of(call), rule))
+    return await change(call, rule, lambda order: order_body(call, event, order))
+
+
+async def change(call: Call, rule: Rule, body: Callable[[Order], dict[str, Any]], status: int = 200) -> Reply:
+    """Apply a rule to the order in the path and reply with `body` of it.
+
+    `body` may raise Invalid: then the change stands, and that is the reply. 202 if Postgres is away too long.
+    """
+
+    def told(result: Order | Invalid) -> Reply:
+        try:
+            return answer(result) if isinstance(result, Invalid) else reply(body(result), status)
+        except Invalid as refused:
+            return answer(refused)
+
+    outcome = await orders.change(
+        call.house, event_of(call), code_of(call), rule, lambda result: call.kept(told(result)) if call.claim else None
+    )
+    done = told(outcome.order)
+    return done if outcome.durable or done.status >= 400 else unconfirmed(done)

@@ -7,14 +7,13 @@ from typing import Any
 
 from engine.domain import payments, refunds
 from engine.domain.errors import Invalid, NotFound
-from engine.domain.order import PaymentState
+from engine.domain.order import Order, PaymentState
 from engine.http.call import Call, Reply, reply
 from engine.http.fields import Boolean, Choice, DateTime, FieldError, Json, Money, Schema, Text
-from engine.http.orders import FORCE, NOTHING, code_of, event_of
+from engine.http.orders import FORCE, NOTHING, change, code_of, event_of
 from engine.http.paging import page_body, page_of
 from engine.http.resources import payment_body, refund_body
 from engine.sales import orders
-from engine.sales.orders import Outcome
 
 PAYMENT = Schema(
     state=Choice(*PaymentState),
@@ -34,11 +33,6 @@ def local_id_of(call: Call) -> int:
     if number is None:
         raise NotFound
     return number
-
-
-def answer(outcome: Outcome, body: dict[str, Any], status: int = 200) -> Reply:
-    """Answer with a part of an order; 202 and `durable: false` if Postgres has not confirmed it in time."""
-    return reply(body, status) if outcome.durable else reply({**body, "durable": False}, 202)
 
 
 async def index(call: Call) -> Reply:
@@ -68,35 +62,37 @@ async def create(call: Call) -> Reply:
         payment_date=values["payment_date"],
         info=values["info"] or {},
     )
-    outcome = await orders.change(call.house, event, code_of(call), rule)
-    return answer(outcome, payment_body(call, event, outcome.order, outcome.order.payments[-1]), 201)
+    return await change(call, rule, lambda order: payment_body(call, event, order, order.payments[-1]), 201)
 
 
 async def confirm(call: Call) -> Reply:
     """POST orders/(code)/payments/(local_id)/confirm/"""
     event, local_id = event_of(call), local_id_of(call)
     force: bool = FORCE.read(await call.body(), event)["force"]
-    outcome = await orders.change(call.house, event, code_of(call), payments.confirm(local_id, force=force))
-    payments.refuse_unapproved(outcome.order)
-    return answer(outcome, payment_body(call, event, outcome.order, payments.find(outcome.order, local_id)))
+
+    def body(order: Order) -> dict[str, Any]:
+        payments.refuse_unapproved(order)
+        return payment_body(call, event, order, payments.find(order, local_id))
+
+    return await change(call, payments.confirm(local_id, force=force), body)
 
 
 async def cancel(call: Call) -> Reply:
     """POST orders/(code)/payments/(local_id)/cancel/"""
     event, local_id = event_of(call), local_id_of(call)
     NOTHING.read(await call.body(), event)
-    outcome = await orders.change(call.house, event, code_of(call), payments.cancel(local_id))
-    return answer(outcome, payment_body(call, event, outcome.order, payments.find(outcome.order, local_id)))
+    return await change(
+        call, payments.cancel(local_id), lambda order: payment_body(call, event, order, payments.find(order, local_id))
+    )
 
 
 async def refund(call: Call) -> Reply:
     """POST orders/(code)/payments/(local_id)/refund/; answers with a refund."""
-    event, local_id = event_of(call), local_id_of(call)
+    local_id = local_id_of(call)
     body = await call.body()
-    values = REFUND.read(body, event)
+    values = REFUND.read(body, call.event)
     rule = refunds.refund_payment(local_id, _amount(body), mark_canceled=bool(values["mark_canceled"]))
-    outcome = await orders.change(call.house, event, code_of(call), rule)
-    return answer(outcome, refund_body(outcome.order.refunds[-1]))
+    return await change(call, rule, lambda order: refund_body(order.refunds[-1]))
 
 
 def _amount(body: dict[str, Any]) -> Decimal | None:

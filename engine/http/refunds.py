@@ -9,9 +9,9 @@ from engine.domain.next import Rule
 from engine.domain.order import RefundState
 from engine.http.call import Call, Reply, reply
 from engine.http.fields import Boolean, Choice, DateTime, Integer, Json, Money, Schema, Text
-from engine.http.orders import NOTHING, code_of, event_of
+from engine.http.orders import NOTHING, change, code_of, event_of
 from engine.http.paging import page_body, page_of
-from engine.http.payments import answer, local_id_of
+from engine.http.payments import local_id_of
 from engine.http.resources import refund_body
 from engine.sales import orders
 
@@ -46,8 +46,7 @@ async def detail(call: Call) -> Reply:
 
 async def create(call: Call) -> Reply:
     """POST orders/(code)/refunds/"""
-    event = event_of(call)
-    values = REFUND.read(await call.body(), event)
+    values = REFUND.read(await call.body(), event_of(call))
     rule = refunds.add(
         mark_canceled=bool(values["mark_canceled"]),
         mark_pending=bool(values["mark_pending"]),
@@ -60,8 +59,7 @@ async def create(call: Call) -> Reply:
         execution_date=values["execution_date"],
         info=values["info"] or {},
     )
-    outcome = await orders.change(call.house, event, code_of(call), rule)
-    return answer(outcome, refund_body(outcome.order.refunds[-1]), 201)
+    return await change(call, rule, lambda order: refund_body(order.refunds[-1]), 201)
 
 
 async def done(call: Call) -> Reply:
@@ -83,5 +81,4 @@ async def cancel(call: Call) -> Reply:
 
 
 async def _act(call: Call, rule: Rule) -> Reply:
-    outcome = await orders.change(call.house, event_of(call), code_of(call), rule)
-    return answer(outcome, refund_body(refunds.find(outcome.order, local_id_of(call))))
+    return await change(call, rule, lambda order: refund_body(refunds.find(order, local_id_of(call))))

@@ -17,8 +17,7 @@ from engine.domain.order import (
     Position,
     Refund,
 )
-from engine.http.call import Call, Reply, reply
-from engine.sales.orders import Outcome
+from engine.http.call import Call
 
 TICKET_PLUGIN = "pretix.plugins.ticketoutputpdf"
 
@@ -169,14 +168,6 @@ def preview_body(call: Call, event: Event, order: Order) -> Body:
     for position in body["positions"]:
         position["order"] = ""
     return body
-
-
-def answer_order(call: Call, event: Event, outcome: Outcome, status: int = 200) -> Reply:
-    """Answer with an order: 202 and `durable: false` if Postgres has not confirmed it in time."""
-    body = order_body(call, event, outcome.order)
-    if outcome.durable:
-        return reply(body, status)
-    return reply({**body, "durable": False}, 202)
 
 
 def has_tickets(event: Event, order: Order) -> bool:
