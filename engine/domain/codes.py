@@ -6,7 +6,10 @@ Alphabets and lengths: spec/facts.md, Creating orders.
 
 from __future__ import annotations
 
-from hashlib import blake2b
+import os
+import struct
+from functools import lru_cache
+from hashlib import blake2b, shake_256
 from secrets import token_bytes
 
 CODE_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ379"
@@ -14,6 +17,11 @@ _CODE_LENGTH_MIN = 5
 _CODE_LENGTH_MAX = 16
 _ROUNDS = 10
 """Both halves of a short code are small, so more rounds than the four that suffice for large blocks."""
+_TABLE_LENGTH_MAX = 6
+"""Codes up to here have halves of at most 27^3 values, so the ten round functions of a length fit into tables: 4 MB,
+made in 10 ms, and a look is a tenth of a hash."""
+_DRAW = 2048
+"""Random bytes taken at a time; much more than one text, of which at most an eighth is thrown away."""
 
 _RADIX = len(CODE_ALPHABET)
 _DIGITS = {char: digit for digit, char in enumerate(CODE_ALPHABET)}
@@ -72,26 +80,50 @@ def _half_sizes(length: int) -> tuple[int, int]:
 
 
 def _mix(step: int, length: int, half: int, key: bytes) -> int:
+    """Return the round function of a step: as good as random for whoever does not have the key."""
+    if length <= _TABLE_LENGTH_MAX:
+        return _tables(length, key)[step][half]
     message = bytes((step, length)) + half.to_bytes(8, "big")
     return int.from_bytes(blake2b(message, digest_size=16, key=key).digest(), "big")
 
 
+@lru_cache(maxsize=4)
+def _tables(length: int, key: bytes) -> list[tuple[int, ...]]:
+    """Return the round functions of all steps of a short length, as 32 bits for each value of a half."""
+    tables = []
+    keyed = blake2b(key).digest()
+    for step in range(_ROUNDS):
+        size = _half_sizes(length)[1 - step % 2]
+        tables.append(struct.unpack(f"<{size}I", shake_256(bytes((step, length)) + keyed).digest(4 * size)))
+    return tables
+
+
 class _Source:
-    """Random text of one alphabet and length: bytes that would favour some characters are thrown away."""
+    """Random text of one alphabet and length: bytes that would favour some characters are thrown away.
+
+    Asking the kernel costs more than all the rest, so one question serves some dozens of texts.
+    """
 
     def __init__(self, alphabet: str, length: int) -> None:
         fair = 256 - 256 % len(alphabet)
         self._table = bytes(ord(alphabet[byte % len(alphabet)]) for byte in range(256))
         self._unfair = bytes(range(fair, 256))
         self._length = length
-        # at most 8 of 256 bytes are unfair for the alphabets below, so one draw is nearly always enough
-        self._draw = length + length // 4 + 4
+        self._forget()
+        os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        """Begin with nothing drawn; two processes must never hand out the same text."""
+        self._text = ""
+        self._next = 0
 
     def __call__(self) -> str:
-        while True:
-            text = token_bytes(self._draw).translate(self._table, self._unfair)
-            if len(text) >= self._length:
-                return text[: self._length].decode("ascii")
+        start, end = self._next, self._next + self._length
+        while end > len(self._text):
+            self._text = token_bytes(_DRAW).translate(self._table, self._unfair).decode("ascii")
+            start, end = 0, self._length
+        self._next = end
+        return self._text[start:end]
 
 
 _LOWER = "abcdefghijklmnopqrstuvwxyz"
