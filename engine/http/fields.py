@@ -28,6 +28,9 @@ _EMAIL = re.compile(r"^[^@\s\"(),:;<>\[\\\]]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-
 _DATETIME = re.compile(
     r"^\d{4}-\d{1,2}-\d{1,2}[T ]\d{1,2}:\d{1,2}(:\d{1,2}([.,]\d{1,6})?)?\s*(Z|[+-]\d{2}(:?\d{2})?)?$"
 )
+_PRICE = re.compile(r"[0-9]{1,8}\.[0-9]{2}")
+_PRICE_DIGITS = 10
+"""What nearly every amount looks like; nothing about it needs to be counted or rounded."""
 _DATE = re.compile(r"^\d{4}-\d{1,2}-\d{1,2}$")
 _TRUE = {True, "t", "T", "y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON", "1"}
 _FALSE = {False, "f", "F", "n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF", "0"}
@@ -69,6 +72,15 @@ class Schema(Field):
     def __init__(self, options: Mapping[str, Any] | None = None, /, **fields: Field) -> None:
         super().__init__(**(options or {}))
         self.fields = fields
+        # what most bodies leave out is copied at once instead of being looked at field by field
+        optional = [(name, field) for name, field in fields.items() if not field.required]
+        self._required = [name for name, field in fields.items() if field.required]
+        self._made = [(name, field.default) for name, field in optional if callable(field.default)]
+        self._defaults = {
+            name: field.default
+            for name, field in optional
+            if field.default is not MISSING and not callable(field.default)
+        }
 
     def clean(self, value: Any, event: Event | None) -> dict[str, Any]:
         cleaned, errors = self.collect(value, event)
@@ -95,20 +107,25 @@ class Schema(Field):
             return {}, {"non_field_errors": [f"Invalid data. Expected a dictionary, but got {kind}."]}
         cleaned: dict[str, Any] = {}
         errors: dict[str, Any] = {}
-        for name, field in self.fields.items():
-            value = body.get(name, MISSING)
-            if value is MISSING:
-                if partial:
-                    continue
-                if field.required:
+        if not partial:
+            cleaned = self._defaults.copy()
+            for name, make in self._made:
+                cleaned[name] = make()
+            for name in self._required:
+                if name not in body:
                     errors[name] = ["This field is required."]
-                elif field.default is not MISSING:
-                    cleaned[name] = field.default() if callable(field.default) else field.default
+        fields = self.fields
+        for name, value in body.items():
+            field = fields.get(name)
+            if field is None:
                 continue
             try:
                 cleaned[name] = field.accept(value, event)
             except FieldError as error:
+                cleaned.pop(name, None)
                 errors[name] = error.detail
+        if len(errors) > 1:
+            errors = {name: errors[name] for name in fields if name in errors}
         return cleaned, errors
 
 
@@ -122,9 +139,11 @@ class Text(Field):
         self.blank, self.min_length, self.max_length, self.trim = blank, min_length, max_length, trim
 
     def clean(self, value: Any, event: Event | None) -> str:
-        if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
-            raise FieldError("Not a valid string.")
-        text = str(value).strip() if self.trim else str(value)
+        if type(value) is not str:
+            if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
+                raise FieldError("Not a valid string.")
+            value = str(value)
+        text: str = value.strip() if self.trim else value
         if not text:
             if self.blank:
                 return ""
@@ -197,8 +216,11 @@ class Money(Field):
     def __init__(self, *, digits: int = 13, places: int = 2, minimum: Decimal | None = None, **options: Any) -> None:
         super().__init__(**options)
         self.digits, self.places, self.minimum = digits, places, minimum
+        self._plain = places == 2 and digits >= _PRICE_DIGITS and (minimum is None or minimum <= 0)
 
     def clean(self, value: Any, event: Event | None) -> Decimal:
+        if self._plain and type(value) is str and _PRICE.fullmatch(value):
+            return Decimal(value)
         if isinstance(value, str) and len(value) > 1000:
             raise FieldError("String value too large.")
         if isinstance(value, bool) or not isinstance(value, (int, str, Decimal)):
