@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from engine.http import access, cartpositions, events, order_create, orders, payments, quotas, refunds
+from engine.http import (
+    access,
+    cartpositions,
+    contents,
+    events,
+    order_create,
+    orders,
+    payments,
+    positions,
+    quotas,
+    refunds,
+    secret_lists,
+)
 from engine.http.door import Door
 from engine.http.items import ADDON, BUNDLE, CATEGORY, ITEM, TAX_RULE, VARIATION
 from engine.http.questions import OPTION, QUESTION
@@ -66,6 +78,12 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", E + "orders/", orders.index, "can_view_orders"),
     Route("GET", E + "orders/{code}/", orders.detail, "can_view_orders"),
     Route("PATCH", E + "orders/{code}/", orders.patch, "can_change_orders"),
+    Route("DELETE", E + "orders/{code}/", orders.delete, "can_change_orders"),
+    Route("GET", E + "orderpositions/", positions.index, "can_view_orders"),
+    Route("POST", E + "orderpositions/", positions.create, "can_change_orders"),
+    Route("GET", E + "orderpositions/{id}/", positions.detail, "can_view_orders"),
+    Route("PATCH", E + "orderpositions/{id}/", positions.patch, "can_change_orders"),
+    Route("DELETE", E + "orderpositions/{id}/", positions.delete, "can_change_orders"),
     # what happens to an order
     Route("POST", E + "orders/{code}/mark_paid/", orders.mark_paid, "can_change_orders"),
     Route("POST", E + "orders/{code}/mark_canceled/", orders.mark_canceled, "can_change_orders"),
@@ -75,6 +93,14 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", E + "orders/{code}/extend/", orders.extend, "can_change_orders"),
     Route("POST", E + "orders/{code}/approve/", orders.approve, "can_change_orders"),
     Route("POST", E + "orders/{code}/deny/", orders.deny, "can_change_orders"),
+    Route("POST", E + "orders/{code}/change/", contents.change, "can_change_orders"),
+    # its secrets
+    Route("POST", E + "orders/{code}/regenerate_secrets/", positions.regenerate_order_secrets, "can_change_orders"),
+    Route("POST", E + "orderpositions/{id}/regenerate_secrets/", positions.regenerate_secrets, "can_change_orders"),
+    Route("POST", E + "orderpositions/{id}/add_block/", positions.add_block, "can_change_orders"),
+    Route("POST", E + "orderpositions/{id}/remove_block/", positions.remove_block, "can_change_orders"),
+    Route("GET", E + "revokedsecrets/", secret_lists.revoked, "can_view_orders"),
+    Route("GET", E + "blockedsecrets/", secret_lists.blocked, "can_view_orders"),
     # its money
     Route("GET", E + "orders/{code}/payments/", payments.index, "can_view_orders"),
     Route("POST", E + "orders/{code}/payments/", payments.create, "can_change_orders"),

@@ -89,7 +89,20 @@ def _event(row: Row) -> Event:
             default_price=_decimal(body["default_price"]),
             active=body["active"],
         )
-    items = {item_id: _item(item_id, body, variations[item_id], locale) for item_id, body in row["items"]}
+    addons: dict[int, set[int]] = defaultdict(set)
+    for item_id, category in row["addons"]:
+        addons[item_id].add(category)
+    items = {
+        item_id: _item(
+            item_id,
+            body,
+            locale,
+            variations=variations[item_id],
+            is_addon=body["category"] in row["addon_categories"],
+            addon_categories=frozenset(addons[item_id]),
+        )
+        for item_id, body in row["items"]
+    }
     options: dict[int, dict[int, QuestionOption]] = defaultdict(dict)
     for option_id, question_id, body in row["options"]:
         options[question_id][option_id] = QuestionOption(
@@ -132,7 +145,7 @@ def _event(row: Row) -> Event:
     )
 
 
-def _item(item_id: int, body: dict[str, Any], variations: dict[int, Variation], locale: str) -> Item:
+def _item(item_id: int, body: dict[str, Any], locale: str, **linked: Any) -> Item:
     return Item(
         id=item_id,
         name=in_locale(body["name"], locale),
@@ -141,7 +154,6 @@ def _item(item_id: int, body: dict[str, Any], variations: dict[int, Variation], 
         admission=body["admission"],
         category=body["category"],
         tax_rule=body["tax_rule"],
-        variations=variations,
         validity_mode=body["validity_mode"],
         validity_fixed_from=_moment(body["validity_fixed_from"]),
         validity_fixed_until=_moment(body["validity_fixed_until"]),
@@ -150,6 +162,7 @@ def _item(item_id: int, body: dict[str, Any], variations: dict[int, Variation], 
         validity_dynamic_duration_days=body["validity_dynamic_duration_days"],
         validity_dynamic_duration_months=body["validity_dynamic_duration_months"],
         validity_dynamic_start_choice=body["validity_dynamic_start_choice"],
+        **linked,
     )
 
 

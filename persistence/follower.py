@@ -80,14 +80,18 @@ class Follower:
         documents: Sequence[bytes],
         closed: Mapping[int, int],
         allowances: Mapping[int, int],
+        deleted: Sequence[int] = (),
     ) -> None:
         """Write a batch in one transaction and one round trip: watermarks, orders, what quotas have learned.
 
         `documents` has at most one document an order. `closed` maps quotas that closed themselves to the version of
         the client's last word on it, `allowances` maps quotas to the units beyond their size that somebody has
-        allowed. Raises Moved, Unwritable.
+        allowed. `deleted` are ids of orders that have no document. Raises Moved, Unwritable.
         """
         writes: list[tuple[str, dict[str, Any]]] = []
+        if deleted:
+            # first, because a new order may have the code of a deleted one
+            writes.append((_ORDERS["delete"], {"ids": list(deleted)}))
         if documents:
             writes.append((_ORDERS["upsert"], {"docs": _array(documents)}))
         if closed:

@@ -55,3 +55,9 @@ async def secrets_used(database: Database, event_id: int, secrets: Sequence[str]
     """Return which of these ticket secrets the event has already."""
     rows = await database.rows(_SQL["secrets_used"], {"event_id": event_id, "secrets": list(secrets)})
     return frozenset(row["secret"] for row in rows)
+
+
+async def code_of_position(database: Database, event_id: int, position_id: int) -> str | None:
+    """Return the code of the order that a position belongs to, or None."""
+    row = await database.row(_SQL["code_of_position"], {"event_id": event_id, "id": position_id})
+    return row["code"] if row else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
 from threading import Event
 from typing import Any
 
@@ -40,7 +41,8 @@ _LOCK = "holdfast drain"
 class Entry(Struct, frozen=True):
     """One entry of an outbox; an unknown `kind` changes nothing.
 
-    order: `number` is its id, `version` and `document` its newest. quota_closed and quota_allowance: `number` is the
+    order: `number` is its id, `version` and `document` its newest; `split` is the new order that took over positions
+    of it. order_deleted: `number` is the order's id. quota_closed and quota_allowance: `number` is the
     quota's id, `version` the client's last word on `closed`, or the units allowed beyond the size.
     """
 
@@ -51,6 +53,7 @@ class Entry(Struct, frozen=True):
     version: int
     document: bytes
     key: bytes
+    split: Entry | None = None
 
 
 class Drain:
@@ -159,18 +162,19 @@ class Drain:
 
     def _commit(self, follower: Follower, entries: list[Entry], reached: dict[int, EntryId]) -> None:
         newest: dict[int, Entry] = {}
-        for entry in entries:
-            if entry.kind == b"order":
-                newest[entry.number] = entry
+        for entry in _orders(entries):
+            newest[entry.number] = entry
         closed = {entry.number: entry.version for entry in entries if entry.kind == b"quota_closed"}
         allowances = {entry.number: entry.version for entry in entries if entry.kind == b"quota_allowance"}
-        documents = [entry.document for entry in newest.values()]
-        follower.write(self._steps(reached), documents, closed, allowances)
+        documents = [entry.document for entry in newest.values() if entry.document]
+        deleted = [entry.number for entry in newest.values() if not entry.document]
+        follower.write(self._steps(reached), documents, closed, allowances, deleted)
 
     def _park(self, follower: Follower, entry: Entry, error: Exception) -> None:
         log.error("entry %s of shard %d cannot be written and was parked: %s", entry.id, entry.shard, error)
         identity = f"{entry.id[0]}-{entry.id[1]}"
-        body = entry.document.decode(errors="replace").replace("\x00", "")
+        documents = [order.document for order in _orders([entry])]
+        body = b"\n".join(documents).decode(errors="replace").replace("\x00", "")
         [step] = self._steps({entry.shard: entry.id})
         follower.park(step, identity, body, str(error))
 
@@ -184,9 +188,8 @@ class Drain:
         for shard, (ms, sequence) in reached.items():
             pipe.xtrim(keys.outbox(shard), minid=f"{ms}-{sequence + 1}", approximate=False)
         by_shard: dict[int, dict[bytes, int]] = {}
-        for entry in entries:
-            if entry.kind == b"order":
-                by_shard.setdefault(entry.shard, {})[entry.key] = entry.version
+        for entry in _orders(entries):
+            by_shard.setdefault(entry.shard, {})[entry.key] = entry.version
         hot_ms = self._settings.order_hot_s * 1000
         for versions in by_shard.values():
             arguments = [len(versions), *versions, hot_ms, *versions.values()]
@@ -200,13 +203,27 @@ class Drain:
         pipe.publish(keys.DRAINED_CHANNEL, " ".join(words))
 
 
+def _orders(entries: list[Entry]) -> Iterator[Entry]:
+    """Return what the entries say of orders, those that were split off included; a deleted one has no document."""
+    for entry in entries:
+        if entry.kind in (b"order", b"order_deleted"):
+            yield entry
+            if entry.split is not None:
+                yield entry.split
+
+
 def _entry(shard: int, identity: bytes, fields: dict[bytes, bytes]) -> Entry:
+    number, kind = entry_id(identity), fields[b"kind"]
+    split = None
+    if b"split_id" in fields:
+        split = Entry(shard, number, kind, int(fields[b"split_id"]), 1, fields[b"split_d"], fields[b"split_key"])
     return Entry(
         shard,
-        entry_id(identity),
-        fields[b"kind"],
+        number,
+        kind,
         int(fields.get(b"id", 0)),
         int(fields.get(b"v", 0)),
         fields.get(b"d", b""),
         fields.get(b"key", b""),
+        split,
     )

@@ -25,6 +25,8 @@ class Variation(Struct, frozen=True):
 
 
 class Item(Struct, frozen=True):
+    """`addon_categories` are the categories whose items may be added to this one; `is_addon` items are only that."""
+
     id: int
     name: str
     default_price: Decimal
@@ -41,6 +43,8 @@ class Item(Struct, frozen=True):
     validity_dynamic_duration_days: int | None = None
     validity_dynamic_duration_months: int | None = None
     validity_dynamic_start_choice: bool = False
+    is_addon: bool = False
+    addon_categories: frozenset[int] = frozenset()
 
 
 class TaxRule(Struct, frozen=True):

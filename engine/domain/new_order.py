@@ -19,6 +19,7 @@ from engine.domain.catalogue import Event, Item, Product, Subevent, Variation
 from engine.domain.errors import Invalid
 from engine.domain.fees import FeeLine, fees_of
 from engine.domain.money import AMOUNT_MAX, ZERO
+from engine.domain.names import attendee_name
 from engine.domain.order import (
     Answer,
     InvoiceAddress,
@@ -79,7 +80,7 @@ def refuse_unsellable(lines: Iterable[Line], event: Event) -> None:
 
 def drafted(blank: Order, lines: Sequence[Line], fees: Iterable[FeeLine], event: Event) -> Order:
     """Return `blank` with positions, fees and total, without ids and secrets. Raises Invalid."""
-    positions = tuple(_position(line, blank, event) for line in lines)
+    positions = tuple(position_of(line, blank, event) for line in lines)
     charged = tuple(fees_of(fees, positions, event, blank.invoice_address))
     total = sum((p.price for p in positions), ZERO) + sum((f.value for f in charged), ZERO)
     if any(abs(amount) > AMOUNT_MAX for amount in (total, *(fee.value for fee in charged))):
@@ -87,7 +88,8 @@ def drafted(blank: Order, lines: Sequence[Line], fees: Iterable[FeeLine], event:
     return replace(blank, code=PREVIEW, positions=positions, fees=charged, total=total)
 
 
-def _position(line: Line, order: Order, event: Event) -> Position:
+def position_of(line: Line, order: Order, event: Event) -> Position:
+    """Return the position that `line` asks for, priced and taxed, without id and secrets."""
     rule = event.tax_rules.get(line.item.tax_rule) if line.item.tax_rule else None
     if line.price is None:
         price = list_price(line.item, line.variation, line.subevent)
@@ -111,6 +113,7 @@ def _position(line: Line, order: Order, event: Event) -> Position:
         valid_from=valid_from,
         valid_until=valid_until,
         answers=line.answers,
+        attendee_name=attendee_name(line.attendee.get("attendee_name_parts", {}), event),
         **line.attendee,
     )
 

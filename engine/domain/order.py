@@ -70,7 +70,10 @@ class InvoiceAddress(Struct, frozen=True):
 
 
 class Position(Struct, frozen=True):
-    """One ticket. `addon_to` is the id of the base position; `positionid` counts from 1 and is never reused."""
+    """One ticket. `addon_to` is the id of the base position; `positionid` counts from 1 and is never reused.
+
+    `attendee_name` is the name that the parts make, for filters and orderings.
+    """
 
     id: int
     positionid: int
@@ -84,6 +87,7 @@ class Position(Struct, frozen=True):
     variation: int | None = None
     tax_rule: int | None = None
     attendee_name_parts: dict[str, Any] = {}
+    attendee_name: str | None = None
     attendee_email: str | None = None
     company: str | None = None
     street: str | None = None
@@ -101,6 +105,14 @@ class Position(Struct, frozen=True):
     valid_from: dt.datetime | None = None
     valid_until: dt.datetime | None = None
     answers: tuple[Answer, ...] = ()
+
+
+class BlockedSecret(Struct, frozen=True):
+    """A ticket secret that is or was blocked; it stays on record when the ticket gets another one."""
+
+    secret: str
+    blocked: bool
+    updated: dt.datetime
 
 
 class Fee(Struct, frozen=True):
@@ -143,7 +155,10 @@ class Refund(Struct, frozen=True):
 
 
 class Order(Struct, frozen=True):
-    """`version` counts commits: 1 when created. All positions and fees ever, canceled ones included."""
+    """`version` counts commits: 1 when created. All positions and fees ever, canceled ones included.
+
+    Only a split takes positions away; `positionid_gone` is the highest number among those.
+    """
 
     id: int
     organizer_id: int
@@ -174,6 +189,8 @@ class Order(Struct, frozen=True):
     fees: tuple[Fee, ...] = ()
     payments: tuple[Payment, ...] = ()
     refunds: tuple[Refund, ...] = ()
+    blocked_secrets: tuple[BlockedSecret, ...] = ()
+    positionid_gone: int = 0
 
 
 _decoder = msgspec.json.Decoder(Order)

@@ -18,7 +18,7 @@ from engine.domain.catalogue import Event
 from engine.domain.deadlines import end_of_day, payment_deadline
 from engine.domain.errors import Invalid
 from engine.domain.next import Next, Rule
-from engine.domain.order import Fee, Order, OrderStatus, PaymentState
+from engine.domain.order import Fee, Order, OrderStatus
 
 FEE_TOO_HIGH = "The cancellation fee cannot be higher than the total amount of this order."
 NOT_CANCELABLE = "The order is not allowed to be canceled."
@@ -133,15 +133,7 @@ def approve(order: Order, event: Event, now: dt.datetime) -> Next:
     _guard_approval("approve", order)
     approved = replace(order, require_approval=False, expires=payment_deadline(event, now))
     if not approved.total:
-        free = payments.new_payment(
-            approved,
-            now,
-            state=PaymentState.CONFIRMED,
-            provider="free",
-            amount=payments.NOTHING,
-            payment_date=now,
-        )
-        approved = payments.with_payment(approved, free)
+        approved = payments.freed(approved, now)
     return Next(payments.settled(approved))
 
 

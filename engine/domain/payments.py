@@ -86,6 +86,19 @@ def settled(order: Order) -> Order:
     return replace(order, status=OrderStatus.PAID)
 
 
+def settled_in_time(order: Order, now: datetime) -> Order:
+    """Return a pending order paid if it is covered, by a payment of nothing if it is free; an expired one stays so."""
+    if order.status is not OrderStatus.PENDING:
+        return order
+    return settled(order if order.total or order.require_approval else freed(order, now))
+
+
+def freed(order: Order, now: datetime) -> Order:
+    """Return an order that costs nothing with a payment of nothing."""
+    payment = new_payment(order, now, state=PaymentState.CONFIRMED, provider="free", amount=NOTHING, payment_date=now)
+    return with_payment(order, payment)
+
+
 def _confirmed(payment: Payment, now: datetime) -> Payment:
     return replace(payment, state=PaymentState.CONFIRMED, payment_date=payment.payment_date or now)
 

@@ -34,7 +34,7 @@ def wanted(call: Call, *, event: Event | None = None, events: list[str] | None =
     """
     values: dict[str, Any] = {}
     errors: dict[str, list[str]] = {}
-    readers = {_text: _TEXTS, _flag: _FLAGS, _number: _NUMBERS, _moment: _MOMENTS}
+    readers = {text_of: _TEXTS, flag_of: _FLAGS, _number: _NUMBERS, moment_of: _MOMENTS}
     for reader, names in readers.items():
         for name in names:
             text = call.query.get(name, "").strip()
@@ -66,14 +66,16 @@ def _searched(term: str | None) -> dict[str, Any]:
     return {"search_code": code, "search_event": slug} if dash else {"search_code": code}
 
 
-def _text(text: str, event: Event | None) -> str:
+def text_of(text: str, event: Event | None) -> str:
+    """Return a text to look for. Raises FieldError."""
     if "\x00" in text:
         raise FieldError("Null characters are not allowed.")
     # bytes that are no UTF-8 cannot be stored, and are stored nowhere
     return text.encode("utf-8", "replace").decode()
 
 
-def _flag(text: str, event: Event | None) -> bool | None:
+def flag_of(text: str, event: Event | None) -> bool | None:
+    """Return what a word says, None for what is neither yes nor no: such a filter is ignored."""
     return _FLAG_WORDS.get(text.lower())
 
 
@@ -88,7 +90,8 @@ def _number(text: str, event: Event | None) -> int:
     return int(number) if fits else _NOBODY
 
 
-def _moment(text: str, event: Event | None) -> dt.datetime:
+def moment_of(text: str, event: Event | None) -> dt.datetime:
+    """Return an instant; a date is its first moment in the event's timezone. Raises FieldError."""
     try:
         return _DATETIME.clean(text, event)
     except FieldError:

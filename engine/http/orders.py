@@ -12,7 +12,7 @@ from engine.domain.catalogue import Event
 from engine.domain.errors import Invalid, NotFound
 from engine.domain.next import Rule
 from engine.domain.order import InvoiceAddress, Order
-from engine.http.call import Call, Reply, reply, unconfirmed
+from engine.http.call import NO_CONTENT, Call, Reply, reply, unconfirmed
 from engine.http.errors import answer
 from engine.http.fields import Boolean, Date, DateTime, Email, FieldError, Json, Schema, Text
 from engine.http.order_query import wanted
@@ -20,6 +20,7 @@ from engine.http.paging import page_body, page_of
 from engine.http.people import INVOICE_ADDRESS, Phone
 from engine.http.resources import order_body
 from engine.http.selection import Selection
+from engine.ledger.replies import Kept
 from engine.sales import orders
 from persistence import order_lists
 
@@ -52,7 +53,7 @@ NOTHING = Schema()
 FORCE = Schema(force=Boolean(default=False))
 
 _FEE_DIGITS_MAX = 50
-_CODE_LENGTH_MAX = 16
+CODE_LENGTH_MAX = 16
 
 
 def event_of(call: Call) -> Event:
@@ -64,7 +65,7 @@ def event_of(call: Call) -> Event:
 def code_of(call: Call) -> str:
     """Return the order code in the path. Raises NotFound for what can be none."""
     code = call.params["code"]
-    if not (code.isascii() and code.isalnum() and len(code) <= _CODE_LENGTH_MAX):
+    if not (code.isascii() and code.isalnum() and len(code) <= CODE_LENGTH_MAX):
         raise NotFound("No Order matches the given query.")
     return code
 
@@ -81,31 +82,36 @@ async def index_organizer(call: Call) -> Reply:
 
 
 async def _list(call: Call, which: order_lists.Wanted) -> Reply:
-    generated = dt.datetime.now(dt.UTC)
+    headers = page_generated()
     page = page_of(call)
     count, rows = await order_lists.page(call.house.database, which, page.offset, page.size)
     selection = _selection(call)
     bodies = []
     for slug, order in rows:
         event = call.event or await call.house.catalogue.event(call.principal.organizer_id, slug)
-        bodies.append(selection.apply(order_body(call, event, order, **_canceled_parts(call))))
-    headers = {"X-Page-Generated": generated.isoformat().replace("+00:00", "Z")}
+        bodies.append(selection.apply(order_body(call, event, order, **_options(call))))
     return reply(page_body(call, page, count, bodies), headers=headers)
+
+
+def page_generated() -> dict[str, str]:
+    """Return the header from which a client asks on that fetches differences: the time before anything is read."""
+    return {"X-Page-Generated": dt.datetime.now(dt.UTC).isoformat().replace("+00:00", "Z")}
 
 
 async def detail(call: Call) -> Reply:
     """GET orders/(code)/"""
     event = event_of(call)
     order = await orders.get(call.house, event, code_of(call))
-    return reply(_selection(call).apply(order_body(call, event, order, **_canceled_parts(call))))
+    return reply(_selection(call).apply(order_body(call, event, order, **_options(call))))
 
 
 def _selection(call: Call) -> Selection:
     return Selection(call.query_all("include"), call.query_all("exclude"))
 
 
-def _canceled_parts(call: Call) -> dict[str, bool]:
-    names = ("include_canceled_positions", "include_canceled_fees")
+def _options(call: Call) -> dict[str, bool]:
+    """Return what the query says about the parts of orders."""
+    names = ("include_canceled_positions", "include_canceled_fees", "pdf_data")
     return {name: call.query.get(name, "").lower() in ("true", "1") for name in names}
 
 
@@ -116,6 +122,12 @@ async def patch(call: Call) -> Reply:
         address = InvoiceAddress(last_modified=dt.datetime.now(dt.UTC), **values["invoice_address"])
         values["invoice_address"] = address
     return await _change(call, order_changes.set_fields(values))
+
+
+async def delete(call: Call) -> Reply:
+    """DELETE orders/(code)/"""
+    durable = await orders.delete(call.house, event_of(call), code_of(call), call.kept(NO_CONTENT))
+    return NO_CONTENT if durable else unconfirmed(NO_CONTENT)
 
 
 async def mark_paid(call: Call) -> Reply:
@@ -152,27 +164,27 @@ def _fee(value: Any) -> Decimal | None:
 
 async def mark_pending(call: Call) -> Reply:
     """POST orders/(code)/mark_pending/"""
-    return await _act(call, order_changes.mark_pending)
+    return await act(call, order_changes.mark_pending)
 
 
 async def mark_expired(call: Call) -> Reply:
     """POST orders/(code)/mark_expired/"""
-    return await _act(call, order_changes.mark_expired)
+    return await act(call, order_changes.mark_expired)
 
 
 async def reactivate(call: Call) -> Reply:
     """POST orders/(code)/reactivate/"""
-    return await _act(call, order_changes.reactivate)
+    return await act(call, order_changes.reactivate)
 
 
 async def approve(call: Call) -> Reply:
     """POST orders/(code)/approve/"""
-    return await _act(call, order_changes.approve)
+    return await act(call, order_changes.approve)
 
 
 async def deny(call: Call) -> Reply:
     """POST orders/(code)/deny/"""
-    return await _act(call, order_changes.deny)
+    return await act(call, order_changes.deny)
 
 
 async def extend(call: Call) -> Reply:
@@ -188,7 +200,8 @@ async def extend(call: Call) -> Reply:
     return await _change(call, order_changes.extend(day, force=force))
 
 
-async def _act(call: Call, rule: Rule) -> Reply:
+async def act(call: Call, rule: Rule) -> Reply:
+    """Apply a rule that needs nothing from the body, and reply with the order."""
     NOTHING.read(await call.body(), call.event)
     return await _change(call, rule)
 
@@ -198,20 +211,26 @@ async def _change(call: Call, rule: Rule) -> Reply:
     return await change(call, rule, lambda order: order_body(call, event, order))
 
 
-async def change(call: Call, rule: Rule, body: Callable[[Order], dict[str, Any]], status: int = 200) -> Reply:
-    """Apply a rule to the order in the path and reply with `body` of it.
+async def change(
+    call: Call, rule: Rule, body: Callable[[Order], Any], status: int = 200, code: str | None = None
+) -> Reply:
+    """Apply a rule to an order, the one in the path unless told, and reply with `body` of it.
 
-    `body` may raise Invalid: then the change stands, and that is the reply. 202 if Postgres is away too long.
+    `body` may raise Invalid: then the change stands, and that is the reply. 202 if Postgres is away too long. There is
+    no body with status 204.
     """
 
     def told(result: Order | Invalid) -> Reply:
         try:
-            return answer(result) if isinstance(result, Invalid) else reply(body(result), status)
+            if isinstance(result, Invalid):
+                return answer(result)
+            return NO_CONTENT if status == NO_CONTENT.status else reply(body(result), status)
         except Invalid as refused:
             return answer(refused)
 
-    outcome = await orders.change(
-        call.house, event_of(call), code_of(call), rule, lambda result: call.kept(told(result)) if call.claim else None
-    )
+    def kept(result: Order | Invalid) -> Kept | None:
+        return call.kept(told(result)) if call.claim else None
+
+    outcome = await orders.change(call.house, event_of(call), code or code_of(call), rule, kept)
     done = told(outcome.order)
     return done if outcome.durable or done.status >= 400 else unconfirmed(done)

@@ -18,6 +18,7 @@ from engine.domain.order import (
     Refund,
 )
 from engine.http.call import Call
+from engine.http.pdf_data import printed
 
 TICKET_PLUGIN = "pretix.plugins.ticketoutputpdf"
 
@@ -31,8 +32,9 @@ def order_body(
     *,
     include_canceled_positions: bool = False,
     include_canceled_fees: bool = False,
+    pdf_data: bool = False,
 ) -> Body:
-    """Return the order resource."""
+    """Return the order resource; with `pdf_data` its positions say what is printed on tickets."""
     provider = paid_at = None
     for payment in order.payments:
         provider = payment.provider
@@ -61,7 +63,7 @@ def order_body(
         "checkin_text": order.checkin_text,
         "invoice_address": _address_body(order.invoice_address, event) if order.invoice_address else None,
         "positions": [
-            position_body(call, event, order, position)
+            position_body(call, event, order, position, pdf_data=pdf_data)
             for position in order.positions
             if include_canceled_positions or not position.canceled
         ],
@@ -76,10 +78,10 @@ def order_body(
     }
 
 
-def position_body(call: Call, event: Event, order: Order, position: Position) -> Body:
+def position_body(call: Call, event: Event, order: Order, position: Position, *, pdf_data: bool = False) -> Body:
     """Return the order position resource."""
     ticket = has_tickets(event, order) and is_ticket(event, position)
-    return {
+    body = {
         "id": position.id,
         "order": order.code,
         "positionid": position.positionid,
@@ -114,6 +116,9 @@ def position_body(call: Call, event: Event, order: Order, position: Position) ->
         "answers": [_answer_body(answer) for answer in position.answers],
         "seat": None,
     }
+    if pdf_data:
+        body["pdf_data"] = printed(event, order, position)
+    return body
 
 
 def fee_body(fee: Fee) -> Body:

@@ -14,7 +14,7 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from engine.domain.catalogue import Event, Product, products_of
 from engine.domain.errors import Busy, Duplicate, Fenced, KeyReused, NotFound, SoldOut, StaleCatalogue
-from engine.domain.order import Order, decode
+from engine.domain.order import Order, decode, encode
 from engine.ledger import keys
 from engine.ledger.company import Company
 from engine.ledger.fence import Fence, Loss
@@ -156,7 +156,10 @@ class Ledger:
     # --------------------------------------------------------------------------------------------------- orders
 
     async def order_read(self, event: Event, code: str) -> Order | None:
-        """Return an order that was changed lately; None means that Postgres has the newest version."""
+        """Return an order that was changed lately; None means that Postgres has the newest version.
+
+        Raises NotFound if it was deleted lately.
+        """
         shard = self.shard_of(event)
         try:
             answer = await self._run(
@@ -164,6 +167,8 @@ class Ledger:
             )
         except NotFound:
             return None
+        if not answer[1]:
+            raise NotFound("No Order matches the given query.")
         return decode(answer[1])
 
     async def order_commit(
@@ -177,10 +182,12 @@ class Ledger:
         carts: Sequence[str] = (),
         mode: str = "commit",
         judged: bool = False,
+        split_off: Order | None = None,
         kept: Kept | None = None,
     ) -> Committed:
-        """Make `order` true as the successor of the version before it.
+        """Make `order` true as the successor of the version before it, and the new order that was split off it.
 
+        An empty document deletes the order.
         `moves` are the units that change state, `needs` the products that need room, in the order of positions; `mode`
         is commit, force (skips the question of room) or simulate (checks, changes nothing). With `judged` the
         catalogue must still be at the event's version. Raises Busy if the stored order is at another version, SoldOut.
@@ -190,7 +197,9 @@ class Ledger:
         args += [self._listed_ms, len(carts), *(_cart(cart) for cart in carts), len(moves)]
         for move in moves:
             args += [_product(move.product), move.state, move.delta]
-        args += [len(needs), *(_product(product) for product in needs), *_kept_args(kept)]
+        args += [len(needs), *(_product(product) for product in needs)]
+        args += [split_off.id, encode(split_off)] if split_off else ["", b""]
+        args += _kept_args(kept)
         event_key, holds_key, carts_key, due_key = self._hold_keys(shard, event.id)
         answer = await self._run(
             "order_commit",
@@ -204,6 +213,7 @@ class Ledger:
                 carts_key,
                 due_key,
                 keys.purge(shard),
+                keys.order(shard, event.id, (split_off or order).code),
                 *_kept_keys(kept),
             ],
             args,

@@ -81,6 +81,10 @@ class Move(Struct, frozen=True):
     delta: int
 
 
+DELETED = -1
+"""The version of an order that was deleted."""
+
+
 class Committed(Struct, frozen=True):
     """An order version that Redis has accepted: its outbox entry, and the epoch under which it was accepted."""
 

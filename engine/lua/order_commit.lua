@@ -1,17 +1,19 @@
 -- Makes the next version of an order true: all of it, or nothing.
 --
 -- KEYS   1 event, 2 order, 3 outbox, 4 shard, 5 holds, 6 carts, 7 due, 8 purge,
---        9 reply (only for a request with an idempotency key)
+--        9 split (a new order that takes over positions; the order itself if there is none),
+--        10 reply (only for a request with an idempotency key)
 -- ARGV   1 event id
 --        2 catalogue version that the request was judged by, or empty if it does not matter
 --        3 version of the order that this one follows; 0 for a new order
 --        4 order id
---        5 document of the new version
+--        5 document of the new version; empty deletes the order
 --        6 mode: commit | force (skip the question whether there is room) | simulate (check only)
 --        7 how long expired holds stay listed, ms
 --        8 number of carts to consume; then the carts, percent-encoded
 --        then number of moves; then for each: product, state n|p, delta
 --        then number of entries that need room; then for each: product (in the order of positions)
+--        then id and document of the order that is split off, both empty if there is none
 --        then, with a reply key: owner of the claim, reply, how long to keep it in ms
 -- STATUS unverified       the shard has no epoch: nobody has verified this server; the fence's alarm
 --        unknown_event    no such event here: the fence's alarm
@@ -22,7 +24,7 @@
 --        sold_out         then pairs: index of the entry from 0, id of the first quota without room
 --        ok
 -- RETURNS ok, id of the outbox entry, epoch
--- WRITES event, order, outbox, holds, carts, due, purge; reply: decided is entry, epoch, order id, version
+-- WRITES event, order, split, outbox, holds, carts, due, purge; reply: decided is entry, epoch, order id, version
 -- COST   O(positions × quotas of a product + holds consumed); at most 8 (64 when sold out) releases
 --#include now_ms
 --#include units
@@ -31,13 +33,15 @@
 --#include reply
 
 local event_key, order_key, outbox_key, shard_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local holds_key, carts_key, due_key, purge_key, reply_key = KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9]
+local holds_key, carts_key, due_key, purge_key = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local split_key, reply_key = KEYS[9], KEYS[10]
 local event, version, follows, order_id, document, mode = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local listed_ms, cart_count = tonumber(ARGV[7]), tonumber(ARGV[8])
 local moves_at = 9 + cart_count
 local move_count = tonumber(ARGV[moves_at])
 local needs_at = moves_at + 1 + 3 * move_count
 local need_count = tonumber(ARGV[needs_at])
+local split_id, split_document = ARGV[needs_at + need_count + 1], ARGV[needs_at + need_count + 2]
 local owner, reply, keep_ms = ARGV[#ARGV - 2], ARGV[#ARGV - 1], ARGV[#ARGV] -- with a reply key only
 local now = now_ms()
 
@@ -45,17 +49,18 @@ local epoch = redis.call('HGET', shard_key, 'epoch')
 if not epoch then return {'unverified'} end
 local units = units_open(event_key)
 quota_kinds = {'u', 'l', 'c', 's', 'f', 'a'}
-local fields = {'v'}
+local counted = {'v'}
 for at = moves_at + 1, needs_at - 1, 3 do
-  fields[#fields + 1] = 'q' .. ARGV[at]
-  fields[#fields + 1] = ARGV[at + 1] .. ARGV[at]
+  counted[#counted + 1] = 'q' .. ARGV[at]
+  counted[#counted + 1] = ARGV[at + 1] .. ARGV[at]
 end
-units_load(units, fields)
+units_load(units, counted)
 if not units.value.v then return {'unknown_event'} end
 if not reply_ours(reply_key, owner) then return {'not_owner'} end
 if version ~= '' and units.value.v ~= version then return {'stale_catalogue', units.value.v} end
 local stored = redis.call('HGET', order_key, 'v')
-if stored and stored ~= follows then return {'conflict'} end
+-- a deleted order leaves its grave for those who read it before; its code may be used again at once
+if stored and stored ~= follows and not (stored == '-1' and follows == '0') then return {'conflict'} end
 
 local more_due = reap(due_key, now, 8, listed_ms)
 if more_due and need_count > 0 then more_due = reap(due_key, now, 64, listed_ms) end
@@ -114,11 +119,19 @@ for _, hold in ipairs(consumed) do
   redis.call('ZREM', due_key, event .. ':' .. hold.id)
   redis.call('ZREM', purge_key, event .. ':' .. hold.id)
 end
-local next_version = string.format('%.0f', tonumber(follows) + 1)
+local next_version = document == '' and '-1' or string.format('%.0f', tonumber(follows) + 1)
 redis.call('HSET', order_key, 'v', next_version, 'd', document)
 if stored then redis.call('PERSIST', order_key) end
-local entry = redis.call('XADD', outbox_key, '*', 'kind', 'order', 'id', order_id, 'v', next_version, 'd', document,
-  'key', order_key)
+local fields = {'kind', document == '' and 'order_deleted' or 'order', 'id', order_id, 'v', next_version, 'd', document,
+  'key', order_key}
+if split_id ~= '' then
+  redis.call('HSET', split_key, 'v', '1', 'd', split_document)
+  -- in the same entry, so that Postgres gets both orders or neither
+  for _, field in ipairs({'split_id', split_id, 'split_d', split_document, 'split_key', split_key}) do
+    fields[#fields + 1] = field
+  end
+end
+local entry = redis.call('XADD', outbox_key, '*', unpack(fields))
 reply_keep(reply_key, reply, {entry, epoch, order_id, next_version}, keep_ms)
 
 for i = 0, move_count - 1 do

@@ -5,7 +5,7 @@
 -- STATUS unknown_event  no such event here: the fence's alarm
 --        not_found      the order is not here; Postgres has its newest version
 --        ok
--- RETURNS ok, document
+-- RETURNS ok, document (empty: the order was deleted)
 -- WRITES nothing
 -- COST   O(1)
 if redis.call('HEXISTS', KEYS[1], 'v') == 0 then return {'unknown_event'} end

@@ -11,11 +11,11 @@ from msgspec import Struct
 
 from engine.domain import codes
 from engine.domain.catalogue import Event, Product
-from engine.domain.errors import Busy, Duplicate, Fenced, Invalid, NotFound, SoldOut, StaleCatalogue
+from engine.domain.errors import Busy, Duplicate, Fenced, Forbidden, Invalid, NotFound, SoldOut, StaleCatalogue
 from engine.domain.next import Rule
 from engine.domain.order import Order, OrderStatus, Position, encode
 from engine.ledger.replies import CommittedOrder, Kept
-from engine.ledger.values import Committed, Move
+from engine.ledger.values import DELETED, Committed, Move
 from engine.sales.house import House
 from persistence import orders as stored
 from persistence import sequences
@@ -99,12 +99,14 @@ async def change(house: House, event: Event, code: str, rule: Rule, keep: Keep =
         if following.order == order:
             return Outcome(order, durable=True)
         try:
-            return await _commit_next(house, event, order, following.order, now, keep=keep, force=following.force)
+            return await _commit_next(
+                house, event, order, following.order, now, keep=keep, force=following.force, off=following.split_off
+            )
         except Busy:
             continue
         except SoldOut as short:
-            product = _entering(order, following.order)[short.failures[0][0]]
-            error = Invalid.detail(f'The ordered product "{_name(event, product)}" is no longer available.')
+            index, quota = short.failures[0]
+            error = following.shortage(event, _entering(order, following.order, following.split_off)[index], quota)
             if following.if_sold_out is None:
                 raise error from None
             told = None if following.sold_out_is_fine else error
@@ -120,9 +122,29 @@ async def change(house: House, event: Event, code: str, rule: Rule, keep: Keep =
     raise Busy(reason="the order is being changed by others")
 
 
+async def delete(house: House, event: Event, code: str, kept: Kept | None = None) -> bool:
+    """Delete a test-mode order and give back what it took; tell whether Postgres has done so as well.
+
+    Raises NotFound, Forbidden for any other order, Duplicate, Busy.
+    """
+    for _ in range(_TRIES):
+        order = await get(house, event, code)
+        if not order.testmode:
+            raise Forbidden("Only test mode orders can be deleted.")
+        gone = msgspec.structs.replace(order, version=order.version + 1)
+        try:
+            committed = await house.ledger.order_commit(
+                event, gone, b"", moves=_moves(units(order), Counter()), kept=kept
+            )
+        except Busy:
+            continue
+        return await _confirm(house, order.id, DELETED, committed)
+    raise Busy(reason="the order is being changed by others")
+
+
 async def confirmed(house: House, kept: CommittedOrder) -> bool:
     """Wait until Postgres has what a kept reply tells of; False if that takes too long. Raises Fenced if it is lost."""
-    if await stored.version(house.database, kept.order_id) >= kept.version:
+    if await _is_stored(house, kept.order_id, kept.version):
         return True
     return await _confirm(house, kept.order_id, kept.version, kept.committed)
 
@@ -162,8 +184,9 @@ async def _commit_next(
     keep: Keep,
     force: bool,
     told: Invalid | None = None,
+    off: Order | None = None,
 ) -> Outcome:
-    """Make `new` true. What is kept tells of it, or of the refusal `told`."""
+    """Make `new` true, and the order split off it. What is kept tells of it, or of the refusal `told`."""
     # two changes within one tick of the clock must still move last_modified
     modified = max(now, old.last_modified + dt.timedelta(microseconds=1))
     new = msgspec.structs.replace(new, version=old.version + 1, last_modified=modified)
@@ -171,8 +194,9 @@ async def _commit_next(
         event,
         new,
         encode(new),
-        moves=_moves(units(old), units(new)),
-        needs=_entering(old, new),
+        moves=_moves(units(old), units(new) + units(off)),
+        needs=_entering(old, new, off),
+        split_off=off,
         mode="force" if force else "commit",
         kept=keep(told or new),
     )
@@ -180,7 +204,7 @@ async def _commit_next(
 
 
 async def _confirm(house: House, order_id: int, version: int, committed: Committed) -> bool:
-    """Wait until Postgres has a version of an order; False if Postgres is away too long.
+    """Wait until Postgres has a version of an order, or has deleted it; False if Postgres is away too long.
 
     Raises Fenced if it was lost in between, with the server that accepted it.
     """
@@ -188,15 +212,20 @@ async def _confirm(house: House, order_id: int, version: int, committed: Committ
         certain = await house.ledger.watermark.wait(committed, house.settings.ack_timeout_s)
     except TimeoutError:
         return False
-    if not certain and await stored.version(house.database, order_id) < version:
+    if not certain and not await _is_stored(house, order_id, version):
         raise Fenced(reason="the order was lost with the server that accepted it")
     return True
 
 
-def units(order: Order) -> Counter[tuple[Product, str]]:
+async def _is_stored(house: House, order_id: int, version: int) -> bool:
+    found = await stored.version(house.database, order_id)
+    return not found if version == DELETED else found >= version
+
+
+def units(order: Order | None) -> Counter[tuple[Product, str]]:
     """Return the units that an order takes, by product and state."""
-    state = _COUNTED.get(order.status)
-    if state is None:
+    state = _COUNTED.get(order.status) if order else None
+    if order is None or state is None:
         return Counter()
     return Counter((_product(position), state) for position in order.positions if not position.canceled)
 
@@ -209,24 +238,19 @@ def _moves(old: Counter[tuple[Product, str]], new: Counter[tuple[Product, str]])
     ]
 
 
-def _entering(old: Order, new: Order) -> list[Product]:
-    """Return the products of which `new` takes more than `old`, each as often as it does: these need room."""
+def _entering(old: Order, new: Order, off: Order | None = None) -> list[Product]:
+    """Return the products of which `new` and `off` take more than `old`, each as often as they do: these need room."""
     before: Counter[Product] = Counter()
     for (product, _), count in units(old).items():
         before[product] += count
     after: Counter[Product] = Counter()
-    for (product, _), count in units(new).items():
+    for (product, _), count in (units(new) + units(off)).items():
         after[product] += count
     return list((after - before).elements())
 
 
 def _product(position: Position) -> Product:
     return (position.item, position.variation or 0, position.subevent or 0)
-
-
-def _name(event: Event, product: Product) -> str:
-    item = event.items.get(product[0])
-    return item.name if item else str(product[0])
 
 
 async def _claim_code(house: House, event: Event, order: Order) -> None:

@@ -195,21 +195,46 @@ CREATE INDEX orders_email_idx ON orders (organizer_id, lower(email));
 CREATE INDEX orders_expires_idx ON orders (expires) WHERE status = 'n' AND NOT require_approval;
 
 CREATE TABLE positions (
-    id         bigint NOT NULL,
-    order_id   bigint NOT NULL,
-    event_id   bigint NOT NULL,
-    positionid integer NOT NULL,
-    item       bigint NOT NULL,
-    variation  bigint,
-    subevent   bigint,
-    price      numeric(13, 2) NOT NULL,
-    tax_value  numeric(13, 2) NOT NULL,
-    canceled   boolean NOT NULL,
-    secret     text NOT NULL,
+    id                  bigint NOT NULL,
+    order_id            bigint NOT NULL,
+    event_id            bigint NOT NULL,
+    positionid          integer NOT NULL,
+    item                bigint NOT NULL,
+    variation           bigint,
+    subevent            bigint,
+    price               numeric(13, 2) NOT NULL,
+    tax_value           numeric(13, 2) NOT NULL,
+    canceled            boolean NOT NULL,
+    secret              text NOT NULL,
+    attendee_name       text,
+    addon_to            bigint,
+    voucher             bigint,
+    pseudonymization_id text NOT NULL,
     CONSTRAINT positions_pkey PRIMARY KEY (id),
     CONSTRAINT positions_positionid_key UNIQUE (order_id, positionid)
 );
+-- for lists: by ticket, product, date, person and what a position belongs to
 CREATE INDEX positions_secret_idx ON positions (event_id, secret);
+CREATE INDEX positions_pseudonym_idx ON positions (event_id, pseudonymization_id);
+CREATE INDEX positions_item_idx ON positions (event_id, item, variation);
+CREATE INDEX positions_subevent_idx ON positions (subevent) WHERE subevent IS NOT NULL;
+CREATE INDEX positions_attendee_idx ON positions (event_id, lower(attendee_name)) WHERE attendee_name IS NOT NULL;
+CREATE INDEX positions_addon_idx ON positions (addon_to) WHERE addon_to IS NOT NULL;
+CREATE INDEX positions_voucher_idx ON positions (voucher) WHERE voucher IS NOT NULL;
+
+-- Every ticket secret that is or ever was blocked; one that was replaced stays as it was.
+CREATE TABLE blocked_secrets (
+    id       bigint GENERATED ALWAYS AS IDENTITY,
+    event_id bigint NOT NULL,
+    order_id bigint NOT NULL,
+    secret   text NOT NULL,
+    blocked  boolean NOT NULL,
+    updated  timestamptz NOT NULL,
+    CONSTRAINT blocked_secrets_pkey PRIMARY KEY (id),
+    CONSTRAINT blocked_secrets_secret_key UNIQUE (event_id, secret)
+);
+CREATE INDEX blocked_secrets_updated_idx ON blocked_secrets (event_id, updated, id);
+CREATE INDEX blocked_secrets_order_idx ON blocked_secrets (order_id);
 
 CREATE TABLE fees (
     id        bigint NOT NULL,

@@ -7,6 +7,10 @@ SELECT e.id, e.organizer_id, o.slug AS organizer, e.slug, e.version, e.body, e.s
      FROM items i WHERE i.event_id = e.id) AS items,
     (SELECT coalesce(jsonb_agg(jsonb_build_array(v.id, v.item_id, v.body) ORDER BY v.id), '[]')
      FROM variations v WHERE v.event_id = e.id) AS variations,
+    (SELECT coalesce(jsonb_agg(c.id), '[]') FROM categories c
+     WHERE c.event_id = e.id AND (c.body ->> 'is_addon')::boolean) AS addon_categories,
+    (SELECT coalesce(jsonb_agg(jsonb_build_array(l.item_id, l.body -> 'addon_category')), '[]') FROM item_links l
+     WHERE l.event_id = e.id AND l.kind = 'addon') AS addons,
     (SELECT coalesce(jsonb_agg(jsonb_build_array(t.id, t.body) ORDER BY t.id), '[]')
      FROM tax_rules t WHERE t.event_id = e.id) AS tax_rules,
     (SELECT coalesce(jsonb_agg(jsonb_build_array(q.id, q.body) ORDER BY q.id), '[]')

@@ -20,14 +20,25 @@ WITH incoming AS MATERIALIZED (
     SELECT written.id, incoming.doc FROM incoming JOIN written ON written.id = (incoming.doc ->> 'id')::bigint
 ), written_positions AS (
     INSERT INTO positions (id, order_id, event_id, positionid, item, variation, subevent, price, tax_value, canceled,
-                           secret)
+                           secret, attendee_name, addon_to, voucher, pseudonymization_id)
     SELECT (p ->> 'id')::bigint, fresh.id, (fresh.doc ->> 'event_id')::bigint, (p ->> 'positionid')::integer,
            (p ->> 'item')::bigint, (p ->> 'variation')::bigint, (p ->> 'subevent')::bigint, (p ->> 'price')::numeric,
-           (p ->> 'tax_value')::numeric, (p ->> 'canceled')::boolean, p ->> 'secret'
+           (p ->> 'tax_value')::numeric, (p ->> 'canceled')::boolean, p ->> 'secret', p ->> 'attendee_name',
+           (p ->> 'addon_to')::bigint, (p ->> 'voucher')::bigint, p ->> 'pseudonymization_id'
     FROM fresh, jsonb_array_elements(fresh.doc -> 'positions') AS p
     ON CONFLICT ON CONSTRAINT positions_pkey DO UPDATE
-    SET item = excluded.item, variation = excluded.variation, subevent = excluded.subevent, price = excluded.price,
-        tax_value = excluded.tax_value, canceled = excluded.canceled, secret = excluded.secret
+    -- a split moves positions to another order
+    SET order_id = excluded.order_id, item = excluded.item, variation = excluded.variation,
+        subevent = excluded.subevent, price = excluded.price, tax_value = excluded.tax_value,
+        canceled = excluded.canceled, secret = excluded.secret, attendee_name = excluded.attendee_name,
+        addon_to = excluded.addon_to, voucher = excluded.voucher, pseudonymization_id = excluded.pseudonymization_id
+), written_blocks AS (
+    INSERT INTO blocked_secrets (event_id, order_id, secret, blocked, updated)
+    SELECT (fresh.doc ->> 'event_id')::bigint, fresh.id, b ->> 'secret', (b ->> 'blocked')::boolean,
+           (b ->> 'updated')::timestamptz
+    FROM fresh, jsonb_array_elements(fresh.doc -> 'blocked_secrets') AS b
+    ON CONFLICT ON CONSTRAINT blocked_secrets_secret_key DO UPDATE
+    SET blocked = excluded.blocked, updated = excluded.updated
 ), written_fees AS (
     INSERT INTO fees (id, order_id, fee_type, value, tax_value, canceled)
     SELECT (f ->> 'id')::bigint, fresh.id, f ->> 'fee_type', (f ->> 'value')::numeric, (f ->> 'tax_value')::numeric,
@@ -52,8 +63,28 @@ WITH incoming AS MATERIALIZED (
 )
 SELECT count(*) AS written FROM written;
 
+-- name: delete orders with all that belongs to them; what clients had claimed for them is free again
+WITH deleted AS (
+    DELETE FROM orders WHERE id = ANY (%(ids)s)
+), deleted_positions AS (
+    DELETE FROM positions WHERE order_id = ANY (%(ids)s)
+), deleted_fees AS (
+    DELETE FROM fees WHERE order_id = ANY (%(ids)s)
+), deleted_payments AS (
+    DELETE FROM payments WHERE order_id = ANY (%(ids)s)
+), deleted_refunds AS (
+    DELETE FROM refunds WHERE order_id = ANY (%(ids)s)
+), deleted_blocks AS (
+    DELETE FROM blocked_secrets WHERE order_id = ANY (%(ids)s)
+)
+DELETE FROM claims WHERE order_id = ANY (%(ids)s);
+
 -- name: by_code one order of an event
 SELECT doc::text AS doc FROM orders WHERE organizer_id = %(organizer_id)s AND code = %(code)s AND event_id = %(event_id)s;
+
+-- name: code_of_position code of the order that a position of an event belongs to
+SELECT orders.code FROM positions JOIN orders ON orders.id = positions.order_id
+WHERE positions.id = %(id)s AND positions.event_id = %(event_id)s;
 
 -- name: version of an order
 SELECT version FROM orders WHERE id = %(id)s;

@@ -1,0 +1,161 @@
+"""Order positions: lists, details, changes one at a time, secrets and blocks (spec/orders.txt)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from engine.domain import ticket_secrets
+from engine.domain.catalogue import Event
+from engine.domain.errors import Invalid, NotFound
+from engine.domain.next import Rule
+from engine.domain.order import Order
+from engine.domain.order_contents import Changes, PositionPatch, changed, find
+from engine.http import orders as orders_http
+from engine.http.call import Call, Reply, reply
+from engine.http.contents import ADDITION, POSITION_PATCH, UNKNOWN_BASE, has_base, patched
+from engine.http.fields import FieldError, Schema, Text
+from engine.http.orders import CODE_LENGTH_MAX, NOTHING, event_of
+from engine.http.paging import page_body, page_of
+from engine.http.position_query import wanted
+from engine.http.products import read
+from engine.http.resources import position_body
+from engine.sales import orders
+from persistence import orders as stored
+from persistence import position_lists
+
+_BLOCK = re.compile(r"admin|api:[a-zA-Z0-9._]+")
+_YES = ("true", "1")
+
+
+class _BlockName(Text):
+    def clean(self, value: Any, event: Event | None) -> str:
+        name = super().clean(value, event)
+        if not _BLOCK.fullmatch(name):
+            raise FieldError("Enter a valid value.")
+        return name
+
+
+BLOCK = Schema(name=_BlockName(max_length=255))
+ORDER = Schema(order=Text())
+
+
+async def index(call: Call) -> Reply:
+    """GET orderpositions/"""
+    event, page = event_of(call), page_of(call)
+    count, found = await position_lists.page(call.house.database, await wanted(call, event), page.offset, page.size)
+    pdf_data = _asked(call, "pdf_data")
+    bodies = [position_body(call, event, order, position, pdf_data=pdf_data) for order, position in found]
+    return reply(page_body(call, page, count, bodies))
+
+
+async def detail(call: Call) -> Reply:
+    """GET orderpositions/(id)/"""
+    event = event_of(call)
+    order = await orders.get(call.house, event, await _code(call))
+    for position in order.positions:
+        if position.id == call.number("id") and (not position.canceled or _asked(call, "include_canceled_positions")):
+            return reply(position_body(call, event, order, position, pdf_data=_asked(call, "pdf_data")))
+    raise NotFound
+
+
+async def patch(call: Call) -> Reply:
+    """PATCH orderpositions/(id)/"""
+    event, code = event_of(call), await _code(call)
+    position = find(await orders.get(call.house, event, code), _id(call))
+    values = await read(call, POSITION_PATCH, await call.body())
+    try:
+        change = PositionPatch(position.id, patched(values, position, event))
+    except FieldError as error:
+        raise Invalid(error.detail) from None
+    return await _change(call, changed(Changes(patch=(change,))))
+
+
+async def create(call: Call) -> Reply:
+    """POST orderpositions/"""
+    event, body = event_of(call), await call.body()
+    named, errors = ORDER.collect(body, event)
+    order = await _named(call, named["order"]) if "order" in named else None
+    if order is None and not errors:
+        errors["order"] = [f"Object with code={named['order']} does not exist."]
+    try:
+        line = await read(call, ADDITION, body)
+    except Invalid as refused:
+        raise Invalid({**errors, **refused.body} if isinstance(refused.body, dict) else refused.body) from None
+    if order is None:
+        raise Invalid(errors)
+    if not has_base(line, order):
+        raise Invalid({"addon_to": [UNKNOWN_BASE]})
+    new_id = await call.house.ids.positions(1)
+    rule = changed(Changes(create=(line,), first_id=new_id))
+    return await orders_http.change(
+        call, rule, lambda after: position_body(call, event, after, find(after, new_id)), 201, order.code
+    )
+
+
+async def delete(call: Call) -> Reply:
+    """DELETE orderpositions/(id)/"""
+    rule = changed(Changes(cancel=(_id(call),)))
+    return await orders_http.change(call, rule, lambda after: None, 204, await _code(call))
+
+
+async def regenerate_secrets(call: Call) -> Reply:
+    """POST orderpositions/(id)/regenerate_secrets/"""
+    NOTHING.read(await call.body(), call.event)
+    return await _change(call, ticket_secrets.regenerate(_id(call)))
+
+
+async def regenerate_order_secrets(call: Call) -> Reply:
+    """POST orders/(code)/regenerate_secrets/"""
+    return await orders_http.act(call, ticket_secrets.regenerate_all)
+
+
+async def add_block(call: Call) -> Reply:
+    """POST orderpositions/(id)/add_block/"""
+    code = await _code(call)
+    name: str = BLOCK.read(await call.body(), call.event)["name"]
+    return await _change(call, ticket_secrets.add_block(_id(call), name), code)
+
+
+async def remove_block(call: Call) -> Reply:
+    """POST orderpositions/(id)/remove_block/"""
+    code = await _code(call)
+    name: str = BLOCK.read(await call.body(), call.event)["name"]
+    return await _change(call, ticket_secrets.remove_block(_id(call), name), code)
+
+
+async def _change(call: Call, rule: Rule, code: str | None = None) -> Reply:
+    event, position_id = event_of(call), _id(call)
+
+    def body(after: Order) -> dict[str, Any]:
+        return position_body(call, event, after, find(after, position_id))
+
+    return await orders_http.change(call, rule, body, code=code or await _code(call))
+
+
+def _asked(call: Call, name: str) -> bool:
+    return call.query.get(name, "").lower() in _YES
+
+
+def _id(call: Call) -> int:
+    number = call.number("id")
+    if number is None:
+        raise NotFound
+    return number
+
+
+async def _code(call: Call) -> str:
+    """Return the code of the order that the position in the path belongs to. Raises NotFound."""
+    code = await stored.code_of_position(call.house.database, event_of(call).id, _id(call))
+    if code is None:
+        raise NotFound
+    return code
+
+
+async def _named(call: Call, code: str) -> Order | None:
+    if not (code.isascii() and code.isalnum() and len(code) <= CODE_LENGTH_MAX):
+        return None
+    try:
+        return await orders.get(call.house, event_of(call), code)
+    except NotFound:
+        return None
