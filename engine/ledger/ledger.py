@@ -111,9 +111,10 @@ class Ledger:
         tail: list[Any] = [self._listed_ms, len(groups)]
         for group in groups:
             deadline = "" if group.deadline_ms is None else group.deadline_ms
-            tail += [_cart(group.cart_id), deadline, group.ttl_ms, len(group.positions)]
+            tail += [_quoted(group.cart_id), deadline, group.ttl_ms, len(group.positions)]
             for position in group.positions:
-                tail += [_product(position.product), position.payload]
+                seat = _quoted(position.seat) if position.seat else ""
+                tail += [_product(position.product), seat, position.voucher, position.parent + 1, position.payload]
         tail += _kept_args(kept)
         hold_keys = [*self._hold_keys(shard, event.id), *_kept_keys(kept)]
         first = last = 0
@@ -194,7 +195,7 @@ class Ledger:
         """
         shard = self.shard_of(event)
         args: list[Any] = [event.id, event.version if judged else "", order.version - 1, order.id, document, mode]
-        args += [self._listed_ms, len(carts), *(_cart(cart) for cart in carts), len(moves)]
+        args += [self._listed_ms, len(carts), *(_quoted(cart) for cart in carts), len(moves)]
         for move in moves:
             args += [_product(move.product), move.state, move.delta]
         args += [len(needs), *(_product(product) for product in needs)]
@@ -298,8 +299,8 @@ def _product(product: Product) -> str:
     return f"{product[0]}.{product[1]}.{product[2]}"
 
 
-def _cart(cart_id: str) -> str:
-    return quote(cart_id, safe="@+=")
+def _quoted(name: str) -> str:
+    return quote(name, safe="@+=")
 
 
 def _kept_keys(kept: Kept | None) -> list[str]:
@@ -321,7 +322,7 @@ def _held(answer: list[Any], groups: Sequence[HoldGroup]) -> Iterator[Held | Sho
 
 
 def _stored(member: bytes) -> StoredHold:
-    hold_id, _, product, created, deadline, cart, payload = member.split(b"|", 6)
+    hold_id, _, product, created, deadline, cart, seat, voucher, parent, payload = member.split(b"|", 9)
     item, variation, subevent = product.split(b".")
     return StoredHold(
         int(hold_id),
@@ -330,4 +331,7 @@ def _stored(member: bytes) -> StoredHold:
         int(created),
         int(deadline),
         payload,
+        unquote(seat.decode()) if seat else "",
+        int(voucher),
+        int(parent),
     )

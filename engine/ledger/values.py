@@ -8,10 +8,17 @@ from engine.domain.catalogue import Product
 
 
 class HoldPosition(Struct, frozen=True):
-    """One cart position to hold: its product, and the rest of it as JSON that nothing here looks into."""
+    """One cart position to hold: what it takes, and the rest of it as JSON that nothing here looks into.
+
+    `seat` is a guid or empty, `voucher` an id or 0, `parent` the place in the group, from 0, of the position before it
+    that it belongs to, or -1.
+    """
 
     product: Product
     payload: bytes
+    seat: str = ""
+    voucher: int = 0
+    parent: int = -1
 
 
 class HoldGroup(Struct, frozen=True):
@@ -42,7 +49,7 @@ class Short(Struct, frozen=True):
 
 
 class StoredHold(Struct, frozen=True):
-    """A listed hold; it takes units only until its deadline."""
+    """A listed hold; it takes something only until its deadline. `parent` is the id of another hold, or 0."""
 
     id: int
     cart_id: str
@@ -50,6 +57,9 @@ class StoredHold(Struct, frozen=True):
     created_ms: int
     deadline_ms: int
     payload: bytes
+    seat: str = ""
+    voucher: int = 0
+    parent: int = 0
 
 
 class Counts(Struct, frozen=True):

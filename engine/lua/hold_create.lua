@@ -14,7 +14,12 @@
 --            cart       percent-encoded
 --            deadline   ms, or empty for now + ttl
 --            ttl        ms
---            number of positions; then for each position: product, payload
+--            number of positions; then for each position:
+--              product
+--              seat      percent-encoded guid, or empty
+--              voucher   id, or 0
+--              parent    place in the group, from 1, of the position before it that it belongs to, or 0
+--              payload
 --        then, with a reply key: owner of the claim, reply, how long to keep it in ms
 -- STATUS unknown_event     no such event here: the fence's alarm
 --        not_owner         the idempotency key is no longer claimed by this request
@@ -61,7 +66,7 @@ local function deal()
     local group = {cart = ARGV[at], deadline = deadline, first = at + 4, count = tonumber(ARGV[at + 3])}
     local needed, order = {}, {}
     for p = 0, group.count - 1 do
-      for _, quota in ipairs(units_quotas(units, ARGV[group.first + 2 * p])) do
+      for _, quota in ipairs(units_quotas(units, ARGV[group.first + 5 * p])) do
         if not needed[quota] then order[#order + 1] = quota end
         needed[quota] = (needed[quota] or 0) + 1
       end
@@ -75,11 +80,11 @@ local function deal()
     end
     if not group.short and deadline > now then
       for p = 0, group.count - 1 do
-        units_move(units, ARGV[group.first + 2 * p], 'h', 1)
+        units_move(units, ARGV[group.first + 5 * p], 'h', 1)
       end
     end
     groups[g] = group
-    at = group.first + 2 * group.count
+    at = group.first + 5 * group.count
   end
   return groups, short_any
 end
@@ -88,7 +93,7 @@ local function undeal(groups)
   for _, group in ipairs(groups) do
     if not group.short and group.deadline > now then
       for p = 0, group.count - 1 do
-        units_move(units, ARGV[group.first + 2 * p], 'h', -1)
+        units_move(units, ARGV[group.first + 5 * p], 'h', -1)
       end
     end
   end
@@ -123,12 +128,14 @@ for _, group in ipairs(groups) do
     answer[#answer + 1] = group.deadline
     local state = 'H'
     if group.deadline <= now then state = 'E' end
+    local first_id = next_id
     for p = 0, group.count - 1 do
-      local id = string.format('%.0f', next_id)
+      local id, at, parent = string.format('%.0f', next_id), group.first + 5 * p, '0'
+      if ARGV[at + 3] ~= '0' then parent = string.format('%.0f', first_id + tonumber(ARGV[at + 3]) - 1) end
       hold_args[#hold_args + 1] = id
-      hold_args[#hold_args + 1] = hold_pack({id = id, state = state, product = ARGV[group.first + 2 * p],
+      hold_args[#hold_args + 1] = hold_pack({id = id, state = state, product = ARGV[at],
         created = string.format('%.0f', now), deadline = string.format('%.0f', group.deadline), cart = group.cart,
-        payload = ARGV[group.first + 2 * p + 1]})
+        seat = ARGV[at + 1], voucher = ARGV[at + 2], parent = parent, payload = ARGV[at + 4]})
       cart_args[#cart_args + 1] = 0
       cart_args[#cart_args + 1] = cart_member(group.cart, next_id)
       if state == 'H' then

@@ -7,7 +7,7 @@ from sample_events import LONG_AGO_MS, MINUTE_MS, after, event, group, neighbour
 
 from engine.domain.errors import NotFound, StaleCatalogue
 from engine.ledger import keys
-from engine.ledger.values import Held, Short
+from engine.ledger.values import Held, HoldGroup, HoldPosition, Short
 
 
 async def counts(ledger, of, number=1):
@@ -333,6 +333,16 @@ async def test_payloads_come_back_as_they_were(ledger, open_event):
         given.positions[0] = given.positions[0].__class__(product(1), payload)
         [answer] = await ledger.hold(of, [given])
         assert (await ledger.hold_read(of, answer.ids[0])).payload == payload
+
+
+async def test_a_hold_tells_of_its_seat_its_voucher_and_its_parent(ledger, open_event):
+    of = await open_event(quota(1, 9, 1))
+    first = HoldPosition(product(1), b"{}", voucher=7)
+    second = HoldPosition(product(1), b"|", seat="Row 1|ü", parent=0)
+    await ledger.hold(of, [group(1)])
+    [answer] = await ledger.hold(of, [HoldGroup("c", [first, second, second], MINUTE_MS)])
+    told = [(hold.seat, hold.voucher, hold.parent) for hold in (await ledger.hold_page(of, 1, 50, "datetime"))[1]]
+    assert told == [("", 7, 0), ("Row 1|ü", 0, answer.ids[0]), ("Row 1|ü", 0, answer.ids[0])]
 
 
 async def test_pages_are_in_the_order_asked_for(ledger, open_event):

@@ -1,15 +1,16 @@
--- One hold as one member of the event's `holds` set: id|state|product|created|deadline|cart|payload.
--- state is H while its units are taken and E once it has expired. cart is percent-encoded, so it has no bar.
+-- One hold as one member of the event's `holds` set: id|state|product|created|deadline|cart|seat|voucher|parent|payload.
+-- state is H while what it took is taken and E once it has expired. cart and seat are percent-encoded, so they have no
+-- bar; seat is empty, voucher and parent (the id of the hold that it belongs to) are 0 where there is none.
 local function hold_pack(hold)
   return hold.id .. '|' .. hold.state .. '|' .. hold.product .. '|' .. hold.created .. '|' .. hold.deadline .. '|'
-    .. hold.cart .. '|' .. hold.payload
+    .. hold.cart .. '|' .. hold.seat .. '|' .. hold.voucher .. '|' .. hold.parent .. '|' .. hold.payload
 end
 
 local function hold_unpack(member)
-  local id, state, product, created, deadline, cart, payload =
-    string.match(member, '^(%d+)|(%a)|([%d%.]+)|(%d+)|(%-?%d+)|([^|]*)|(.*)$')
-  return {id = id, state = state, product = product, created = created, deadline = deadline, cart = cart,
-    payload = payload}
+  local id, state, product, created, deadline, cart, seat, voucher, parent, payload =
+    string.match(member, '^(%d+)|(%a)|([%d%.]+)|(%d+)|(%-?%d+)|([^|]*)|([^|]*)|(%d+)|(%d+)|(.*)$')
+  return {id = id, state = state, product = product, created = created, deadline = deadline, cart = cart, seat = seat,
+    voucher = voucher, parent = parent, payload = payload}
 end
 
 local function hold_find(holds_key, id)
