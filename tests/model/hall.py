@@ -15,6 +15,8 @@ class Hold:
     cart: str
     product: tuple[int, int, int]
     deadline_ms: int
+    taken: bool
+    """Did it take units? One whose deadline had passed never did."""
 
 
 @dataclass
@@ -29,7 +31,7 @@ class Hall:
 
     def live(self, now):
         """Return the ids of the holds that take units at an instant."""
-        return {number for number, hold in self.holds.items() if hold.deadline_ms >= now}
+        return {number for number, hold in self.holds.items() if hold.taken and hold.deadline_ms >= now}
 
     def counts(self, number, now):
         """Return (held, pending, paid) of a quota."""

@@ -37,7 +37,7 @@ NUMBERS = (1, 2, (9, 91))
 """What is sold by the quotas that come and go; item 3 is always for sale, without limit."""
 CARTS = ("a", "a1", "a-b", "ü|:")
 SOON_MS = 15
-CROWD = 70
+CROWD = 80
 """More holds than one script call releases."""
 
 indexes = st.integers(0, 99)
@@ -114,28 +114,41 @@ class Sales(RuleBasedStateMachine):
                 deadline = LONG_AGO_MS if when == "past" else None
                 ttl = SOON_MS if when == "soon" else MINUTE_MS
                 asked.append(group(*covered, cart=cart, ttl_ms=ttl, deadline_ms=deadline))
-        dealt = [([p.product for p in one.positions], one.deadline_ms is None) for one in asked]
+        self.ask_to_hold(hall, asked)
+
+    def ask_to_hold(self, hall, asked):
         answers = []
+
+        def predict(now):
+            dealt = [([p.product for p in g.positions], g.deadline_ms is None or g.deadline_ms > now) for g in asked]
+            return hall.deal_groups(dealt, now)
 
         async def ask():
             answers.extend(await self.ledger.hold(hall.event, asked))
             return [True if isinstance(answer, Held) else answer.quota for answer in answers]
 
-        self.compare(ask(), lambda now: hall.deal_groups(dealt, now))
+        self.compare(ask(), predict)
         for one, answer in zip(asked, answers, strict=True):
             if isinstance(answer, Held):
                 for position, number in zip(one.positions, answer.ids, strict=True):
-                    hall.holds[number] = Hold(one.cart_id, position.product, answer.deadline_ms)
+                    taken = answer.deadline_ms > answer.created_ms
+                    hall.holds[number] = Hold(one.cart_id, position.product, answer.deadline_ms, taken)
 
-    @rule(where=halls)
-    def crowd(self, where):
-        """Many holds that will be due at the same instant."""
-        hall = self.halls[where]
-        [answer] = self.loop.run_until_complete(
-            self.ledger.hold(hall.event, [group(*[3] * CROWD, cart="crowd", ttl_ms=SOON_MS)])
-        )
-        for number in answer.ids:
-            hall.holds[number] = Hold("crowd", product(3), answer.deadline_ms)
+    @rule(where=halls, beside=halls, number=st.sampled_from(NUMBERS), order_it=st.booleans())
+    def crowd(self, where, beside, number, order_it):
+        """Somebody wants what is held behind a crowd of holds that are all due, and that nobody has released."""
+        hall, other = self.halls[where], self.halls[beside]
+        deadline = now_ms(self.redis) + SOON_MS
+        self.ask_to_hold(other, [group(*[3] * CROWD, cart="crowd", deadline_ms=deadline)])
+        if not hall.event.quotas_of(product(number)):
+            return
+        self.ask_to_hold(hall, [group(number, deadline_ms=deadline + 1) for _ in range(7)])
+        self.let_pass()
+        if order_it:
+            new = order(hall.event, number, number)
+            self.commit(hall, None, new, needs=[product(number)] * 2, carts=["c@api"])
+        else:
+            self.ask_to_hold(hall, [group(number), group(number, 3)])
 
     @rule(where=halls, index=indexes, late=st.booleans())
     def release(self, where, index, late):
