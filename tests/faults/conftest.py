@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from books import audit
 from crowd import Client, client
 
 
@@ -17,9 +18,10 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str], run_up: Any) -> Iterator[Any]:
-    """Two front doors, a worker, Redis and Postgres."""
+    """Two front doors, a worker, Redis and Postgres; in the end the audit has to find nothing."""
     with run_up(tmp_path_factory.mktemp("faults"), "--processes", "2", environment=environment) as running:
         yield running
+        audit(running)
 
 
 @pytest.fixture

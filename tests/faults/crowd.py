@@ -94,10 +94,10 @@ async def client(server: Any) -> AsyncIterator[Client]:
 
 
 class Crowd:
-    """`buyers` people at once, from `open` to `close`."""
+    """`buyers` people at once. Where there is little, `keeps` has to be small, or soon there is nothing left to do."""
 
-    def __init__(self, api: Client, shop: Shop, buyers: int = 16) -> None:
-        self.api, self.shop, self.buyers = api, shop, buyers
+    def __init__(self, api: Client, shop: Shop, *, buyers: int = 16, keeps: float = 0.75) -> None:
+        self.api, self.shop, self.buyers, self.keeps = api, shop, buyers, keeps
         self.orders: dict[str, Told] = {}
         self.statuses: Counter[str] = Counter()
         self.unanswered_orders = 0
@@ -154,10 +154,10 @@ class Crowd:
             item, units, order["status"], made, sure=True, safe="" if order.get("durable") is False else made
         )
         mood = random.random()
-        if mood < 0.5:
+        if mood < self.keeps * 2 / 3:
             local_id = order["payments"][0]["local_id"]
             await self._change("pay", order["code"], f"payments/{local_id}/confirm/", {"force": False})
-        elif mood < 0.75:
+        elif mood > self.keeps:
             await self._change("cancel", order["code"], "mark_canceled/", {"send_email": False})
 
     async def _change(self, kind: str, code: str, path: str, body: Any) -> None:

@@ -12,7 +12,7 @@ KILLS = 4
 
 
 async def test_front_doors_killed_in_a_rush_leave_the_books_right(up: Any, api: Client) -> None:
-    crowd = Crowd(api, await api.shop(60, 40))
+    crowd = Crowd(api, await api.shop(60, 40), keeps=0.1)
     async with crowd.rush():
         for number in range(KILLS):
             before = crowd.confirmed()

@@ -17,6 +17,7 @@ from machine import pids, until
 
 SMALL = (60, 40)
 LARGE = (100_000, 100_000)
+KEEPS = {SMALL: 0.1, LARGE: 0.75}
 
 Fault = Callable[[Any], None]
 
@@ -70,7 +71,7 @@ FAULTS = [flush, flush_with_scripts, kill, kill_and_delete, kill_and_cut]
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("sizes", [SMALL, LARGE], ids=["small", "large"])
 async def test_redis_loses_its_mind_in_a_rush(up: Any, api: Client, sizes: tuple[int, int], fault: Fault) -> None:
-    crowd = Crowd(api, await api.shop(*sizes))
+    crowd = Crowd(api, await api.shop(*sizes), keeps=KEEPS[sizes])
     async with crowd.rush():
         await until("the rush is on", lambda: crowd.confirmed() > 25)
         fault(up)
