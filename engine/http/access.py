@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from engine.domain.errors import Forbidden, Invalid, NotFound
 from engine.domain.permissions import PERMISSIONS
 from engine.http.auth import Principal, forget
@@ -99,7 +101,8 @@ async def create_token(call: Call) -> Reply:
         if not _within(call.principal, team):
             raise Forbidden
         token_id, token = await access.add_token(session, team["id"], values["name"])
-    return reply({"id": token_id, "name": values["name"], "active": True, "token": token}, 201)
+    shown = reply({"id": token_id, "name": values["name"], "active": True, "token": token}, 201)
+    return msgspec.structs.replace(shown, secret=True)
 
 
 async def delete_token(call: Call) -> Reply:

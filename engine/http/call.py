@@ -26,11 +26,15 @@ _json_encoder = msgspec.json.Encoder()
 
 
 class Reply(Struct, frozen=True, tag="reply"):
-    """Status, JSON body (None for no body) and extra headers. Plain data, so that it can be stored and replayed."""
+    """Status, JSON body (None for no body) and extra headers. Plain data, so that it can be stored and replayed.
+
+    A `secret` one is shown once and stored nowhere.
+    """
 
     status: int
     body: bytes | None = None
     headers: dict[str, str] = {}
+    secret: bool = False
 
 
 def reply(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Reply:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from engine.domain.errors import Forbidden, HoldfastError, NotFound, Refused, StaleCatalogue
+from engine.domain.errors import Busy, Forbidden, HoldfastError, NotFound, Refused, StaleCatalogue
 from engine.http import idempotency
 from engine.http.auth import authenticate
 from engine.http.call import Call, Reply
@@ -84,7 +84,7 @@ class Door:
                 if fresh.version == call.event.version:
                     raise
                 call.event = fresh
-        return await handler(call)
+        raise Busy(reason="the catalogue keeps changing")
 
 
 def _response(done: Reply) -> web.Response:

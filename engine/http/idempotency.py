@@ -69,7 +69,7 @@ async def _replayed(call: Call, replay: Replay) -> Reply:
 
 
 async def _keep(call: Call, claim: Claim, done: Reply) -> None:
-    kept = b"" if done.status in _NOT_KEPT else msgpack.encode(done)
+    kept = b"" if done.secret or done.status in _NOT_KEPT else msgpack.encode(done)
     # the work is done, and saying so is worth more than keeping it; without an owner the claim ends by itself
     with contextlib.suppress(Fenced):
         await call.house.ledger.reply_store(claim, kept)

@@ -39,6 +39,7 @@ class Watermark:
         self._redis: Redis = Redis.from_url(redis_url)
         self._database = database
         self._waiters: dict[int, deque[_Waiter]] = {}
+        self._heard_last: dict[int, tuple[tuple[int, int], int]] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
@@ -56,6 +57,10 @@ class Watermark:
         Return True when it is certain that the entry is written, False when the epoch changed meanwhile: then only
         the order itself can tell. Raises TimeoutError.
         """
+        entry, epoch = self._heard_last.get(committed.shard, ((0, 0), 0))
+        if entry >= committed.entry:
+            # the word came before its waiter: a drain can be quicker than one turn of this loop
+            return epoch == committed.epoch
         loop = asyncio.get_running_loop()
         waiter = _Waiter(committed, loop.create_future(), loop.time())
         waiters = self._waiters.setdefault(committed.shard, deque())
@@ -69,6 +74,7 @@ class Watermark:
 
     def reached(self, shard: int, entry: tuple[int, int], epoch: int) -> None:
         """Wake all who wait for entries of `shard` up to `entry`."""
+        self._heard_last[shard] = max((entry, epoch), self._heard_last.get(shard, ((0, 0), 0)))
         waiters = self._waiters.get(shard)
         while waiters and waiters[0].committed.entry <= entry:
             waiter = waiters.popleft()

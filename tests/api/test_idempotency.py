@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+import redis
 from msgspec import msgpack
 from msgspec.structs import replace
 from shop import must
@@ -303,3 +304,14 @@ def _position(item):
         answers=(),
         **made,
     )
+
+
+def test_the_reply_with_a_new_token_is_kept_nowhere(server, api):
+    key = {"X-Idempotency-Key": secrets.token_hex(12)}
+    team = {"name": "Box office", "all_events": True, "limit_events": [], "can_view_orders": True}
+    made = must(api.post("teams/", json=team), 201)["id"]
+    first = must(api.post(f"teams/{made}/tokens/", json={"name": "till"}, headers=key), 201)["token"]
+    with redis.Redis.from_url(server.redis_url) as store:
+        for name in store.scan_iter("hf1:*:reply:*"):
+            assert first.encode() not in b"".join(store.hvals(name))
+    assert must(api.post(f"teams/{made}/tokens/", json={"name": "till"}, headers=key), 201)["token"] != first
