@@ -7,6 +7,7 @@ import pytest_asyncio
 import redis
 from sample_events import event
 
+from engine.ledger import keys
 from engine.ledger.ledger import Ledger
 from engine.settings import Settings
 from persistence.database import Database
@@ -31,12 +32,13 @@ def server_redis(redis_url):
 
 
 @pytest.fixture
-def open_event(ledger):
-    """Make an event over some quotas live, and return it."""
+def open_event(ledger, server_redis):
+    """Make an event over some quotas live, in a shard whose outbox is empty, and return it."""
 
     async def opened(*quotas, **fields):
         made = event(*quotas, **fields)
         await ledger.publish(made)
+        server_redis.xtrim(keys.outbox(ledger.shard_of(made)), maxlen=0, approximate=False)
         return made
 
     return opened
