@@ -11,12 +11,13 @@ from persistence.queries import Queries
 
 _SQL = Queries("position_lists")
 
+DEFAULT_ORDERING = "order__datetime,positionid"
 ORDERINGS = frozenset(
     sign + field
     for sign in ("", "-")
     for field in ("order__code", "order__datetime", "positionid", "attendee_name", "order__status")
 )
-"""Ties are broken by the order's date, the number in the order and the id."""
+"""What clients may ask for besides. Ties are broken by id: ascending by default, else descending."""
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -40,7 +41,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     secret: str | None = None
     pseudonymization_id: str | None = None
     statuses: list[str] | None = None
-    ordering: str = "order__datetime"
+    ordering: str = DEFAULT_ORDERING
 
 
 async def page(database: Database, wanted: Wanted, offset: int, size: int) -> tuple[int, list[tuple[Order, Position]]]:

@@ -218,7 +218,7 @@ CREATE TABLE positions (
 -- for lists: by ticket, product, date, person and what a position belongs to
 CREATE INDEX positions_secret_idx ON positions (event_id, secret);
 CREATE INDEX positions_pseudonym_idx ON positions (event_id, pseudonymization_id);
-CREATE INDEX positions_item_idx ON positions (event_id, item, variation);
+CREATE INDEX positions_item_idx ON positions (item, variation);
 CREATE INDEX positions_subevent_idx ON positions (subevent) WHERE subevent IS NOT NULL;
 CREATE INDEX positions_attendee_idx ON positions (event_id, lower(attendee_name)) WHERE attendee_name IS NOT NULL;
 CREATE INDEX positions_addon_idx ON positions (addon_to) WHERE addon_to IS NOT NULL;

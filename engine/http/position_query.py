@@ -12,7 +12,7 @@ from engine.http.call import Call
 from engine.http.fields import FieldError
 from engine.http.order_query import text_of
 from persistence import lookups, position_lists
-from persistence.position_lists import ORDERINGS, Wanted
+from persistence.position_lists import DEFAULT_ORDERING, ORDERINGS, Wanted
 
 UNKNOWN = "Select a valid choice. That choice is not one of the available choices."
 
@@ -62,7 +62,7 @@ async def wanted(call: Call, event: Event) -> Wanted:
         organizer_id=call.principal.organizer_id,
         event_id=event.id,
         canceled=_yes(call, "include_canceled_positions"),
-        ordering=ordering if ordering in ORDERINGS else "order__datetime",
+        ordering=ordering if ordering in ORDERINGS else DEFAULT_ORDERING,
         **values,
     )
 

@@ -9,7 +9,8 @@ WITH matching AS NOT MATERIALIZED (
     SELECT positions.id, positions.positionid, positions.attendee_name, orders.datetime, orders.code, orders.status,
            orders.doc
     FROM positions JOIN orders ON orders.id = positions.order_id
-    WHERE positions.event_id = %(event_id)s AND orders.event_id = %(event_id)s
+    -- a position's event is its order's, so that is asked for again only where an index of positions begins with it
+    WHERE orders.event_id = %(event_id)s
       AND (%(canceled)s::boolean OR NOT positions.canceled)
       AND (%(order)s::text IS NULL
            OR (orders.organizer_id = %(organizer_id)s AND orders.code = upper(%(order)s)))
@@ -19,14 +20,16 @@ WITH matching AS NOT MATERIALIZED (
       AND (%(subevents)s::bigint[] IS NULL OR positions.subevent = ANY (%(subevents)s))
       AND (%(addon_to)s::bigint[] IS NULL OR positions.addon_to = ANY (%(addon_to)s))
       AND (%(vouchers)s::bigint[] IS NULL OR positions.voucher = ANY (%(vouchers)s))
-      AND (%(attendee_name)s::text IS NULL OR positions.id IN (
+      AND (%(attendee_name)s::text IS NULL OR positions.id = ANY (ARRAY(
                SELECT named.id FROM positions AS named
                WHERE named.event_id = %(event_id)s AND lower(named.attendee_name) = lower(%(attendee_name)s)
                UNION ALL
                SELECT addon.id FROM positions AS named JOIN positions AS addon ON addon.addon_to = named.id
-               WHERE named.event_id = %(event_id)s AND lower(named.attendee_name) = lower(%(attendee_name)s)))
-      AND (%(secret)s::text IS NULL OR positions.secret = %(secret)s)
-      AND (%(pseudonymization_id)s::text IS NULL OR positions.pseudonymization_id = %(pseudonymization_id)s)
+               WHERE named.event_id = %(event_id)s AND lower(named.attendee_name) = lower(%(attendee_name)s))))
+      AND (%(secret)s::text IS NULL
+           OR (positions.event_id = %(event_id)s AND positions.secret = %(secret)s))
+      AND (%(pseudonymization_id)s::text IS NULL
+           OR (positions.event_id = %(event_id)s AND positions.pseudonymization_id = %(pseudonymization_id)s))
       AND (%(statuses)s::text[] IS NULL OR orders.status = ANY (%(statuses)s))
       AND (%(search)s::text IS NULL
            OR starts_with(orders.code, upper(%(search)s))
@@ -51,7 +54,10 @@ WITH matching AS NOT MATERIALIZED (
     SELECT sorted.*, row_number() OVER () AS place
     FROM (
         SELECT matching.* FROM matching
-        ORDER BY CASE WHEN %(ordering)s = '-order__datetime' THEN datetime END DESC,
+        ORDER BY CASE WHEN %(ordering)s IN ('order__datetime', 'order__datetime,positionid') THEN datetime END,
+                 CASE WHEN %(ordering)s = '-order__datetime' THEN datetime END DESC,
+                 CASE WHEN %(ordering)s = 'order__datetime,positionid' THEN positionid END,
+                 CASE WHEN %(ordering)s = 'order__datetime,positionid' THEN id END,
                  CASE WHEN %(ordering)s = 'order__code' THEN code END,
                  CASE WHEN %(ordering)s = '-order__code' THEN code END DESC,
                  CASE WHEN %(ordering)s = 'positionid' THEN positionid END,
@@ -60,7 +66,7 @@ WITH matching AS NOT MATERIALIZED (
                  CASE WHEN %(ordering)s = '-attendee_name' THEN attendee_name END DESC NULLS LAST,
                  CASE WHEN %(ordering)s = 'order__status' THEN status END,
                  CASE WHEN %(ordering)s = '-order__status' THEN status END DESC,
-                 datetime, positionid, id
+                 id DESC
         LIMIT %(size)s OFFSET %(offset)s
     ) AS sorted
 )
