@@ -30,7 +30,12 @@ local function quotas_apply(units, at, outbox_key)
       used = used + firm + units_get(units, 'h' .. product) + units_get(units, 'w' .. product)
       covered[product] = (covered[product] and covered[product] .. ',' or '') .. quota
     end
-    if ARGV[at + 4] == '1' and size >= 0 and committed >= size then closed = '1' end
+    if ARGV[at + 4] == '1' and size >= 0 and committed >= size and closed == '0' then
+      closed = '1'
+      if outbox_key then
+        redis.call('XADD', outbox_key, '*', 'kind', 'quota_closed', 'id', quota, 'v', units_get(units, 'k' .. quota))
+      end
+    end
     local allowance = math.max(units_get(units, 'a' .. quota), tonumber(ARGV[at + 6]))
     if outbox_key and size >= 0 and used - size > allowance then
       allowance = used - size
