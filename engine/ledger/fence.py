@@ -2,7 +2,8 @@
 
 Any process may raise the alarm; one of them, elected by an advisory lock, verifies, the others wait. A shard whose
 outbox reaches at least to its watermark, under the epoch that Postgres knows, has lost nothing that was confirmed. Any
-other shard is rebuilt from Postgres and from the holds that are still listed. Then the scripts are loaded.
+other shard is rebuilt from Postgres and from the holds that are still listed. No script is known meanwhile: they are
+loaded last.
 """
 
 from __future__ import annotations
@@ -106,6 +107,8 @@ class Fence:
 
     async def _verify_shards(self, session: Session, lost: Loss | None) -> None:
         """Verify all shards, rebuild those that lost something, and load the scripts."""
+        # Nothing may change what is being counted; and should we die on the way, the next call is an alarm again.
+        await self._pipe.call("SCRIPT", "FLUSH", "SYNC")
         shards = range(self._shards)
         marks = await outbox.marks(session)
         states = await asyncio.gather(*(self._state(shard) for shard in shards))

@@ -1,10 +1,8 @@
 -- Releases holds whose deadline has passed: at most `most` of the shard, oldest first. Units go back to the counters in
 -- memory (units_write makes it so); the hold stays listed as expired until the purge. Returns whether more are due.
--- Nothing is released in a shard without an epoch: the fence is counting its holds.
 local function reap(due_key, now, most, listed_ms)
   local members = redis.call('ZRANGEBYSCORE', due_key, '-inf', '(' .. now, 'LIMIT', 0, most + 1)
   local prefix = string.sub(due_key, 1, -4)
-  if #members > 0 and redis.call('HEXISTS', prefix .. 'shard', 'epoch') == 0 then return false end
   for i = 1, math.min(#members, most) do
     local event, id = string.match(members[i], '^(%d+):(%d+)$')
     local holds_key = prefix .. 'holds:' .. event
