@@ -33,9 +33,13 @@ _COMPANY_S = 0.002
 """How long to wait for more entries after a batch that had company: saves a third of the cost, adds no latency."""
 _BLOCK_MS = 100
 """How long one read waits for entries; short, so that a change of epoch is noticed."""
+_LOOK_S = 1.0
+"""How often to see whether the fence has been at work."""
 _ANSWER_TIMEOUT_S = 5.0
 _RETRY_S = 0.2
 _LOCK = "holdfast drain"
+NO_EPOCH = 0
+"""Announced with a parked entry: who waits for it sees an epoch that is not his own, and looks for himself."""
 
 
 class Entry(Struct, frozen=True):
@@ -65,6 +69,7 @@ class Drain:
         self._settle = load_scripts()["order_settle"]
         self._epochs: dict[int, int] = {}
         self._last: dict[int, EntryId] = {}
+        self._learn_at = 0.0
         self._streams = {keys.outbox(shard).encode(): shard for shard in range(settings.shards)}
 
     def run(self, stop: Event) -> None:
@@ -97,19 +102,15 @@ class Drain:
             self._announce(pipe, self._last)
             pipe.execute()
         company = False
-        idle = 0
         while not stop.is_set():
             if company:
                 time.sleep(_COMPANY_S)
             entries = self.read()
             if entries:
-                idle = 0
                 self.write(follower, entries)
-            else:
-                idle += 1
-                # a quiet moment is the time to see whether the fence has been at work
-                if idle % 10 == 0 or len(self._epochs) < self._settings.shards:
-                    self.learn(follower)
+            # not only when it is quiet: the fence may have left a shard for later while others are busy
+            if time.monotonic() > self._learn_at:
+                self.learn(follower)
             company = len(entries) > 2
 
     def learn(self, follower: Follower) -> None:
@@ -123,6 +124,8 @@ class Drain:
             for shard, epoch in enumerate(pipe.execute())
             if epoch is not None and shard in marks and marks[shard].epoch == int(epoch)
         }
+        complete = len(self._epochs) == self._settings.shards
+        self._learn_at = time.monotonic() + (_LOOK_S if complete else _BLOCK_MS / 1000)
         self._last = {shard: marks[shard].last for shard in self._epochs}
 
     def read(self) -> list[Entry]:
@@ -144,12 +147,13 @@ class Drain:
         reached: dict[int, EntryId] = {}
         for entry in entries:
             reached[entry.shard] = max(entry.id, reached.get(entry.shard, entry.id))
+        parked = False
         try:
             self._commit(follower, entries, reached)
         except Unwritable as error:
             if len(entries) == 1:
                 self._park(follower, entries[0], error)
-                entries = []  # Postgres has no such order, so Redis must keep it
+                entries, parked = [], True  # Postgres has no such order, so Redis must keep it
             else:
                 # the entries of one shard stay in order, so the halves can be written one after the other
                 log.warning("a batch of %d was refused (%s); writing it in halves", len(entries), error)
@@ -158,7 +162,7 @@ class Drain:
                 self.write(follower, entries[middle:])
                 return
         self._last.update(reached)
-        self._finish(entries, reached)
+        self._finish(entries, reached, parked)
 
     def _commit(self, follower: Follower, entries: list[Entry], reached: dict[int, EntryId]) -> None:
         newest: dict[int, Entry] = {}
@@ -181,10 +185,10 @@ class Drain:
     def _steps(self, reached: dict[int, EntryId]) -> list[Step]:
         return [Step(shard, self._epochs[shard], self._last[shard], new) for shard, new in reached.items()]
 
-    def _finish(self, entries: list[Entry], reached: dict[int, EntryId]) -> None:
+    def _finish(self, entries: list[Entry], reached: dict[int, EntryId], parked: bool) -> None:
         """Announce what is written, trim it, and let written orders go. The books are right without any of it."""
         pipe = self._redis.pipeline(transaction=False)
-        self._announce(pipe, reached)
+        self._announce(pipe, reached, parked)
         for shard, (ms, sequence) in reached.items():
             pipe.xtrim(keys.outbox(shard), minid=f"{ms}-{sequence + 1}", approximate=False)
         by_shard: dict[int, dict[bytes, int]] = {}
@@ -198,8 +202,9 @@ class Drain:
             if isinstance(answer, Exception) and not isinstance(answer, NoScriptError):
                 raise answer
 
-    def _announce(self, pipe: Any, reached: dict[int, EntryId]) -> None:
-        words = (f"{shard}={ms}-{seq}@{self._epochs[shard]}" for shard, (ms, seq) in reached.items())
+    def _announce(self, pipe: Any, reached: dict[int, EntryId], parked: bool = False) -> None:
+        epochs = dict.fromkeys(reached, NO_EPOCH) if parked else self._epochs
+        words = (f"{shard}={ms}-{seq}@{epochs[shard]}" for shard, (ms, seq) in reached.items())
         pipe.publish(keys.DRAINED_CHANNEL, " ".join(words))
 
 
