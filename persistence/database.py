@@ -19,6 +19,15 @@ Row = dict[str, Any]
 Params = Mapping[str, Any] | None
 
 
+OPTIONS = "-c timezone=UTC -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+"""What a session asks of the server; the machine of a session that holds a lock may vanish without a word."""
+KEEPALIVE: dict[str, Any] = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""And the server's machine may vanish."""
 _SILENCE_S = 10.0
 """How long the server may take over one answer; a server that hangs must not hang everybody who asks it something."""
 _RECONNECT_S = 1.0
@@ -83,14 +92,18 @@ class Database:
             kwargs={
                 "autocommit": True,
                 "row_factory": dict_row,
-                "options": "-c timezone=UTC",
+                "options": OPTIONS,
                 "connect_timeout": round(timeout_s),
+                **KEEPALIVE,
             },
             check=AsyncConnectionPool.check_connection,
         )
 
     async def open(self) -> None:
-        await self._pool.open(wait=True)
+        try:
+            await self._pool.open(wait=True)
+        except PoolTimeout as error:
+            raise Fenced(reason=f"Postgres: {error}") from error
 
     async def close(self) -> None:
         await self._pool.close()

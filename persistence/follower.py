@@ -14,6 +14,7 @@ import psycopg
 from msgspec import Struct
 
 from engine.domain.errors import Fenced
+from persistence.database import KEEPALIVE, OPTIONS
 from persistence.outbox import EntryId, Mark
 from persistence.queries import Queries
 
@@ -52,7 +53,7 @@ class Follower:
     def __init__(self, url: str) -> None:
         try:
             self._connection = psycopg.connect(
-                url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S, options="-c timezone=UTC"
+                url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S, options=OPTIONS, **KEEPALIVE
             )
         except psycopg.Error as error:
             raise Fenced(reason=f"Postgres: {error}") from error
