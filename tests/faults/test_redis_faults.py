@@ -87,3 +87,19 @@ async def test_redis_loses_its_mind_in_a_rush(up: Any, api: Client, sizes: tuple
         await until("sales go on", lambda: crowd.confirmed() > before + 25)
         assert not books.oversold(up, crowd.shop)
     await books.compare(up, crowd)
+
+
+async def test_a_redis_that_hangs_leaves_no_request_hanging(up: Any, api: Client) -> None:
+    crowd = Crowd(api, await api.shop(*LARGE), buyers=4)
+    async with crowd.rush():
+        await until("the rush is on", lambda: crowd.confirmed() > 10)
+        _stop(up)
+        try:
+            await until(
+                "buyers are told to come again", lambda: crowd.statuses["hold 503"] + crowd.statuses["order 503"]
+            )
+        finally:
+            os.kill(pids(up, "redis")[0], signal.SIGCONT)
+        before = crowd.confirmed()
+        await until("sales go on", lambda: crowd.confirmed() > before + 10, 10)
+    await books.compare(up, crowd)
