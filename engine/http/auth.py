@@ -58,19 +58,46 @@ class _Known:
     `principal` is None once the token turned out to be revoked.
     """
 
-    __slots__ = ("asking", "principal", "seen_at", "tried_at")
+    __slots__ = ("asking", "principal", "seen_at", "token_hash", "tried_at")
 
     def __init__(self, principal: Principal) -> None:
         self.principal: Principal | None = principal
+        self.token_hash = principal.token_hash
         self.seen_at = self.tried_at = time.monotonic()
         self.asking: asyncio.Task[None] | None = None
 
 
-_known: WeakKeyDictionary[Database, dict[bytes, _Known]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[Database, dict[str, _Known]] = WeakKeyDictionary()
+"""Tokens by the header that brought them: one that comes again is neither parsed nor hashed."""
 
 
 async def authenticate(house: House, header: str) -> Principal:
     """Return the principal of an Authorization header. Raises Unauthenticated with pretix's texts."""
+    tokens = _known.setdefault(house.database, {})
+    known = tokens.get(header)
+    if known is None:
+        principal = await _ask(house.database, _hash_in(header))
+        if len(tokens) >= _KNOWN_MAX:
+            tokens.clear()
+        tokens[header] = _Known(principal)
+        return principal
+    now = time.monotonic()
+    if known.asking is None and now - max(known.seen_at, known.tried_at) > _FRESH_S:
+        known.tried_at = now
+        known.asking = asyncio.create_task(_confirm(house.database, known.token_hash, known))
+    if known.asking is not None and (patience_s := known.tried_at + _PATIENCE_S - now) > 0:
+        # All wait for one question; when patience ends it is not canceled, since that takes a word with Postgres too.
+        await asyncio.wait({known.asking}, timeout=patience_s)
+    if known.principal is None:
+        tokens.pop(header, None)
+        raise Unauthenticated("Invalid token.")
+    if time.monotonic() - known.seen_at > _TRUST_WITHOUT_POSTGRES_S:
+        raise Fenced(reason="Postgres has been away too long to trust tokens")
+    return known.principal
+
+
+def _hash_in(header: str) -> bytes:
+    """Return the hash of a header's token. Raises Unauthenticated."""
     words = header.split()
     if not words or words[0].lower() != "token":
         raise Unauthenticated
@@ -78,28 +105,7 @@ async def authenticate(house: House, header: str) -> Principal:
         raise Unauthenticated("Invalid token header. No credentials provided.")
     if len(words) > 2:
         raise Unauthenticated("Invalid token header. Token string should not contain spaces.")
-    hashed = access.token_hash(words[1])
-    tokens = _known.setdefault(house.database, {})
-    known = tokens.get(hashed)
-    if known is None:
-        principal = await _ask(house.database, hashed)
-        if len(tokens) >= _KNOWN_MAX:
-            tokens.clear()
-        tokens[hashed] = _Known(principal)
-        return principal
-    now = time.monotonic()
-    if known.asking is None and now - max(known.seen_at, known.tried_at) > _FRESH_S:
-        known.tried_at = now
-        known.asking = asyncio.create_task(_confirm(house.database, hashed, known))
-    if known.asking is not None and (patience_s := known.tried_at + _PATIENCE_S - now) > 0:
-        # All wait for one question; when patience ends it is not canceled, since that takes a word with Postgres too.
-        await asyncio.wait({known.asking}, timeout=patience_s)
-    if known.principal is None:
-        tokens.pop(hashed, None)
-        raise Unauthenticated("Invalid token.")
-    if time.monotonic() - known.seen_at > _TRUST_WITHOUT_POSTGRES_S:
-        raise Fenced(reason="Postgres has been away too long to trust tokens")
-    return known.principal
+    return access.token_hash(words[1])
 
 
 async def _confirm(database: Database, hashed: bytes, known: _Known) -> None:

@@ -59,7 +59,7 @@ class Call:
     all), `house` the stores and services, `principal` whose token it is, `claim` its idempotency key, if any.
     """
 
-    __slots__ = ("claim", "event", "house", "params", "principal", "request")
+    __slots__ = ("_raw", "claim", "event", "house", "params", "principal", "request")
 
     def __init__(self, house: House, request: web.BaseRequest, params: dict[str, str], principal: Principal) -> None:
         self.house = house
@@ -68,6 +68,7 @@ class Call:
         self.principal = principal
         self.event: Event | None = None
         self.claim: Claim | None = None
+        self._raw: bytes | None = None
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -87,10 +88,16 @@ class Call:
 
     async def raw_body(self) -> bytes:
         """Return the body as it came. Raises TooLarge."""
-        try:
-            return await self.request.read()
-        except web.HTTPRequestEntityTooLarge:
-            raise TooLarge from None
+        if self._raw is None:
+            content = self.request.content
+            try:
+                # nearly all bodies are there with their head, and then nobody needs to wait for them
+                self._raw = content.read_nowait() if content.is_eof() else await self.request.read()
+            except web.HTTPRequestEntityTooLarge:
+                raise TooLarge from None
+        if len(self._raw) > self.house.settings.body_bytes_max:
+            raise TooLarge
+        return self._raw
 
     async def body(self) -> Any:
         """Return the decoded body; an empty one is {}.

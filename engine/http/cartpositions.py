@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.domain import cart, codes, names
-from engine.domain.catalogue import Event
+from engine.domain.catalogue import Event, Product
 from engine.domain.errors import Invalid, NotFound
 from engine.domain.order import Answer
 from engine.http.answers import ANSWERS
@@ -174,21 +174,22 @@ async def index(call: Call) -> Reply:
     ordering = asked if asked in _ORDERINGS else "datetime"
     count, found = await holds.page(call.house, call.event, page.offset, page.size, ordering)
     generated = dt.datetime.now(dt.UTC).isoformat().replace("+00:00", "Z")
-    results = [_body(CartPositionBody, call.event, hold) for hold in found]
+    results = [_stored_body(call.event, hold) for hold in found]
     return reply(page_body(call, page, count, results), headers={"X-Page-Generated": generated})
 
 
 async def detail(call: Call) -> Reply:
     """GET cartpositions/{id}/"""
     assert call.event is not None
-    return reply(_body(CartPositionBody, call.event, await holds.get(call.house, call.event, _hold_id(call))))
+    return reply(_stored_body(call.event, await holds.get(call.house, call.event, _hold_id(call))))
 
 
 async def create(call: Call) -> Reply:
     """POST cartpositions/"""
     assert call.event is not None
-    group = _group(call.event, await read(call, CART_POSITION, await call.body()), codes.cart_id())
-    return await _hold(call, [group], CartReply([_row(call.event, group)], bulk=False))
+    values = await read(call, CART_POSITION, await call.body())
+    group, row = _asked(call.event, values, codes.cart_id())
+    return await _hold(call, [group], CartReply([row], bulk=False))
 
 
 async def bulk_create(call: Call) -> Reply:
@@ -201,19 +202,17 @@ async def bulk_create(call: Call) -> Reply:
     if len(rows) > _BULK_ROWS_MAX:
         raise Invalid({"error": f"Please supply at most {_BULK_ROWS_MAX} rows"})
     generated = codes.cart_id()
-    groups: list[HoldGroup] = []
+    asked: list[tuple[HoldGroup, CartRow]] = []
     errors: list[Any] = []
     for row in rows:
         try:
-            groups.append(_group(event, CART_POSITION.clean(row, event), generated))
+            asked.append(_asked(event, CART_POSITION.clean(row, event), generated))
             errors.append(None)
         except FieldError as refused:
             errors.append(refused.detail)
-    made = iter(groups)
-    results = [
-        _row(event, next(made)) if error is None else CartRow(errors=error) for error in await settled(call, errors)
-    ]
-    return await _hold(call, groups, CartReply(results, bulk=True))
+    fine = iter(asked)
+    results = [next(fine)[1] if error is None else CartRow(errors=error) for error in await settled(call, errors)]
+    return await _hold(call, [group for group, _ in asked], CartReply(results, bulk=True))
 
 
 async def delete(call: Call) -> Reply:
@@ -228,15 +227,28 @@ async def _hold(call: Call, groups: list[HoldGroup], draft: CartReply) -> Reply:
     return draft.filled(await holds.hold(call.house, call.event, groups, call.kept(draft)))
 
 
-def _group(event: Event, values: dict[str, Any], generated_cart_id: str) -> HoldGroup:
+def _asked(event: Event, values: dict[str, Any], generated_cart_id: str) -> tuple[HoldGroup, CartRow]:
+    """Return what the ledger is to hold, and what will be told of it."""
     expires: dt.datetime | None = values["expires"]
-    payload = cart.CartPosition(values["price"], values["parts"], values["attendee_email"], tuple(values["answers"]))
-    return HoldGroup(
+    product: Product = values["product"]
+    position = cart.CartPosition(values["price"], values["parts"], values["attendee_email"], tuple(values["answers"]))
+    group = HoldGroup(
         cart_id=values["cart_id"] or generated_cart_id,
-        positions=[HoldPosition(values["product"], cart.encode(payload))],
+        positions=[HoldPosition(product, cart.encode(position))],
         deadline_ms=_milliseconds(expires) if expires else None,
         ttl_ms=cart.lifetime_ms(event),
     )
+    body = _body(
+        NewCartPositionBody,
+        event,
+        position,
+        hold_id=0,
+        cart_id=group.cart_id,
+        product=product,
+        created=_EPOCH,
+        expires=_EPOCH,
+    )
+    return group, CartRow(position=body, short={quota: short_of(event, quota) for quota in event.quotas_of(product)})
 
 
 def _hold_id(call: Call) -> int:
@@ -246,19 +258,34 @@ def _hold_id(call: Call) -> int:
     return number
 
 
-def _row(event: Event, group: HoldGroup) -> CartRow:
-    [position] = group.positions
-    hold = StoredHold(0, group.cart_id, position.product, 0, 0, position.payload)
-    short = {quota: short_of(event, quota) for quota in event.quotas_of(position.product)}
-    return CartRow(position=_body(NewCartPositionBody, event, hold), short=short)
-
-
-def _body(kind: type[_Body], event: Event, hold: StoredHold) -> _Body:
-    position = cart.decode(hold.payload)
-    item, variation, subevent = hold.product
-    return kind(
-        id=hold.id,
+def _stored_body(event: Event, hold: StoredHold) -> CartPositionBody:
+    return _body(
+        CartPositionBody,
+        event,
+        cart.decode(hold.payload),
+        hold_id=hold.id,
         cart_id=hold.cart_id,
+        product=hold.product,
+        created=_instant(hold.created_ms),
+        expires=_instant(hold.deadline_ms),
+    )
+
+
+def _body(
+    kind: type[_Body],
+    event: Event,
+    position: cart.CartPosition,
+    *,
+    hold_id: int,
+    cart_id: str,
+    product: Product,
+    created: dt.datetime,
+    expires: dt.datetime,
+) -> _Body:
+    item, variation, subevent = product
+    return kind(
+        id=hold_id,
+        cart_id=cart_id,
         item=item,
         variation=variation or None,
         price=position.price,
@@ -266,8 +293,8 @@ def _body(kind: type[_Body], event: Event, hold: StoredHold) -> _Body:
         attendee_name_parts=position.attendee_name_parts,
         attendee_email=position.attendee_email,
         subevent=subevent or None,
-        datetime=_instant(hold.created_ms),
-        expires=_instant(hold.deadline_ms),
+        datetime=created,
+        expires=expires,
         answers=position.answers,
     )
 

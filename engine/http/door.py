@@ -19,6 +19,7 @@ from engine.http.auth import authenticate
 from engine.http.call import Call, Reply
 from engine.http.errors import answer
 from engine.http.routing import Handler, Router, choose
+from engine.http.wire import response
 from engine.sales.house import House
 
 log = logging.getLogger("holdfast.door")
@@ -35,7 +36,7 @@ class Door:
         self.router = router
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        return _response(await self._answered(request, self._serve(request)))
+        return response(request, await self._answered(request, self._serve(request)))
 
     async def _answered(self, request: web.BaseRequest, work: Awaitable[Reply]) -> Reply:
         try:
@@ -62,9 +63,9 @@ class Door:
         slug = params.get("event")
         if slug is not None:
             call.event = await self.house.catalogue.event(principal.organizer_id, slug)
-        allowed = {route.permission for route in routes.values()}
-        method_route = routes.get("GET" if request.method == "HEAD" else request.method)
-        wanted = method_route.permission if method_route else next(iter(allowed))
+        route = routes.get("GET" if request.method == "HEAD" else request.method)
+        # without such a method any right of the path tells who may learn so
+        wanted = route.permission if route else next(iter({one.permission for one in routes.values()}))
         if not principal.may(wanted, slug):
             raise Forbidden
         handler = choose(routes, request.method).handler
@@ -85,10 +86,3 @@ class Door:
                     raise
                 call.event = fresh
         raise Busy(reason="the catalogue keeps changing")
-
-
-def _response(done: Reply) -> web.Response:
-    headers = {"Content-Type": "application/json", "Vary": "Accept", **done.headers}
-    if done.body is None:
-        del headers["Content-Type"]
-    return web.Response(status=done.status, body=done.body, headers=headers)
