@@ -55,47 +55,54 @@ def order_number(code: str, key: bytes) -> int | None:
 
 def _permute(number: int, length: int, key: bytes) -> int:
     """Permute 0..27^length-1: a Feistel network on two halves of whole digits, so that nothing falls outside."""
-    sizes = _half_sizes(length)
-    high, low = divmod(number, sizes[1])
-    halves = [high, low]
-    for step in range(_ROUNDS):
-        side = step % 2
-        halves[side] = (halves[side] + _mix(step, length, halves[1 - side], key)) % sizes[side]
-    return halves[0] * sizes[1] + halves[1]
+    high_size, low_size = _half_sizes(length)
+    high, low = divmod(number, low_size)
+    for mix_high, mix_low in _rounds(length, key):
+        high = (high + mix_high[low]) % high_size
+        low = (low + mix_low[high]) % low_size
+    return high * low_size + low
 
 
 def _restore(value: int, length: int, key: bytes) -> int:
     """Undo `_permute`."""
-    sizes = _half_sizes(length)
-    high, low = divmod(value, sizes[1])
-    halves = [high, low]
-    for step in reversed(range(_ROUNDS)):
-        side = step % 2
-        halves[side] = (halves[side] - _mix(step, length, halves[1 - side], key)) % sizes[side]
-    return halves[0] * sizes[1] + halves[1]
+    high_size, low_size = _half_sizes(length)
+    high, low = divmod(value, low_size)
+    for mix_high, mix_low in reversed(_rounds(length, key)):
+        low = (low - mix_low[high]) % low_size
+        high = (high - mix_high[low]) % high_size
+    return high * low_size + low
 
 
 def _half_sizes(length: int) -> tuple[int, int]:
     return int(_RADIX ** (length // 2)), int(_RADIX ** (length - length // 2))
 
 
-def _mix(step: int, length: int, half: int, key: bytes) -> int:
-    """Return the round function of a step: as good as random for whoever does not have the key."""
-    if length <= _TABLE_LENGTH_MAX:
-        return _tables(length, key)[step][half]
-    message = bytes((step, length)) + half.to_bytes(8, "big")
-    return int.from_bytes(blake2b(message, digest_size=16, key=key).digest(), "big")
+class _Hashed:
+    """The round function of a step of long codes: as good as random for whoever does not have the key."""
+
+    def __init__(self, step: int, length: int, key: bytes) -> None:
+        self._prefix = bytes((step, length))
+        self._key = key
+
+    def __getitem__(self, half: int) -> int:
+        message = self._prefix + half.to_bytes(8, "big")
+        return int.from_bytes(blake2b(message, digest_size=16, key=self._key).digest(), "big")
+
+
+_Mix = tuple[int, ...] | _Hashed
+
+
+def _tabled(step: int, length: int, key: bytes) -> tuple[int, ...]:
+    """Return the round function of a step of short codes: 32 bits for each value of a half."""
+    size = _half_sizes(length)[1 - step % 2]
+    return struct.unpack(f"<{size}I", shake_256(bytes((step, length)) + blake2b(key).digest()).digest(4 * size))
 
 
 @lru_cache(maxsize=4)
-def _tables(length: int, key: bytes) -> list[tuple[int, ...]]:
-    """Return the round functions of all steps of a short length, as 32 bits for each value of a half."""
-    tables = []
-    keyed = blake2b(key).digest()
-    for step in range(_ROUNDS):
-        size = _half_sizes(length)[1 - step % 2]
-        tables.append(struct.unpack(f"<{size}I", shake_256(bytes((step, length)) + keyed).digest(4 * size)))
-    return tables
+def _rounds(length: int, key: bytes) -> list[tuple[_Mix, _Mix]]:
+    """Return the round functions in pairs: what is added to the high half, what to the low one."""
+    make = _tabled if length <= _TABLE_LENGTH_MAX else _Hashed
+    return [(make(step, length, key), make(step + 1, length, key)) for step in range(0, _ROUNDS, 2)]
 
 
 class _Source:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from engine.domain.catalogue import Event
@@ -15,7 +16,12 @@ _SATURDAY = 5
 
 def end_of_day(day: dt.date, event: Event) -> dt.datetime:
     """Return the last second of `day` in the event's timezone, in UTC. Raises OverflowError at the ends of time."""
-    return dt.datetime.combine(day, dt.time(23, 59, 59), ZoneInfo(event.timezone)).astimezone(dt.UTC)
+    return _end_of_day(day, event.timezone)
+
+
+@lru_cache(maxsize=1000)
+def _end_of_day(day: dt.date, timezone: str) -> dt.datetime:
+    return dt.datetime.combine(day, dt.time(23, 59, 59), ZoneInfo(timezone)).astimezone(dt.UTC)
 
 
 def payment_deadline(event: Event, now: dt.datetime) -> dt.datetime:
