@@ -92,6 +92,9 @@ def _event(row: Row) -> Event:
     addons: dict[int, set[int]] = defaultdict(set)
     for item_id, category in row["addons"]:
         addons[item_id].add(category)
+    bundles: dict[int, set[tuple[int, int]]] = defaultdict(set)
+    for item_id, bundled, variation_id in row["bundles"]:
+        bundles[item_id].add((bundled, variation_id or 0))
     items = {
         item_id: _item(
             item_id,
@@ -100,6 +103,7 @@ def _event(row: Row) -> Event:
             variations=variations[item_id],
             is_addon=body["category"] in row["addon_categories"],
             addon_categories=frozenset(addons[item_id]),
+            bundles=frozenset(bundles[item_id]),
         )
         for item_id, body in row["items"]
     }

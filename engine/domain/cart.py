@@ -21,6 +21,8 @@ class CartPosition(Struct, frozen=True, omit_defaults=True):
     attendee_name_parts: dict[str, Any] = {}
     attendee_email: str | None = None
     answers: tuple[Answer, ...] = ()
+    is_bundled: bool = False
+    includes_tax: bool = True
 
 
 _decoder = msgspec.json.Decoder(CartPosition)

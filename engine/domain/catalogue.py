@@ -25,7 +25,10 @@ class Variation(Struct, frozen=True):
 
 
 class Item(Struct, frozen=True):
-    """`addon_categories` are the categories whose items may be added to this one; `is_addon` items are only that."""
+    """`addon_categories` are the categories whose items may be added to this one; `is_addon` items are only that.
+
+    `bundles` are the (item, variation or 0) that may be bundled with it.
+    """
 
     id: int
     name: str
@@ -45,6 +48,7 @@ class Item(Struct, frozen=True):
     validity_dynamic_start_choice: bool = False
     is_addon: bool = False
     addon_categories: frozenset[int] = frozenset()
+    bundles: frozenset[tuple[int, int]] = frozenset()
 
 
 class TaxRule(Struct, frozen=True):

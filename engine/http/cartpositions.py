@@ -14,12 +14,12 @@ import msgspec
 from msgspec import Struct
 
 from engine.domain import cart, codes, names
-from engine.domain.catalogue import Event, Product
+from engine.domain.catalogue import Event, Item, Product
 from engine.domain.errors import Invalid, NotFound
 from engine.domain.order import Answer
 from engine.http.answers import ANSWERS
 from engine.http.call import NO_CONTENT, Call, Reply, reply
-from engine.http.fields import DateTime, FieldError, Json, ListOf, Money, Schema, Text
+from engine.http.fields import Boolean, DateTime, FieldError, ListOf, Money, Schema, Text
 from engine.http.paging import page_body, page_of
 from engine.http.people import ATTENDEE, SALES_CHANNELS, Named, merged_name
 from engine.http.products import (
@@ -38,6 +38,9 @@ from engine.sales.holds import Held, HoldGroup, HoldPosition, Short, StoredHold
 
 _BULK_ROWS_MAX = 1000
 """So that one request cannot keep Redis to itself: a thousand holds are one script of a few milliseconds."""
+
+_CHILDREN_MAX = 100
+"""Add-ons, or bundled positions, of one position."""
 
 _ORDERINGS = ("datetime", "-datetime", "cart_id", "-cart_id")
 _GENERAL = "non_field_errors"
@@ -76,7 +79,7 @@ _Body = TypeVar("_Body", bound=CartPositionBody)
 
 
 class CartRow(Struct, frozen=True):
-    """One position that a request asks for: what is wrong with it, or what will be told of it.
+    """One position that a request asks for, with those that belong to it: what is wrong, or what will be told of it.
 
     `position` still lacks what the ledger decides; `short` says for each of its quotas that there is no room.
     """
@@ -86,13 +89,17 @@ class CartRow(Struct, frozen=True):
     short: dict[int, str] = {}
 
     def held(self, outcome: Held) -> NewCartPositionBody:
-        """Return the position as it is now that it is held."""
+        """Return the position as it is now that it is held; ids count on from its own, in the group's order."""
         assert self.position is not None
+        first = outcome.ids[0]
+        times = {"datetime": _instant(outcome.created_ms), "expires": _instant(outcome.deadline_ms)}
+        children = [
+            msgspec.structs.replace(child, id=number, addon_to=first, **times)
+            for number, child in enumerate((*self.position.addons, *self.position.bundled), first + 1)
+        ]
+        addons = len(self.position.addons)
         return msgspec.structs.replace(
-            self.position,
-            id=outcome.ids[0],
-            datetime=_instant(outcome.created_ms),
-            expires=_instant(outcome.deadline_ms),
+            self.position, id=first, addons=tuple(children[:addons]), bundled=tuple(children[addons:]), **times
         )
 
     def result(self, outcomes: Iterator[Held | Short]) -> dict[str, Any]:
@@ -130,39 +137,65 @@ class _CartId(Text):
         return text
 
 
-class _CartSchema(Schema):
-    """A cart position to be made; its product and its name in parts are added to the cleaned fields."""
+class _ChildSchema(Schema):
+    """A position to be made; its product and its name in parts are added to the cleaned fields."""
 
     def clean(self, value: Any, event: Event | None) -> dict[str, Any]:
         assert event is not None
         values = super().clean(value, event)
         check_product(values, event, _GENERAL)
         values["parts"] = merged_name(values, "attendee_")
-        if values["voucher"]:
+        if values.get("voucher"):
             raise FieldError({"voucher": ["The specified voucher does not exist."]})
-        for kind in ("addons", "bundled"):
-            if values[kind]:
-                raise FieldError({kind: ["Positions that belong to another cannot be made yet."]})
         values["product"] = product_of(values)
         if not event.quotas_of(values["product"]):
             raise FieldError({_GENERAL: [without_quota(values["item"])]})
         return values
 
 
-CART_POSITION = _CartSchema(
-    cart_id=_CartId(null=True, blank=True, max_length=255, default=None),
-    item=ItemField(),
-    variation=VariationField(errors_under=_GENERAL),
-    price=Money(),
-    seat=Text(null=True, max_length=255, default=None),
+class _CartSchema(_ChildSchema):
+    """A cart position to be made, with its add-ons and bundled positions."""
+
+    def clean(self, value: Any, event: Event | None) -> dict[str, Any]:
+        values = super().clean(value, event)
+        if values["addons"] or values["bundled"]:
+            _check_children(values)
+        return values
+
+
+def _check_children(values: dict[str, Any]) -> None:
+    """Refuse what the catalogue does not let belong to this item; how many there are is not looked at."""
+    item: Item = values["item"]
+    for child in values["addons"] or ():
+        if child["item"].category not in item.addon_categories:
+            text = f'The product "{child["item"].name}" can not be used as an add-on product for "{item.name}".'
+            raise FieldError({"addons": [text]})
+    for child in values["bundled"] or ():
+        if child["product"][:2] not in item.bundles:
+            text = f'The product "{child["item"].name}" can not be used as an bundled product for "{item.name}".'
+            raise FieldError({"bundled": [text]})
+
+
+_PRODUCT = {
+    "item": ItemField(),
+    "variation": VariationField(errors_under=_GENERAL),
+    "price": Money(),
     **ATTENDEE,
-    subevent=SubeventField(),
+    "subevent": SubeventField(),
+    "includes_tax": Boolean(null=True, default=True),
+    "answers": ANSWERS,
+}
+_CHILDREN = ListOf(_ChildSchema(**_PRODUCT), null=True, max_length=_CHILDREN_MAX, default=None)
+
+CART_POSITION = _CartSchema(
+    **_PRODUCT,
+    cart_id=_CartId(null=True, blank=True, max_length=255, default=None),
+    seat=Text(null=True, max_length=255, default=None),
     expires=DateTime(null=True, default=None),
     sales_channel=Named("identifier", SALES_CHANNELS, default=None),
     voucher=Text(null=True, blank=True, max_length=255, default=None),
-    addons=ListOf(Json(), null=True, default=list),
-    bundled=ListOf(Json(), null=True, default=list),
-    answers=ANSWERS,
+    addons=_CHILDREN,
+    bundled=_CHILDREN,
 )
 
 
@@ -210,6 +243,8 @@ async def bulk_create(call: Call) -> Reply:
             errors.append(None)
         except FieldError as refused:
             errors.append(refused.detail)
+    if sum(len(group.positions) for group, _ in asked) > _BULK_ROWS_MAX:
+        raise Invalid({"error": f"Please supply at most {_BULK_ROWS_MAX} positions"})
     fine = iter(asked)
     results = [next(fine)[1] if error is None else CartRow(errors=error) for error in await settled(call, errors)]
     return await _hold(call, [group for group, _ in asked], CartReply(results, bulk=True))
@@ -230,25 +265,49 @@ async def _hold(call: Call, groups: list[HoldGroup], draft: CartReply) -> Reply:
 def _asked(event: Event, values: dict[str, Any], generated_cart_id: str) -> tuple[HoldGroup, CartRow]:
     """Return what the ledger is to hold, and what will be told of it."""
     expires: dt.datetime | None = values["expires"]
-    product: Product = values["product"]
-    position = cart.CartPosition(values["price"], values["parts"], values["attendee_email"], tuple(values["answers"]))
+    cart_id = values["cart_id"] or generated_cart_id
+    position, body = _drafted(NewCartPositionBody, event, cart_id, values)
+    positions = [position]
+    for kind in ("addons", "bundled"):
+        if values[kind]:
+            children = [
+                _drafted(CartPositionBody, event, cart_id, child, parent=0, is_bundled=kind == "bundled")
+                for child in values[kind]
+            ]
+            positions += [child for child, _ in children]
+            setattr(body, kind, tuple(child for _, child in children))
     group = HoldGroup(
-        cart_id=values["cart_id"] or generated_cart_id,
-        positions=[HoldPosition(product, cart.encode(position))],
+        cart_id=cart_id,
+        positions=positions,
         deadline_ms=_milliseconds(expires) if expires else None,
         ttl_ms=cart.lifetime_ms(event),
     )
-    body = _body(
-        NewCartPositionBody,
-        event,
-        position,
-        hold_id=0,
-        cart_id=group.cart_id,
-        product=product,
-        created=_EPOCH,
-        expires=_EPOCH,
+    quotas = {quota for position in positions for quota in event.quotas_of(position.product)}
+    return group, CartRow(position=body, short={quota: short_of(event, quota) for quota in quotas})
+
+
+def _drafted(
+    kind: type[_Body],
+    event: Event,
+    cart_id: str,
+    values: dict[str, Any],
+    *,
+    parent: int = -1,
+    is_bundled: bool = False,
+) -> tuple[HoldPosition, _Body]:
+    """Return one position for the ledger, and its resource without what the ledger decides."""
+    product: Product = values["product"]
+    position = cart.CartPosition(
+        values["price"],
+        values["parts"],
+        values["attendee_email"],
+        tuple(values["answers"]),
+        is_bundled,
+        # null counts as false here
+        bool(values["includes_tax"]),
     )
-    return group, CartRow(position=body, short={quota: short_of(event, quota) for quota in event.quotas_of(product)})
+    body = _body(kind, event, position, hold_id=0, cart_id=cart_id, product=product, created=_EPOCH, expires=_EPOCH)
+    return HoldPosition(product, cart.encode(position), parent=parent), body
 
 
 def _hold_id(call: Call) -> int:
@@ -268,6 +327,7 @@ def _stored_body(event: Event, hold: StoredHold) -> CartPositionBody:
         product=hold.product,
         created=_instant(hold.created_ms),
         expires=_instant(hold.deadline_ms),
+        addon_to=hold.parent or None,
     )
 
 
@@ -281,6 +341,7 @@ def _body(
     product: Product,
     created: dt.datetime,
     expires: dt.datetime,
+    addon_to: int | None = None,
 ) -> _Body:
     item, variation, subevent = product
     return kind(
@@ -296,6 +357,9 @@ def _body(
         datetime=created,
         expires=expires,
         answers=position.answers,
+        addon_to=addon_to,
+        is_bundled=position.is_bundled,
+        includes_tax=position.includes_tax,
     )
 
 

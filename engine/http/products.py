@@ -110,7 +110,7 @@ def check_product(values: dict[str, Any], event: Event, errors_under: str) -> No
         raise FieldError({"subevent": [NEEDS_SUBEVENT]})
     if not event.has_subevents and subevent is not None:
         raise FieldError({"subevent": ["You cannot set a subevent for this event."]})
-    if values["seat"]:
+    if values.get("seat"):
         raise FieldError({"seat": ["The specified product does not allow to choose a seat."]})
 
 

@@ -43,7 +43,7 @@ class Replay(Struct, frozen=True):
     decided: bytes
 
     def outcomes(self) -> list[Held | Short]:
-        """Return the outcomes of `hold`, for groups of one position."""
+        """Return the outcomes of `hold`; of ids only the first of each group, from which the others count on."""
         _, now_ms, *words = self.decided.split()
         return [
             Short(int(number)) if status == b"short" else Held([int(number)], int(now_ms), int(deadline_ms))

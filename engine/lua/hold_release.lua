@@ -1,4 +1,4 @@
--- Deletes one hold and gives back what it took.
+-- Deletes one hold and the holds that belong to it, and gives back what they took.
 --
 -- KEYS   1 event, 2 holds, 3 carts, 4 due, 5 purge, 6 reply (only for a request with an idempotency key)
 -- ARGV   1 event id, 2 hold id
@@ -9,7 +9,7 @@
 --        ok
 -- RETURNS status
 -- WRITES event, holds, carts, due, purge, reply
--- COST   O(quotas of the product), log n in the sorted sets
+-- COST   O(holds × quotas of a product), log n in the sorted sets
 --#include units
 --#include hold
 --#include reply
@@ -23,11 +23,16 @@ if not reply_ours(reply_key, owner) then return {'not_owner'} end
 local hold = hold_find(holds_key, id)
 if not hold then return {'not_found'} end
 
-if hold.state == 'H' then units_move(units_open(event_key), hold.product, 'h', -1) end
+local released = hold_family(holds_key, hold)
+for _, one in ipairs(released) do
+  if one.state == 'H' then units_move(units_open(event_key), one.product, 'h', -1) end
+end
 units_write()
-redis.call('ZREMRANGEBYSCORE', holds_key, id, id)
-redis.call('ZREM', carts_key, cart_member(hold.cart, id))
-redis.call('ZREM', due_key, event .. ':' .. id)
-redis.call('ZREM', purge_key, event .. ':' .. id)
+for _, one in ipairs(released) do
+  redis.call('ZREMRANGEBYSCORE', holds_key, one.id, one.id)
+  redis.call('ZREM', carts_key, cart_member(one.cart, one.id))
+  redis.call('ZREM', due_key, event .. ':' .. one.id)
+  redis.call('ZREM', purge_key, event .. ':' .. one.id)
+end
 reply_keep(reply_key, reply, {}, keep_ms)
 return {'ok'}

@@ -11,6 +11,8 @@ SELECT e.id, e.organizer_id, o.slug AS organizer, e.slug, e.version, e.body, e.s
      WHERE c.event_id = e.id AND (c.body ->> 'is_addon')::boolean) AS addon_categories,
     (SELECT coalesce(jsonb_agg(jsonb_build_array(l.item_id, l.body -> 'addon_category')), '[]') FROM item_links l
      WHERE l.event_id = e.id AND l.kind = 'addon') AS addons,
+    (SELECT coalesce(jsonb_agg(jsonb_build_array(l.item_id, l.body -> 'bundled_item', l.body -> 'bundled_variation')),
+     '[]') FROM item_links l WHERE l.event_id = e.id AND l.kind = 'bundle') AS bundles,
     (SELECT coalesce(jsonb_agg(jsonb_build_array(t.id, t.body) ORDER BY t.id), '[]')
      FROM tax_rules t WHERE t.event_id = e.id) AS tax_rules,
     (SELECT coalesce(jsonb_agg(jsonb_build_array(q.id, q.body) ORDER BY q.id), '[]')

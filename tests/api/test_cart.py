@@ -89,7 +89,9 @@ def test_ids_of_other_events_are_told_from_unknown_ones(shop: MakeShop) -> None:
     [
         ({"seat": "A-1"}, {"seat": ["The specified product does not allow to choose a seat."]}),
         ({"voucher": "NOSUCH"}, {"voucher": ["The specified voucher does not exist."]}),
-        ({"addons": [{}]}, {"addons": ["Positions that belong to another cannot be made yet."]}),
+        ({"addons": [{}]}, {"addons": [{"item": ["This field is required."], "price": ["This field is required."]}]}),
+        ({"bundled": [7]}, {"bundled": [{"non_field_errors": ["Invalid data. Expected a dictionary, but got int."]}]}),
+        ({"addons": "x"}, {"addons": {"non_field_errors": ['Expected a list of items but got type "str".']}}),
         ({"sales_channel": "foo"}, {"sales_channel": ["Object with identifier=foo does not exist."]}),
         ({"cart_id": "abc"}, {"cart_id": ["Cart ID should end in @api or be empty."]}),
         ({"price": None}, {"price": ["This field may not be null."]}),
@@ -136,6 +138,114 @@ def test_bulk_rows_succeed_and_fail_alone(shop: MakeShop) -> None:
 def test_a_bulk_is_bounded(shop: MakeShop) -> None:
     s = shop()
     assert must(s.post("cartpositions/bulk_create/", [{}] * 1001), 400) == {"error": "Please supply at most 1000 rows"}
+
+
+@pytest.fixture
+def family(shop: MakeShop) -> tuple[Shop, Callable[..., dict[str, Any]], list[int]]:
+    """A shop whose main product takes a workshop as add-on and a T-shirt as bundle, a body for it, and the quotas."""
+    s = shop()
+    category = s.add("categories/", name={"en": "Workshops"}, is_addon=True)["id"]
+    main, workshop, [shirt, [red, blue]] = s.item("Main"), s.item("Workshop", category=category), s.item_with("R", "B")
+    s.add(f"items/{main}/addons/", addon_category=category, max_count=9)
+    s.add(f"items/{main}/bundles/", bundled_item=shirt, bundled_variation=red)
+    quotas = [
+        s.quota(3, main, name="Main quota"),
+        s.quota(3, workshop, name="Extra quota"),
+        s.quota(9, shirt, variations=[red, blue], name="Shirt quota"),
+    ]
+
+    def body(addons: int, *colors: str, **fields: Any) -> dict[str, Any]:
+        child = {"price": "5.00", "attendee_name": "Friend"}
+        return {
+            "item": main,
+            "price": "23.00",
+            "addons": [{**child, "item": workshop}] * addons,
+            "bundled": [{**child, "item": shirt, "variation": {"red": red, "blue": blue}[c]} for c in colors],
+            **fields,
+        }
+
+    return s, body, quotas
+
+
+def test_a_position_comes_with_those_that_belong_to_it(family: Any) -> None:
+    s, body, quotas = family
+    made = must(s.post("cartpositions/", body(2, "red", cart_id="c@api", expires="2031-01-01T00:00:00Z")), 201)
+    children = [*made["addons"], *made["bundled"]]
+    assert [set(child) for child in children] == [FIELDS] * 3
+    assert [child["id"] for child in children] == [made["id"] + n for n in (1, 2, 3)]
+    assert [child["is_bundled"] for child in children] == [False, False, True]
+    assert (made["addon_to"], made["is_bundled"]) == (None, False)
+    for child in children:
+        told = {name: child[name] for name in ("addon_to", "cart_id", "expires", "datetime", "attendee_name")}
+        same = {name: made[name] for name in ("cart_id", "expires", "datetime")}
+        assert told == {"addon_to": made["id"], "attendee_name": "Friend", **same}
+        assert must(s.get(f"cartpositions/{child['id']}/"), 200) == child
+    listed = must(s.get("cartpositions/"), 200)["results"]
+    assert listed == [{name: made[name] for name in made if name in FIELDS}, *children]
+    assert [s.left(quota) for quota in quotas] == [2, 1, 8]
+
+
+def test_a_position_and_those_that_belong_to_it_are_held_together_or_not_at_all(family: Any) -> None:
+    s, body, quotas = family
+    short = 'There is not enough quota available on quota "Extra quota" to perform the operation.'
+    assert must(s.post("cartpositions/", body(4, "red")), 400) == [short]
+    assert must(s.get("cartpositions/"), 200)["count"] == 0
+    results = must(s.post("cartpositions/bulk_create/", [body(2), body(2, "red"), body(1), body(0)]), 200)["results"]
+    assert [result["success"] for result in results] == [True, False, True, True]
+    assert results[1]["errors"] == {"non_field_errors": [short]}
+    assert [result["data"] and len(result["data"]["addons"]) for result in results] == [2, None, 1, 0]
+    assert [s.left(quota) for quota in quotas] == [0, 0, 9]
+
+
+def test_only_what_the_catalogue_says_can_belong_to_a_position(family: Any) -> None:
+    s, body, quotas = family
+    wrong = body(1, "red")
+    main, workshop = wrong["item"], wrong["addons"][0]["item"]
+    text = 'The product "{}" can not be used as an {} product for "{}".'
+    for fields, error in (
+        ({"addons": [{"item": main, "price": "1.00"}]}, {"addons": [text.format("Main", "add-on", "Main")]}),
+        ({"bundled": body(0, "blue")["bundled"]}, {"bundled": [text.format("Ticket", "bundled", "Main")]}),
+        ({"item": workshop, "bundled": []}, {"addons": [text.format("Workshop", "add-on", "Workshop")]}),
+        (
+            {"addons": [wrong["addons"][0], {"item": 2**62, "price": "1.00"}]},
+            {"addons": [{}, {"item": [f'Invalid pk "{2**62}" - object does not exist.']}]},
+        ),
+        ({"bundled": [{"item": main}]}, {"bundled": [{"price": ["This field is required."]}]}),
+    ):
+        assert must(s.post("cartpositions/", {**wrong, **fields}), 400) == error
+    assert [s.left(quota) for quota in quotas] == [3, 3, 9]
+
+
+def test_deleting_a_position_deletes_what_belongs_to_it(family: Any) -> None:
+    s, body, quotas = family
+    before = must(s.post("cartpositions/", body(0)), 201)
+    made = must(s.post("cartpositions/", body(2, *["red"] * 9)), 201)
+    after = must(s.post("cartpositions/", body(1)), 201)
+    must(s.delete(f"cartpositions/{made['addons'][0]['id']}/"), 204)
+    must(s.delete(f"cartpositions/{made['bundled'][3]['id']}/"), 204)
+    assert [s.left(quota) for quota in quotas] == [0, 1, 1]
+    must(s.delete(f"cartpositions/{made['id']}/"), 204)
+    listed = [row["id"] for row in must(s.get("cartpositions/"), 200)["results"]]
+    assert listed == [before["id"], after["id"], after["addons"][0]["id"]]
+    assert [s.left(quota) for quota in quotas] == [1, 2, 9]
+
+
+def test_a_bulk_is_bounded_in_positions_too(family: Any) -> None:
+    s, body, _ = family
+    rows = [body(100)] * 10
+    error = {"error": "Please supply at most 1000 positions"}
+    assert must(s.post("cartpositions/bulk_create/", rows), 400) == error
+    wrong = must(s.post("cartpositions/", body(101)), 400)
+    assert wrong == {"addons": {"non_field_errors": ["Ensure this field has no more than 100 elements."]}}
+
+
+def test_a_net_price_is_remembered(shop: MakeShop) -> None:
+    s = shop()
+    item = s.item()
+    s.quota(2, item)
+    made = must(s.cart(item, includes_tax=False), 201)
+    assert made["includes_tax"] is False
+    assert must(s.get(f"cartpositions/{made['id']}/"), 200)["includes_tax"] is False
 
 
 def test_lists_have_pages_orderings_and_the_time_they_were_made(shop: MakeShop) -> None:

@@ -19,6 +19,22 @@ local function hold_find(holds_key, id)
   return hold_unpack(found[1])
 end
 
+-- A hold and those that belong to it: made together, so that their ids follow its own with none of others between.
+local function hold_family(holds_key, hold)
+  local family, at = {hold}, hold.id
+  while at do
+    local members = redis.call('ZRANGEBYSCORE', holds_key, '(' .. at, '+inf', 'LIMIT', 0, 10)
+    at = nil
+    for _, member in ipairs(members) do
+      local child = hold_unpack(member)
+      if child.parent ~= hold.id then return family end
+      family[#family + 1] = child
+      at = child.id
+    end
+  end
+  return family
+end
+
 -- The place of a hold among the carts: carts in order, and within a cart by id. A space sorts before all that a cart's
 -- encoded name may have, so that c1 comes before c10.
 local function cart_member(cart, id)
