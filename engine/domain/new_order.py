@@ -83,7 +83,7 @@ def drafted(blank: Order, lines: Sequence[Line], fees: Iterable[FeeLine], event:
     positions = tuple(position_of(line, blank, event) for line in lines)
     charged = tuple(fees_of(fees, positions, event, blank.invoice_address))
     total = sum((p.price for p in positions), ZERO) + sum((f.value for f in charged), ZERO)
-    if any(abs(amount) > AMOUNT_MAX for amount in (total, *(fee.value for fee in charged))):
+    if abs(total) > AMOUNT_MAX or any(abs(fee.value) > AMOUNT_MAX for fee in charged):
         raise Invalid(["The amounts of this order are too large."])
     return replace(blank, code=PREVIEW, positions=positions, fees=charged, total=total)
 

@@ -16,18 +16,31 @@ class _Lease:
         self._database, self._sequence = database, sequence
         self._next = self._end = 0
         self._lock = asyncio.Lock()
-        self.first = 0
+        self.reserved: frozenset[int] = frozenset()
 
     async def take(self, count: int = 1) -> int:
         """Return the first of `count` consecutive ids; `count` is at most a block."""
         while self._next + count > self._end:
             async with self._lock:
                 if self._next + count > self._end:
-                    self.first = self._next = await sequences.lease(self._database, self._sequence)
-                    self._end = self.first + sequences.BLOCK[self._sequence]
+                    first = await sequences.lease(self._database, self._sequence)
+                    end = first + sequences.BLOCK[self._sequence]
+                    self.reserved = await self._reserved_in(first, end)
+                    self._next, self._end = first, end
         first = self._next
         self._next += count
         return first
+
+    async def _reserved_in(self, first: int, end: int) -> frozenset[int]:
+        """Return the ids of a fresh block that must not be used."""
+        return frozenset()
+
+
+class _OrderLease(_Lease):
+    """Order ids, less those whose codes clients have claimed for themselves."""
+
+    async def _reserved_in(self, first: int, end: int) -> frozenset[int]:
+        return await sequences.reserved_numbers(self._database, first, end - 1)
 
 
 class Ids:
@@ -35,24 +48,16 @@ class Ids:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._orders = _Lease(database, "order_ids")
+        self._orders = _OrderLease(database, "order_ids")
         self._positions = _Lease(database, "position_ids")
         self._fees = _Lease(database, "fee_ids")
         self._code_key: bytes | None = None
-        self._reserved_of = 0
-        self._reserved: frozenset[int] = frozenset()
 
     async def order(self) -> tuple[int, str]:
         """Return a new order id and its code: the id under a keyed permutation, so unique and not guessable."""
-        while True:
-            order_id = await self._orders.take()
-            if self._reserved_of != self._orders.first:
-                first = self._orders.first
-                last = first + sequences.BLOCK["order_ids"] - 1
-                self._reserved = await sequences.reserved_numbers(self._database, first, last)
-                self._reserved_of = first
-            if order_id not in self._reserved:
-                return order_id, codes.order_code(order_id, await self.code_key())
+        while (order_id := await self._orders.take()) in self._orders.reserved:
+            pass
+        return order_id, codes.order_code(order_id, await self.code_key())
 
     async def positions(self, count: int) -> int:
         """Return the first of `count` consecutive position ids."""

@@ -27,6 +27,9 @@ _COUNTED = {OrderStatus.PENDING: "n", OrderStatus.PAID: "p"}
 """The order states whose positions take units, and the state of those units."""
 
 
+Units = dict[tuple[Product, str], int]
+"""Units by product and state."""
+
 Keep = Callable[[Order | Invalid], Kept | None]
 """From what a change comes to, the order or a refusal, to the reply that is kept with it, if any."""
 
@@ -133,9 +136,7 @@ async def delete(house: House, event: Event, code: str, kept: Kept | None = None
             raise Forbidden("Only test mode orders can be deleted.")
         gone = msgspec.structs.replace(order, version=order.version + 1)
         try:
-            committed = await house.ledger.order_commit(
-                event, gone, b"", moves=_moves(units(order), Counter()), kept=kept
-            )
+            committed = await house.ledger.order_commit(event, gone, b"", moves=_moves(units(order), {}), kept=kept)
         except Busy:
             continue
         return await _confirm(house, order.id, DELETED, committed)
@@ -158,7 +159,7 @@ async def _commit_new(
             event,
             order,
             encode(order),
-            moves=_moves(Counter(), units(order)),
+            moves=_moves({}, units(order)),
             needs=[_product(position) for position in live],
             carts=list(dict.fromkeys(consume_carts)),
             mode=mode,
@@ -194,7 +195,7 @@ async def _commit_next(
         event,
         new,
         encode(new),
-        moves=_moves(units(old), units(new) + units(off)),
+        moves=_moves(units(old), units(new, off)),
         needs=_entering(old, new, off),
         split_off=off,
         mode="force" if force else "commit",
@@ -222,31 +223,36 @@ async def _is_stored(house: House, order_id: int, version: int) -> bool:
     return not found if version == DELETED else found >= version
 
 
-def units(order: Order | None) -> Counter[tuple[Product, str]]:
-    """Return the units that an order takes, by product and state."""
-    state = _COUNTED.get(order.status) if order else None
-    if order is None or state is None:
-        return Counter()
-    return Counter((_product(position), state) for position in order.positions if not position.canceled)
+def units(*orders: Order | None) -> Units:
+    """Return the units that orders take, by product and state."""
+    taken: Units = {}
+    for order in orders:
+        state = _COUNTED.get(order.status) if order else None
+        if order is None or state is None:
+            continue
+        for position in order.positions:
+            if not position.canceled:
+                key = (_product(position), state)
+                taken[key] = taken.get(key, 0) + 1
+    return taken
 
 
-def _moves(old: Counter[tuple[Product, str]], new: Counter[tuple[Product, str]]) -> list[Move]:
+def _moves(old: Units, new: Units) -> list[Move]:
     return [
-        Move(product, state, new[product, state] - old[product, state])
+        Move(product, state, delta)
         for product, state in {**old, **new}
-        if new[product, state] != old[product, state]
+        if (delta := new.get((product, state), 0) - old.get((product, state), 0))
     ]
 
 
 def _entering(old: Order, new: Order, off: Order | None = None) -> list[Product]:
     """Return the products of which `new` and `off` take more than `old`, each as often as they do: these need room."""
-    before: Counter[Product] = Counter()
+    more: Counter[Product] = Counter()
+    for (product, _), count in units(new, off).items():
+        more[product] += count
     for (product, _), count in units(old).items():
-        before[product] += count
-    after: Counter[Product] = Counter()
-    for (product, _), count in (units(new) + units(off)).items():
-        after[product] += count
-    return list((after - before).elements())
+        more[product] -= count
+    return list(more.elements())
 
 
 def _product(position: Position) -> Product:
