@@ -13,10 +13,10 @@ FROM orders
 WHERE orders.status <> orders.doc ->> 'status'
    OR orders.version <> (orders.doc ->> 'version')::bigint
    OR orders.total <> (orders.doc ->> 'total')::numeric
-   OR jsonb_array_length(orders.doc -> 'positions') <> (SELECT count(*) FROM positions WHERE order_id = orders.id)
-   OR jsonb_array_length(orders.doc -> 'fees') <> (SELECT count(*) FROM fees WHERE order_id = orders.id)
-   OR jsonb_array_length(orders.doc -> 'payments') <> (SELECT count(*) FROM payments WHERE order_id = orders.id)
-   OR jsonb_array_length(orders.doc -> 'refunds') <> (SELECT count(*) FROM refunds WHERE order_id = orders.id)
+   OR coalesce(jsonb_array_length(orders.doc -> 'positions'), 0) <> (SELECT count(*) FROM positions WHERE order_id = orders.id)
+   OR coalesce(jsonb_array_length(orders.doc -> 'fees'), 0) <> (SELECT count(*) FROM fees WHERE order_id = orders.id)
+   OR coalesce(jsonb_array_length(orders.doc -> 'payments'), 0) <> (SELECT count(*) FROM payments WHERE order_id = orders.id)
+   OR coalesce(jsonb_array_length(orders.doc -> 'refunds'), 0) <> (SELECT count(*) FROM refunds WHERE order_id = orders.id)
 ORDER BY orders.id
 LIMIT 100;
 

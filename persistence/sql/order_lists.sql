@@ -23,8 +23,8 @@ WITH matching AS NOT MATERIALIZED (
       AND (%(created_since)s::timestamptz IS NULL OR orders.datetime >= %(created_since)s)
       AND (%(created_before)s::timestamptz IS NULL OR orders.datetime < %(created_before)s)
       AND (%(modified_since)s::timestamptz IS NULL OR orders.last_modified >= %(modified_since)s)
-      AND (%(locale)s::text IS NULL OR orders.doc ->> 'locale' = %(locale)s)
-      AND (%(sales_channel)s::text IS NULL OR orders.doc ->> 'sales_channel' = %(sales_channel)s)
+      AND (%(locale)s::text IS NULL OR coalesce(orders.doc ->> 'locale', 'en') = %(locale)s)
+      AND (%(sales_channel)s::text IS NULL OR coalesce(orders.doc ->> 'sales_channel', 'web') = %(sales_channel)s)
       AND (%(customer)s::text IS NULL OR orders.doc ->> 'customer' = %(customer)s)
       AND (%(payment_provider)s::text IS NULL OR EXISTS (
                SELECT FROM payments
@@ -57,7 +57,7 @@ WITH matching AS NOT MATERIALIZED (
                    UNION ALL
                    SELECT p -> 'attendee_name_parts', p ->> 'attendee_email', p ->> 'secret'
                    FROM jsonb_array_elements(orders.doc -> 'positions') AS p
-                   WHERE NOT (p ->> 'canceled')::boolean
+                   WHERE NOT coalesce((p ->> 'canceled')::boolean, false)
                ) AS person
                WHERE starts_with(lower(person.secret), lower(%(search)s))
                   OR strpos(lower(concat_ws(E'\n',

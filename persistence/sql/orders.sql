@@ -1,12 +1,14 @@
 -- name: upsert orders from their documents: new ones, and newer versions of old ones; anything older changes nothing
+-- a document leaves out what has its default (engine/domain/order.py)
 WITH incoming AS MATERIALIZED (
     SELECT doc FROM jsonb_array_elements(%(docs)s::jsonb) AS doc
 ), written AS (
     INSERT INTO orders (id, organizer_id, event_id, version, code, status, testmode, require_approval, email, total,
                         datetime, expires, last_modified, doc)
     SELECT (doc ->> 'id')::bigint, (doc ->> 'organizer_id')::bigint, (doc ->> 'event_id')::bigint,
-           (doc ->> 'version')::bigint, doc ->> 'code', doc ->> 'status', (doc ->> 'testmode')::boolean,
-           (doc ->> 'require_approval')::boolean, doc ->> 'email', (doc ->> 'total')::numeric,
+           (doc ->> 'version')::bigint, doc ->> 'code', doc ->> 'status',
+           coalesce((doc ->> 'testmode')::boolean, false), coalesce((doc ->> 'require_approval')::boolean, false),
+           doc ->> 'email', (doc ->> 'total')::numeric,
            (doc ->> 'datetime')::timestamptz, (doc ->> 'expires')::timestamptz, (doc ->> 'last_modified')::timestamptz,
            doc
     FROM incoming
@@ -23,7 +25,8 @@ WITH incoming AS MATERIALIZED (
                            secret, attendee_name, addon_to, voucher, pseudonymization_id)
     SELECT (p ->> 'id')::bigint, fresh.id, (fresh.doc ->> 'event_id')::bigint, (p ->> 'positionid')::integer,
            (p ->> 'item')::bigint, (p ->> 'variation')::bigint, (p ->> 'subevent')::bigint, (p ->> 'price')::numeric,
-           (p ->> 'tax_value')::numeric, (p ->> 'canceled')::boolean, p ->> 'secret', p ->> 'attendee_name',
+           (p ->> 'tax_value')::numeric, coalesce((p ->> 'canceled')::boolean, false), p ->> 'secret',
+           p ->> 'attendee_name',
            (p ->> 'addon_to')::bigint, (p ->> 'voucher')::bigint, p ->> 'pseudonymization_id'
     FROM fresh, jsonb_array_elements(fresh.doc -> 'positions') AS p
     ON CONFLICT ON CONSTRAINT positions_pkey DO UPDATE
@@ -42,7 +45,7 @@ WITH incoming AS MATERIALIZED (
 ), written_fees AS (
     INSERT INTO fees (id, order_id, fee_type, value, tax_value, canceled)
     SELECT (f ->> 'id')::bigint, fresh.id, f ->> 'fee_type', (f ->> 'value')::numeric, (f ->> 'tax_value')::numeric,
-           (f ->> 'canceled')::boolean
+           coalesce((f ->> 'canceled')::boolean, false)
     FROM fresh, jsonb_array_elements(fresh.doc -> 'fees') AS f
     ON CONFLICT ON CONSTRAINT fees_pkey DO UPDATE
     SET fee_type = excluded.fee_type, value = excluded.value, tax_value = excluded.tax_value,
