@@ -13,7 +13,7 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from engine.domain import codes, payments, tax
+from engine.domain import codes, payments, states, tax
 from engine.domain.catalogue import Event, TaxRule
 from engine.domain.errors import Invalid, NotFound
 from engine.domain.money import AMOUNT_MAX, ZERO
@@ -96,7 +96,7 @@ def changed(changes: Changes) -> Rule:
         leaving = [position for position in changes.leaving if position not in changes.cancel]
         if after == order and not leaving:
             return Next(order)
-        if changes.of_contents and order.status is OrderStatus.CANCELED:
+        if changes.of_contents and order.status not in states.ORDER["change"]:
             raise Invalid([NOT_CHANGEABLE])
         if not leaving:
             _refuse_empty(order, after)

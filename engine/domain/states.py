@@ -38,6 +38,8 @@ ORDER: Machine[OrderStatus] = {
     "reactivate": {_C: frozenset({_N, _P})},
     "approve": {_N: frozenset({_N, _P})},
     "deny": {_N: frozenset({_C})},
+    # and each change of a single position; details of attendees may be changed in any state
+    "change": {_N: frozenset({_N, _P}), _P: frozenset({_N, _P}), _E: frozenset({_E, _P})},
     "payments": _MONEY_IN,
     "payments/confirm": _MONEY_IN,
     "payments/refund": _MONEY_OUT,
@@ -56,6 +58,7 @@ PAYMENT_STARTS: Mapping[str, frozenset[PaymentState]] = {
     "payments": frozenset(PaymentState),
     "mark_paid": frozenset({_CONFIRMED}),
     "approve": frozenset({_CONFIRMED}),
+    "change": frozenset({_CONFIRMED}),
 }
 PAYMENT: Machine[PaymentState] = {
     "mark_paid": {state: frozenset({_CONFIRMED, _CANCELED}) for state in OPEN_PAYMENTS},
@@ -63,6 +66,7 @@ PAYMENT: Machine[PaymentState] = {
     "mark_canceled": _CLOSE,
     "payments/confirm": {state: frozenset({_CONFIRMED}) for state in OPEN_PAYMENTS},
     "payments/cancel": _CLOSE,
+    "change": _CLOSE,
     "payments/refund": {_CONFIRMED: frozenset({_CONFIRMED})},
     "refunds/done": {_CONFIRMED: frozenset({_CONFIRMED, _REFUNDED})},
     "refunds/process": {_CONFIRMED: frozenset({_CONFIRMED, _REFUNDED})},
@@ -71,6 +75,7 @@ PAYMENT: Machine[PaymentState] = {
 REFUND_STARTS: Mapping[str, frozenset[RefundState]] = {
     "refunds": frozenset(RefundState),
     "payments/refund": frozenset({RefundState.CREATED}),
+    "change": frozenset({RefundState.DONE}),
 }
 REFUND: Machine[RefundState] = {
     "refunds/done": {state: frozenset({RefundState.DONE}) for state in (RefundState.CREATED, RefundState.TRANSIT)},

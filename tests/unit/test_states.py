@@ -11,6 +11,8 @@ from sample_orders import EARLIER, EVENT, NOW, changed, order
 from engine.domain import order_changes, payments, refunds, states
 from engine.domain.errors import Invalid, Refused
 from engine.domain.order import OrderStatus, PaymentState, RefundState
+from engine.domain.order_contents import Changes, PositionPatch
+from engine.domain.order_contents import changed as changed_contents
 
 PAGE = (Path(__file__).parents[2] / "docs" / "states.md").read_text(encoding="utf-8")
 TABLES = {
@@ -54,6 +56,10 @@ def money(state, amount="23.00"):
     return payments.add(state=PaymentState(state), provider="manual", amount=Decimal(amount), info={})
 
 
+def priced(price):
+    return changed_contents(Changes(patch=(PositionPatch(101, {"price": Decimal(price)}),)))
+
+
 DAY = (NOW.date()).replace(day=20)
 RULES = [
     ("mark_paid", payments.mark_paid, {"payments", "status"}),
@@ -69,6 +75,8 @@ RULES = [
     ("reactivate", order_changes.reactivate, {"status", "expires"}),
     ("approve", order_changes.approve, {"status", "expires", "payments", "require_approval"}),
     ("deny", order_changes.deny, {"status"}),
+    ("change", priced("0.00"), {"positions", "total", "status", "payments"}),
+    ("change", priced("46.00"), {"positions", "total", "status", "payments", "expires"}),
     ("payments", money("created"), {"payments"}),
     ("payments", money("confirmed"), {"payments", "status"}),
     ("payments/confirm", payments.confirm(1, force=False), {"payments", "status"}),
