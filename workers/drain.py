@@ -128,8 +128,8 @@ class Drain:
         self._learn_at = time.monotonic() + (_LOOK_S if complete else _BLOCK_MS / 1000)
         self._last = {shard: marks[shard].last for shard in self._epochs}
 
-    def read(self) -> list[Entry]:
-        """Return what has been added since, oldest first in each shard; wait a little if there is nothing."""
+    def read(self, *, wait: bool = True) -> list[Entry]:
+        """Return what has been added since, oldest first in each shard; `wait` a little if there is nothing."""
         if not self._epochs:
             time.sleep(_BLOCK_MS / 1000)
             return []
@@ -139,7 +139,7 @@ class Drain:
             if shard in self._last
             for ms, sequence in [self._last[shard]]
         }
-        found: Any = self._redis.xread(streams, count=BATCH_MAX, block=_BLOCK_MS)
+        found: Any = self._redis.xread(streams, count=BATCH_MAX, block=_BLOCK_MS if wait else None)
         return [_entry(self._streams[name], identity, fields) for name, rows in found for identity, fields in rows]
 
     def write(self, follower: Follower, entries: list[Entry]) -> None:

@@ -2,9 +2,10 @@
 
 An `Order` is immutable. A rule takes the stored order and a request and returns the next version; `order_commit` makes
 it true, the outbox carries it whole, the drain writes it. Its JSON form (msgspec) is what Redis stores, what the stream
-carries and what Postgres reads, so field names here are also names in persistence/sql/orders.sql.
+carries and what Postgres reads, so field names here are also names in persistence/sql/orders.sql. Fields that have
+their default are left out of it, which halves it.
 
-Fields that have their default are left out of it, which halves it. Money is Decimal with the currency's places, times are aware UTC datetimes. (spec/orders.txt, Order resource ff.)
+Money is Decimal with the currency's places, times are aware UTC datetimes. (spec/orders.txt, Order resource ff.)
 """
 
 from __future__ import annotations

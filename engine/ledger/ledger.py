@@ -241,6 +241,11 @@ class Ledger:
         """Keep the reply for a claim; an empty one gives the claim up. Does nothing once the claim has ended."""
         await self._call("reply_store", [claim.key], [claim.owner, reply, KEEP_MS])
 
+    async def undrained(self, committed: Committed) -> bool:
+        """Tell whether an entry still waits in the outbox to be written."""
+        entry = f"{committed.entry[0]}-{committed.entry[1]}"
+        return bool(await self._pipe.call("XRANGE", keys.outbox(committed.shard), entry, entry))
+
     # -------------------------------------------------------------------------------------------------- calling
 
     @staticmethod

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -22,6 +24,8 @@ from persistence import sequences
 
 _TRIES = 5
 """How often a change is judged anew when somebody else changed the order in between."""
+
+_LOOK_AGAIN_S = 0.05
 
 _COUNTED = {OrderStatus.PENDING: "n", OrderStatus.PAID: "p"}
 """The order states whose positions take units, and the state of those units."""
@@ -209,13 +213,21 @@ async def _confirm(house: House, order_id: int, version: int, committed: Committ
 
     Raises Fenced if it was lost in between, with the server that accepted it.
     """
+    deadline = time.monotonic() + house.settings.ack_timeout_s
     try:
-        certain = await house.ledger.watermark.wait(committed, house.settings.ack_timeout_s)
+        if await house.ledger.watermark.wait(committed, house.settings.ack_timeout_s):
+            return True
     except TimeoutError:
         return False
-    if not certain and not await _is_stored(house, order_id, version):
-        raise Fenced(reason="the order was lost with the server that accepted it")
-    return True
+    # the server has been verified meanwhile: the entry was kept and will be written, or it was lost
+    while time.monotonic() < deadline:
+        waits = await house.ledger.undrained(committed)
+        if await _is_stored(house, order_id, version):
+            return True
+        if not waits:
+            break
+        await asyncio.sleep(_LOOK_AGAIN_S)
+    raise Fenced(reason="the order was lost with the server that accepted it")
 
 
 async def _is_stored(house: House, order_id: int, version: int) -> bool:
