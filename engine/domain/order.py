@@ -44,8 +44,11 @@ class RefundState(StrEnum):
     DONE = "done"
 
 
-class Answer(Struct, frozen=True, omit_defaults=True):
-    """One answer to a question; `options` and `option_identifiers` only for choice types."""
+class Answer(Struct, frozen=True):
+    """One answer to a question; `options` and `option_identifiers` only for choice types.
+
+    Bodies of cart positions show it as it is, so its defaults are written too.
+    """
 
     question: int
     answer: str
