@@ -44,6 +44,18 @@ class RefundState(StrEnum):
     DONE = "done"
 
 
+class MailKind(StrEnum):
+    """What a mail tells the buyer."""
+
+    PLACED = "placed"
+    PAID = "paid"
+    CANCELED = "canceled"
+    APPROVED = "approved"
+    DENIED = "denied"
+    CHANGED = "changed"
+    LINK = "link"
+
+
 class Answer(Struct, frozen=True):
     """One answer to a question; `options` and `option_identifiers` only for choice types.
 
@@ -158,10 +170,19 @@ class Refund(Struct, frozen=True, omit_defaults=True):
     info: dict[str, Any] = {}
 
 
+class Mail(Struct, frozen=True, omit_defaults=True):
+    """What the buyer is told of one version of the order; `comment` is in the seller's own words."""
+
+    version: int
+    kind: MailKind
+    comment: str = ""
+
+
 class Order(Struct, frozen=True, omit_defaults=True):
     """`version` counts commits: 1 when created. All positions and fees ever, canceled ones included.
 
-    Only a split takes positions away; `positionid_gone` is the highest number among those.
+    Only a split takes positions away; `positionid_gone` is the highest number among those. `mails` are all that were
+    ever asked for, so that none is missed where several versions are written as one.
     """
 
     id: int
@@ -194,6 +215,7 @@ class Order(Struct, frozen=True, omit_defaults=True):
     payments: tuple[Payment, ...] = ()
     refunds: tuple[Refund, ...] = ()
     blocked_secrets: tuple[BlockedSecret, ...] = ()
+    mails: tuple[Mail, ...] = ()
     positionid_gone: int = 0
 
 

@@ -58,6 +58,7 @@ def split(order: Order, leaving: Collection[int], off: SplitOff, event: Event, n
         payments=(),
         refunds=(),
         blocked_secrets=(),
+        mails=(),
         total=price,
     )
     if order.status is OrderStatus.PAID:

@@ -270,6 +270,25 @@ CREATE TABLE refunds (
     CONSTRAINT refunds_state_check CHECK (state IN ('created', 'transit', 'external', 'canceled', 'failed', 'done'))
 );
 
+-- What buyers are told by mail. A row is written with the version of the order that it tells of, so there is no mail of an
+-- order that is not here, and it stays as long as the order: without it the mail would be sent again. due_at is moved on
+-- by whoever is about to try, and is infinity once nobody tries any more.
+CREATE TABLE mails (
+    order_id  bigint NOT NULL,
+    version   bigint NOT NULL,
+    kind      text NOT NULL,
+    comment   text NOT NULL,
+    queued_at timestamptz NOT NULL DEFAULT now(),
+    due_at    timestamptz NOT NULL DEFAULT now(),
+    tries     integer NOT NULL DEFAULT 0,
+    sent_at   timestamptz,
+    error     text,
+    CONSTRAINT mails_pkey PRIMARY KEY (order_id, version, kind),
+    CONSTRAINT mails_kind_check
+        CHECK (kind IN ('placed', 'paid', 'canceled', 'approved', 'denied', 'changed', 'link'))
+);
+CREATE INDEX mails_due_idx ON mails (due_at) WHERE sent_at IS NULL;
+
 -- Ids are leased in blocks of the increment: nextval gives the first id of a block (engine/sales/ids.py).
 CREATE SEQUENCE order_ids INCREMENT 1000;
 CREATE SEQUENCE position_ids INCREMENT 1000;

@@ -63,6 +63,12 @@ WITH incoming AS MATERIALIZED (
     FROM fresh, jsonb_array_elements(fresh.doc -> 'refunds') AS r
     ON CONFLICT ON CONSTRAINT refunds_pkey DO UPDATE
     SET state = excluded.state, amount = excluded.amount
+), written_mails AS (
+    INSERT INTO mails (order_id, version, kind, comment)
+    SELECT fresh.id, (m ->> 'version')::bigint, m ->> 'kind', coalesce(m ->> 'comment', '')
+    FROM fresh, jsonb_array_elements(fresh.doc -> 'mails') AS m
+    -- what has been sent stays sent
+    ON CONFLICT ON CONSTRAINT mails_pkey DO NOTHING
 )
 SELECT count(*) AS written FROM written;
 
@@ -79,6 +85,8 @@ WITH deleted AS (
     DELETE FROM refunds WHERE order_id = ANY (%(ids)s)
 ), deleted_blocks AS (
     DELETE FROM blocked_secrets WHERE order_id = ANY (%(ids)s)
+), deleted_mails AS (
+    DELETE FROM mails WHERE order_id = ANY (%(ids)s)
 )
 DELETE FROM claims WHERE order_id = ANY (%(ids)s);
 

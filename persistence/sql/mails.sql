@@ -1,0 +1,31 @@
+-- name: claim mails that are due, longest due first, each with its order; nobody else takes them for a while
+WITH due AS (
+    SELECT order_id, version, kind FROM mails
+    WHERE sent_at IS NULL AND due_at <= now()
+    ORDER BY due_at LIMIT %(most)s
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE mails
+-- one minute, two, four and so on
+SET tries = mails.tries + 1, due_at = now() + least(interval '1 minute' * 2 ^ mails.tries, interval '6 hours')
+FROM due
+JOIN orders ON orders.id = due.order_id
+JOIN events ON events.id = orders.event_id
+WHERE mails.order_id = due.order_id AND mails.version = due.version AND mails.kind = due.kind
+RETURNING mails.version, mails.kind, mails.comment, mails.queued_at, mails.tries, orders.doc::text AS doc,
+          events.slug AS event, events.body -> 'name' AS event_name;
+
+-- name: sent has gone out
+UPDATE mails SET sent_at = now(), error = NULL
+WHERE order_id = %(order_id)s AND version = %(version)s AND kind = %(kind)s AND queued_at = %(queued_at)s;
+
+-- name: failed has not gone out, and why; the next try stands already unless this was the last one
+UPDATE mails SET error = %(error)s, due_at = CASE WHEN %(last)s THEN 'infinity' ELSE due_at END
+WHERE order_id = %(order_id)s AND version = %(version)s AND kind = %(kind)s AND queued_at = %(queued_at)s;
+
+-- name: ask for a mail about an order as it is now, again if it has been sent; no row if there is no such order
+INSERT INTO mails (order_id, version, kind, comment)
+SELECT orders.id, orders.version, %(kind)s, '' FROM orders WHERE orders.id = %(order_id)s
+ON CONFLICT ON CONSTRAINT mails_pkey DO UPDATE
+SET queued_at = now(), due_at = now(), tries = 0, sent_at = NULL, error = NULL
+RETURNING order_id;
