@@ -6,6 +6,7 @@ is the version of the layout: changing the layout means a new prefix, a migratio
 
 from __future__ import annotations
 
+from functools import cache, lru_cache
 from zlib import crc32
 
 LAYOUT = "hf1"
@@ -14,11 +15,13 @@ DRAINED_CHANNEL = f"{LAYOUT}:drained"
 """Pub/sub channel on which a drain announces what Postgres has committed."""
 
 
+@lru_cache(maxsize=10_000)
 def shard_of(organizer: str, slug: str, shards: int) -> int:
     """Return the shard of an event: a stable hash of the two names that never change."""
     return crc32(f"{organizer}/{slug}".encode()) % shards
 
 
+@cache
 def prefix(shard: int) -> str:
     """Return the beginning of every key of `shard`."""
     return f"{LAYOUT}:{{s{shard:02d}}}:"

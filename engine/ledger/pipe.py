@@ -39,6 +39,7 @@ class Pipe:
 
     async def open(self) -> None:
         """Connect. Raises Fenced if the server is not there."""
+        self._loop = asyncio.get_running_loop()
         await self._connect()
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._watch())]
 
@@ -51,7 +52,7 @@ class Pipe:
 
     def call(self, *args: Any) -> asyncio.Future[Any]:
         """Send one command; the future gets its answer, or ResponseError, or Fenced if the connection is lost."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         future: asyncio.Future[Any] = loop.create_future()
         if self._connection is None or len(self._waiting) >= WAITING_MAX:
             future.set_exception(Fenced(reason="Redis is away" if self._connection is None else "Redis is slow"))

@@ -30,6 +30,7 @@ class _Waiter(Struct):
     committed: Committed
     future: asyncio.Future[bool]
     since: float
+    deadline: float
 
 
 class Watermark:
@@ -43,7 +44,8 @@ class Watermark:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
-        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._look())]
+        self._loop = asyncio.get_running_loop()
+        self._tasks = [asyncio.create_task(work()) for work in (self._listen, self._look, self._time_out)]
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -61,16 +63,10 @@ class Watermark:
         if entry >= committed.entry:
             # the word came before its waiter: a drain can be quicker than one turn of this loop
             return epoch == committed.epoch
-        loop = asyncio.get_running_loop()
-        waiter = _Waiter(committed, loop.create_future(), loop.time())
-        waiters = self._waiters.setdefault(committed.shard, deque())
-        waiters.append(waiter)
-        try:
-            return await asyncio.wait_for(waiter.future, timeout_s)
-        except TimeoutError:
-            if waiter in waiters:
-                waiters.remove(waiter)
-            raise
+        now = self._loop.time()
+        waiter = _Waiter(committed, self._loop.create_future(), now, now + timeout_s)
+        self._waiters.setdefault(committed.shard, deque()).append(waiter)
+        return await waiter.future
 
     def reached(self, shard: int, entry: tuple[int, int], epoch: int) -> None:
         """Wake all who wait for entries of `shard` up to `entry`."""
@@ -106,16 +102,27 @@ class Watermark:
             self.reached(int(shard), (int(ms), int(sequence)), int(epoch))
 
     async def _look(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_SILENCE_S)
-            old = loop.time() - _SILENCE_S
+            old = self._loop.time() - _SILENCE_S
             if not any(waiters and waiters[0].since < old for waiters in self._waiters.values()):
                 continue
             try:
-                marks = await outbox.marks(self._database)
+                for mark in (await outbox.marks(self._database)).values():
+                    self.reached(mark.shard, mark.last, mark.epoch)
             except HoldfastError as error:
                 log.debug("cannot look at the watermark: %s", error)
-                continue
-            for mark in marks.values():
-                self.reached(mark.shard, mark.last, mark.epoch)
+
+    async def _time_out(self) -> None:
+        """Tell those whose time is over. One timer for all of them costs less than one each."""
+        while True:
+            await asyncio.sleep(_SILENCE_S)
+            self._give_up(self._loop.time())
+
+    def _give_up(self, now: float) -> None:
+        for shard, waiters in self._waiters.items():
+            if waiters and waiters[0].deadline < now:
+                for waiter in waiters:
+                    if waiter.deadline < now and not waiter.future.done():
+                        waiter.future.set_exception(TimeoutError())
+                self._waiters[shard] = deque(waiter for waiter in waiters if not waiter.future.done())
