@@ -93,6 +93,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", E + "orders/{code}/extend/", orders.extend, "can_change_orders"),
     Route("POST", E + "orders/{code}/approve/", orders.approve, "can_change_orders"),
     Route("POST", E + "orders/{code}/deny/", orders.deny, "can_change_orders"),
+    Route("POST", E + "orders/{code}/resend_link/", orders.resend_link, "can_change_orders"),
     Route("POST", E + "orders/{code}/change/", contents.change, "can_change_orders"),
     # its secrets
     Route("POST", E + "orders/{code}/regenerate_secrets/", positions.regenerate_order_secrets, "can_change_orders"),

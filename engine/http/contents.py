@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from engine.domain import mails
 from engine.domain.catalogue import Event
 from engine.domain.errors import Invalid
 from engine.domain.names import with_scheme
 from engine.domain.new_order import Line
-from engine.domain.order import Order, Position
+from engine.domain.order import MailKind, Order, Position
 from engine.domain.order_contents import Changes, PositionPatch, changed
 from engine.domain.splitting import SplitOff
 from engine.http import orders as orders_http
@@ -139,7 +140,8 @@ async def change(call: Call) -> Reply:
         fee_values={row["fee"]: row["body"]["value"] for row in values["patch_fees"] if "value" in row["body"]},
         recalculate=values["recalculate_taxes"],
     )
-    return await orders_http.change(call, changed(changes), lambda after: order_body(call, event, after))
+    rule = mails.telling(changed(changes), MailKind.CHANGED, wanted=values["send_email"])
+    return await orders_http.change(call, rule, lambda after: order_body(call, event, after))
 
 
 def _keys(rows: Iterable[Mapping[str, Any]], name: str) -> tuple[int, ...]:

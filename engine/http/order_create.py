@@ -6,7 +6,7 @@ import datetime as dt
 import re
 from typing import Any
 
-from engine.domain import new_order
+from engine.domain import mails, new_order
 from engine.domain.catalogue import Event
 from engine.domain.deadlines import payment_deadline
 from engine.domain.errors import Invalid
@@ -251,6 +251,7 @@ async def create(call: Call) -> Reply:
         # a lack of units is told first, as it is in pretix
         await orders.simulate(call.house, event, draft, consume_carts=carts, force=force)
         raise
+    payable = mails.announced(payable, values["send_email"])
     order = await _numbered(call, payable, lines, values["code"])
     done = reply(order_body(call, event, order), 201)
     outcome = await orders.create(

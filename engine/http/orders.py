@@ -7,14 +7,15 @@ from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from engine.domain import order_changes, payments
+from engine.domain import mails, order_changes, payments
 from engine.domain.catalogue import Event
-from engine.domain.errors import Invalid, NotFound
+from engine.domain.errors import Fenced, Invalid, NotFound
 from engine.domain.next import Rule
-from engine.domain.order import InvoiceAddress, Order
+from engine.domain.order import InvoiceAddress, MailKind, Order
 from engine.http.call import NO_CONTENT, Call, Reply, reply, unconfirmed
 from engine.http.errors import answer
 from engine.http.fields import Boolean, Date, DateTime, Email, FieldError, Json, Schema, Text
+from engine.http.mailing import telling
 from engine.http.order_query import wanted
 from engine.http.paging import page_body, page_of
 from engine.http.people import INVOICE_ADDRESS, Phone
@@ -22,6 +23,7 @@ from engine.http.resources import order_body
 from engine.http.selection import Selection
 from engine.ledger.replies import Kept
 from engine.sales import orders
+from persistence import mails as stored_mails
 from persistence import order_lists
 
 
@@ -48,7 +50,7 @@ PATCH = Schema(
     invoice_address=INVOICE_ADDRESS,
 )
 NOTHING = Schema()
-"""For operations whose body may hold what Holdfast has no use for: send_email, comment."""
+"""For operations whose body need be no more than an object."""
 
 FORCE = Schema(force=Boolean(default=False))
 
@@ -133,13 +135,14 @@ async def delete(call: Call) -> Reply:
 async def mark_paid(call: Call) -> Reply:
     """POST orders/(code)/mark_paid/"""
     event = event_of(call)
-    NOTHING.read(await call.body(), event)
+    sent = await call.body()
+    NOTHING.read(sent, event)
 
     def body(order: Order) -> dict[str, Any]:
         payments.refuse_unapproved(order)
         return order_body(call, event, order)
 
-    return await change(call, payments.mark_paid, body)
+    return await change(call, telling(payments.mark_paid, MailKind.PAID, sent), body)
 
 
 async def mark_canceled(call: Call) -> Reply:
@@ -147,7 +150,8 @@ async def mark_canceled(call: Call) -> Reply:
     body = await call.body()
     NOTHING.read(body, call.event)
     fee = _fee(body.get("cancellation_fee"))
-    return await _change(call, order_changes.mark_canceled(fee, await call.house.ids.fees(1) if fee else 0))
+    rule = order_changes.mark_canceled(fee, await call.house.ids.fees(1) if fee else 0)
+    return await _change(call, telling(rule, MailKind.CANCELED, body))
 
 
 def _fee(value: Any) -> Decimal | None:
@@ -179,12 +183,28 @@ async def reactivate(call: Call) -> Reply:
 
 async def approve(call: Call) -> Reply:
     """POST orders/(code)/approve/"""
-    return await act(call, order_changes.approve)
+    return await _act_and_tell(call, order_changes.approve, MailKind.APPROVED)
 
 
 async def deny(call: Call) -> Reply:
     """POST orders/(code)/deny/"""
-    return await act(call, order_changes.deny)
+    return await _act_and_tell(call, order_changes.deny, MailKind.DENIED)
+
+
+async def _act_and_tell(call: Call, rule: Rule, kind: MailKind) -> Reply:
+    body = await call.body()
+    NOTHING.read(body, call.event)
+    return await _change(call, telling(rule, kind, body))
+
+
+async def resend_link(call: Call) -> Reply:
+    """POST orders/(code)/resend_link/"""
+    NOTHING.read(await call.body(), call.event)
+    order = await orders.get(call.house, event_of(call), code_of(call))
+    mails.refuse_without_address(order)
+    if not await stored_mails.ask(call.house.database, order.id, MailKind.LINK):
+        raise Fenced(reason="the order is not in Postgres yet")
+    return NO_CONTENT
 
 
 async def extend(call: Call) -> Reply:

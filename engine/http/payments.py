@@ -7,9 +7,10 @@ from typing import Any
 
 from engine.domain import payments, refunds
 from engine.domain.errors import Invalid, NotFound
-from engine.domain.order import Order, PaymentState
+from engine.domain.order import MailKind, Order, PaymentState
 from engine.http.call import Call, Reply, reply
 from engine.http.fields import Boolean, Choice, DateTime, FieldError, Json, Money, Schema, Text
+from engine.http.mailing import telling
 from engine.http.orders import FORCE, NOTHING, change, code_of, event_of
 from engine.http.paging import page_body, page_of
 from engine.http.resources import payment_body, refund_body
@@ -54,7 +55,8 @@ async def detail(call: Call) -> Reply:
 async def create(call: Call) -> Reply:
     """POST orders/(code)/payments/"""
     event = event_of(call)
-    values = PAYMENT.read(await call.body(), event)
+    sent = await call.body()
+    values = PAYMENT.read(sent, event)
     rule = payments.add(
         state=PaymentState(values["state"]),
         provider=values["provider"],
@@ -62,19 +64,21 @@ async def create(call: Call) -> Reply:
         payment_date=values["payment_date"],
         info=values["info"] or {},
     )
-    return await change(call, rule, lambda order: payment_body(call, event, order, order.payments[-1]), 201)
+    paying = telling(rule, MailKind.PAID, sent)
+    return await change(call, paying, lambda order: payment_body(call, event, order, order.payments[-1]), 201)
 
 
 async def confirm(call: Call) -> Reply:
     """POST orders/(code)/payments/(local_id)/confirm/"""
     event, local_id = event_of(call), local_id_of(call)
-    force: bool = FORCE.read(await call.body(), event)["force"]
+    sent = await call.body()
+    force: bool = FORCE.read(sent, event)["force"]
 
     def body(order: Order) -> dict[str, Any]:
         payments.refuse_unapproved(order)
         return payment_body(call, event, order, payments.find(order, local_id))
 
-    return await change(call, payments.confirm(local_id, force=force), body)
+    return await change(call, telling(payments.confirm(local_id, force=force), MailKind.PAID, sent), body)
 
 
 async def cancel(call: Call) -> Reply:

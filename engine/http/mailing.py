@@ -1,0 +1,35 @@
+"""What requests say about mails to the buyer: `send_email` and `comment` (spec/orders.txt, Order state operations)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.domain import mails
+from engine.domain.next import Rule
+from engine.domain.order import MailKind
+from engine.http.fields import Boolean, FieldError, Text
+
+_SEND = Boolean(null=True)
+_COMMENT = Text(blank=True)
+
+
+def telling(rule: Rule, kind: MailKind, body: Mapping[str, Any]) -> Rule:
+    """Return `rule`, and the buyer is told of it unless `send_email` in the body is false or null."""
+    return mails.telling(rule, kind, wanted=_wanted(body), comment=_comment(body))
+
+
+def _wanted(body: Mapping[str, Any]) -> bool:
+    """Tell whether a mail is to be sent; rubbish does not refuse the request, as in pretix."""
+    try:
+        return bool(_SEND.accept(body.get("send_email", True), None))
+    except FieldError:
+        return True
+
+
+def _comment(body: Mapping[str, Any]) -> str:
+    """Return what the seller adds in own words; what is no text is nothing."""
+    try:
+        return _COMMENT.clean(body.get("comment", ""), None)
+    except FieldError:
+        return ""
