@@ -22,6 +22,7 @@ from engine.http.items import ADDON, BUNDLE, CATEGORY, ITEM, TAX_RULE, VARIATION
 from engine.http.questions import OPTION, QUESTION
 from engine.http.routing import Route, Router
 from engine.http.subevents import SUBEVENT
+from engine.http.vouchers import VOUCHER
 from engine.sales.house import House
 
 O = "/api/v1/organizers/{organizer}/"
@@ -67,6 +68,7 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", E + "quotas/{id}/", quotas.delete_quota, "can_change_items"),
     Route("DELETE", E + "quota/{id}/", quotas.delete_quota, "can_change_items"),
     Route("GET", E + "quotas/{id}/availability/", quotas.quota_availability),
+    *VOUCHER.routes(E + "vouchers/", "can_change_vouchers"),
     # what is held and sold
     Route("GET", E + "cartpositions/", cartpositions.index, "can_view_orders"),
     Route("POST", E + "cartpositions/", cartpositions.create, "can_change_orders"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -18,14 +19,17 @@ from engine.domain.catalogue import (
     Subevent,
     TaxRule,
     Variation,
+    Voucher,
     products_of,
 )
+from engine.domain.errors import StaleCatalogue
 from engine.domain.event_settings import effective
 from persistence.database import Database, Row, Session
 from persistence.queries import Queries
 from persistence.resources import jsonb
 
 _SQL = Queries("events")
+_VOUCHERS = Queries("vouchers")
 SLUG = re.compile(r"[A-Za-z0-9.\-]{1,50}")
 """What an event's slug may be; nothing else is ever looked up."""
 
@@ -146,7 +150,39 @@ def _event(row: Row) -> Event:
         subevents={date_id: _subevent(date_id, date, locale) for date_id, date in row["subevents"]},
         quotas=quotas,
         quotas_by_product={product: tuple(ids) for product, ids in by_product.items()},
+        reserving=tuple(voucher(voucher_id, kept) for voucher_id, kept in row["reserving"]),
     )
+
+
+def voucher(voucher_id: int, body: dict[str, Any]) -> Voucher:
+    """Return a voucher as it is kept in `body`."""
+    return Voucher(
+        id=voucher_id,
+        code=body["code"],
+        max_usages=body["max_usages"],
+        valid_until=_moment(body["valid_until"]),
+        block_quota=body["block_quota"],
+        allow_ignore_quota=body["allow_ignore_quota"],
+        price_mode=body["price_mode"],
+        value=_decimal(body["value"]),
+        budget=_decimal(body["budget"]),
+        item=body["item"],
+        variation=body["variation"],
+        quota=body["quota"],
+        subevent=body["subevent"],
+        seat=body["seat"],
+    )
+
+
+async def vouchers(database: Database, event: Event, code_keys: Sequence[str], ids: Sequence[int]) -> list[Voucher]:
+    """Return those vouchers of an event that have one of the codes or ids. Raises StaleCatalogue if it has changed."""
+    rows = await database.rows(
+        _VOUCHERS["named"],
+        {"event_id": event.id, "version": event.version, "code_keys": list(code_keys), "ids": list(ids)},
+    )
+    if not rows:
+        raise StaleCatalogue
+    return [voucher(row["id"], row["body"]) for row in rows if row["id"] is not None]
 
 
 def _item(item_id: int, body: dict[str, Any], locale: str, **linked: Any) -> Item:

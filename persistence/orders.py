@@ -30,6 +30,12 @@ async def counts(database: Database | Session, event_id: int) -> dict[tuple[Prod
     return {((row["item"], row["variation"], row["subevent"]), row["status"]): row["units"] for row in rows}
 
 
+async def voucher_uses(database: Database | Session, event_id: int) -> dict[int, int]:
+    """Return by voucher how often an event's orders use it; an expired order keeps its uses."""
+    rows = await database.rows(_SQL["voucher_uses"], {"event_id": event_id})
+    return {row["voucher"]: row["uses"] for row in rows}
+
+
 async def expired(database: Database, most: int) -> list[Row]:
     """Return pending orders whose time has passed: id, code, event (slug) and organizer_id, oldest first."""
     return await database.rows(_SQL["expired"], {"most": most})

@@ -163,6 +163,19 @@ CREATE TABLE quotas (
 );
 CREATE INDEX quotas_event_idx ON quotas (event_id, id);
 
+-- code_key is the code without regard to case. How often a voucher was used is counted by Redis and from positions.
+CREATE TABLE vouchers (
+    id       bigint GENERATED ALWAYS AS IDENTITY,
+    event_id bigint NOT NULL,
+    code_key text NOT NULL,
+    body     jsonb NOT NULL,
+    CONSTRAINT vouchers_pkey PRIMARY KEY (id),
+    CONSTRAINT vouchers_code_key UNIQUE (event_id, code_key),
+    CONSTRAINT vouchers_event_fkey FOREIGN KEY (event_id) REFERENCES events (id)
+);
+CREATE INDEX vouchers_event_idx ON vouchers (event_id, id);
+CREATE INDEX vouchers_reserving_idx ON vouchers (event_id) WHERE (body ->> 'block_quota')::boolean;
+
 -- ------------------------------------------------------------------------------------------------- what was sold
 -- orders.doc is the order whole, as engine.domain.order.Order encodes it: what reads answer from and what Redis is
 -- filled from. The columns and the tables below repeat what filters, sums and constraints need; one statement writes

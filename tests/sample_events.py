@@ -40,7 +40,7 @@ def quota(number, size, *products, closed=False, word=1, close_when_sold_out=Fal
     )
 
 
-def event(*quotas, items=3, like=None, version=1, slug=None):
+def event(*quotas, items=3, like=None, version=1, slug=None, reserving=(), waiting=None):
     """Return an event with items 1 to `items` and an item 9 with variations 91 and 92.
 
     With `like`, the same event with other quotas, one version on unless told.
@@ -76,6 +76,8 @@ def event(*quotas, items=3, like=None, version=1, slug=None):
         subevents={},
         quotas={one.id: one for one in sorted(quotas, key=lambda one: one.id)},
         quotas_by_product={product: tuple(ids) for product, ids in by_product.items()},
+        reserving=reserving,
+        waiting=waiting or {},
     )
 
 

@@ -77,8 +77,9 @@ async def _settled(database: Database, books: Books, event: Event) -> tuple[int,
     """Return (number of listed holds, what is wrong with an event), once two looks in a row would say the same."""
     for _ in range(_LOOKS):
         counts = await orders.counts(database, event.id)
+        uses = await orders.voucher_uses(database, event.id)
         seen = await books.event(event)
-        found = list(_event(event, seen, counts))
+        found = [*_event(event, seen, counts), *_vouchers(event, seen, uses)]
         if not found:
             break
         await asyncio.sleep(_LOOK_AGAIN_S)
@@ -131,12 +132,36 @@ def _event(event: Event, books: EventBooks, counts: dict[tuple[Product, str], in
         yield from _quota(event, quota, books, counts)
 
 
+def _vouchers(event: Event, books: EventBooks, uses: dict[int, int]) -> Iterator[Problem]:
+    """Yield what is wrong with an event's vouchers. `uses` is how often orders use each, by Postgres."""
+    where = f"{event.organizer}/{event.slug} voucher"
+    for rule, expected, found in (
+        ("Redis counts as many redemptions as orders have", uses, books.uses("r")),
+        ("as many uses are taken as cart positions have", dict(books.vouchers), books.uses("t")),
+    ):
+        for voucher in sorted(expected.keys() | found.keys()):
+            if expected.get(voucher, 0) != found.get(voucher, 0):
+                yield Problem(rule, f"{where} {voucher}", expected.get(voucher, 0), found.get(voucher, 0))
+    free: Counter[Product] = Counter()
+    taken: Counter[Product] = Counter()
+    for one in event.reserving:
+        if one.reserved is not None and f"g{one.id}" in books.fields:
+            free[one.reserved] += max(0, one.max_usages - uses.get(one.id, 0) - books.vouchers[one.id])
+            taken[one.reserved] += books.vouchers[one.id]
+    for product in books.products() | set(free):
+        found_units = books.count("b", product), books.count("d", product)
+        if found_units != (free[product], taken[product]):
+            rule = "vouchers keep as much free as can be used of them"
+            yield Problem(rule, f"{where}s of {product}", (free[product], taken[product]), found_units)
+
+
 def _quota(event: Event, quota: Quota, books: EventBooks, counts: dict[tuple[Product, str], int]) -> Iterator[Problem]:
     at = f"{event.organizer}/{event.slug} quota {quota.id} {quota.name!r}"
     products = products_of(quota, event.items)
     exits = sum(books.count("x", product) for product in products) if quota.release_after_exit else 0
-    committed = sum(books.count(state, product) for state in "npb" for product in products) - exits
-    used = committed + sum(books.count(state, product) for state in "hw" for product in products)
+    firm = sum(books.count(state, product) for state in "npb" for product in products) - exits
+    committed = firm + sum(books.count("d", product) for product in products)
+    used = firm + sum(books.count(state, product) for state in "hw" for product in products)
     for field, expected, rule in (
         ("u", used, "used = held + pending + paid + blocked + waiting - exited"),
         ("c", committed, "committed = pending + paid + blocked - exited"),

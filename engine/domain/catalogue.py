@@ -110,8 +110,48 @@ class Quota(Struct, frozen=True):
     allowance: int = 0
 
 
+class Voucher(Struct, frozen=True):
+    """`value` is the new price, what comes off it, or a percentage of it, by `price_mode` (none set subtract percent).
+
+    `budget` is the sum of all discounts that it may give, `seat` a guid.
+    """
+
+    id: int
+    code: str
+    max_usages: int
+    valid_until: datetime | None
+    block_quota: bool
+    allow_ignore_quota: bool
+    price_mode: str
+    value: Decimal | None
+    budget: Decimal | None
+    item: int | None
+    variation: int | None
+    quota: int | None
+    subevent: int | None
+    seat: str | None
+
+    @property
+    def skips_quota(self) -> bool:
+        """Whether no room is asked for: it has been reserved, or the organizer does not mind."""
+        return self.block_quota or self.allow_ignore_quota
+
+    @property
+    def reserved(self) -> Product | None:
+        """The product of which as many units are kept free as it has unused usages, None if there is none."""
+        if not self.block_quota:
+            return None
+        if self.quota is not None:
+            return whole_quota(self.quota)
+        return None if self.item is None else (self.item, self.variation or 0, self.subevent or 0)
+
+
 class Event(Struct, frozen=True):
-    """Everything a front door needs to know to sell tickets of one event."""
+    """Everything a front door needs to know to sell tickets of one event.
+
+    `reserving` are the vouchers that keep units free, `waiting` counts the waiting list by product. Of all the other
+    vouchers `vouchers` has those that a request names, by `code_key`.
+    """
 
     id: int
     organizer_id: int
@@ -131,6 +171,9 @@ class Event(Struct, frozen=True):
     quotas: dict[int, Quota]
     quotas_by_product: dict[Product, tuple[int, ...]]
     """Quota ids (ascending) that cover each product that has any."""
+    reserving: tuple[Voucher, ...] = ()
+    waiting: dict[Product, int] = {}
+    vouchers: dict[str, Voucher] = {}
 
     def quotas_of(self, product: Product) -> tuple[int, ...]:
         """Return the ids of the quotas that cover `product`, ascending; empty if nothing lets it be sold."""
@@ -138,7 +181,7 @@ class Event(Struct, frozen=True):
 
 
 def products_of(quota: Quota, items: dict[int, Item]) -> list[Product]:
-    """Return the products that `quota` covers.
+    """Return the products that `quota` covers; the last stands for units of the quota as a whole.
 
     A variation counts in quotas that list the variation, an item without variations in quotas that list the item,
     both only for the quota's own date (spec/facts.md, Quota numbers).
@@ -148,4 +191,14 @@ def products_of(quota: Quota, items: dict[int, Item]) -> list[Product]:
     listed = set(quota.variations)
     for item in items.values():
         products += [(item.id, v, date) for v in item.variations if v in listed]
-    return products
+    return [*products, whole_quota(quota.id)]
+
+
+def whole_quota(quota_id: int) -> Product:
+    """Return the ledger's name for units that are kept free in a quota, whatever they are going to be."""
+    return (0, quota_id, 0)
+
+
+def code_key(code: str) -> str:
+    """Return the form of a voucher's code that no other voucher of the event has."""
+    return code.casefold()

@@ -11,6 +11,7 @@
     │   ├── TooLarge       413
     │   └── UnsupportedMedia 415
     ├── SoldOut            capacity is missing; engine/sales says it in the words of the operation
+    ├── VoucherSpent       a voucher was used as often as it may be; so too
     ├── StaleCatalogue     the request was judged by an old copy of the catalogue; the front door tries again
     └── Unavailable        nothing was done (or it is not known whether); trying again is right
         ├── Busy           409  somebody else was faster, several times
@@ -125,6 +126,14 @@ class SoldOut(HoldfastError):
     def __init__(self, failures: list[tuple[int, int]]) -> None:
         super().__init__(failures)
         self.failures = failures
+
+
+class VoucherSpent(HoldfastError):
+    """Uses of vouchers are missing: `lacking` maps a voucher's id to how many."""
+
+    def __init__(self, lacking: dict[int, int]) -> None:
+        super().__init__(lacking)
+        self.lacking = lacking
 
 
 class StaleCatalogue(HoldfastError):

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.domain import codes, tax
-from engine.domain.catalogue import Event, Item, Product, Subevent, Variation
+from engine.domain.catalogue import Event, Item, Product, Subevent, Variation, Voucher
 from engine.domain.errors import Invalid
 from engine.domain.fees import FeeLine, fees_of
 from engine.domain.money import AMOUNT_MAX, ZERO
@@ -31,6 +31,7 @@ from engine.domain.order import (
 )
 from engine.domain.pricing import list_price, sold_on
 from engine.domain.validity import validity_of
+from engine.domain.vouchers import price_with
 
 PREVIEW = "PREVIEW"
 FREE = "free"
@@ -48,6 +49,7 @@ class Line(Struct, frozen=True):
     subevent: Subevent | None = None
     price: Decimal | None = None
     addon_to: int | None = None
+    voucher: Voucher | None = None
     secret: str | None = None
     validity: tuple[dt.datetime | None, dt.datetime | None] | None = None
     requested_valid_from: dt.datetime | None = None
@@ -70,7 +72,7 @@ def refuse_unsellable(lines: Iterable[Line], event: Event) -> None:
     for line in lines:
         if not sold_on(line.item, line.variation, line.subevent):
             rows.append({"item": [f'The product "{line.item.name}" is not available on this date.']})
-        elif not event.quotas_of(line.product):
+        elif not event.quotas_of(line.product) and not (line.voucher and line.voucher.skips_quota):
             rows.append({"item": [f'The product "{line.item.name}" is not assigned to a quota.']})
         else:
             rows.append({})
@@ -91,8 +93,10 @@ def drafted(blank: Order, lines: Sequence[Line], fees: Iterable[FeeLine], event:
 def position_of(line: Line, order: Order, event: Event) -> Position:
     """Return the position that `line` asks for, priced and taxed, without id and secrets."""
     rule = event.tax_rules.get(line.item.tax_rule) if line.item.tax_rule else None
+    price = full_price = list_price(line.item, line.variation, line.subevent)
+    if line.voucher is not None:
+        price = price_with(line.voucher, full_price, event.currency)
     if line.price is None:
-        price = list_price(line.item, line.variation, line.subevent)
         taxed = tax.of_list_price(price, rule, order.invoice_address, event.currency)
     else:
         taxed = tax.of_given(line.price, rule, order.invoice_address, event.currency)
@@ -110,6 +114,8 @@ def position_of(line: Line, order: Order, event: Event) -> Position:
         secret="",
         pseudonymization_id=PREVIEW,
         addon_to=line.addon_to,
+        voucher=line.voucher.id if line.voucher else None,
+        voucher_budget_use=max(ZERO, full_price - price) if line.voucher else None,
         valid_from=valid_from,
         valid_until=valid_until,
         answers=line.answers,

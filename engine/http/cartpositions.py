@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.domain import cart, codes, names
-from engine.domain.catalogue import Event, Item, Product
+from engine.domain.catalogue import Event, Item, Product, Voucher
 from engine.domain.errors import Invalid, NotFound
 from engine.domain.order import Answer
 from engine.http.answers import ANSWERS
@@ -33,8 +33,9 @@ from engine.http.products import (
     short_of,
     without_quota,
 )
+from engine.http.voucher_use import cart_voucher, know_vouchers
 from engine.sales import holds
-from engine.sales.holds import Held, HoldGroup, HoldPosition, Short, StoredHold
+from engine.sales.holds import Held, HoldGroup, HoldPosition, Outcome, Short, StoredHold, UsedUp, VoucherUse
 
 _BULK_ROWS_MAX = 1000
 """So that one request cannot keep Redis to itself: a thousand holds are one script of a few milliseconds."""
@@ -44,6 +45,7 @@ _CHILDREN_MAX = 100
 
 _ORDERINGS = ("datetime", "-datetime", "cart_id", "-cart_id")
 _GENERAL = "non_field_errors"
+_USED_UP = {"voucher": ["The specified voucher has already been used the maximum number of times."]}
 
 
 class CartPositionBody(Struct):
@@ -102,14 +104,15 @@ class CartRow(Struct, frozen=True):
             self.position, id=first, addons=tuple(children[:addons]), bundled=tuple(children[addons:]), **times
         )
 
-    def result(self, outcomes: Iterator[Held | Short]) -> dict[str, Any]:
+    def result(self, outcomes: Iterator[Outcome]) -> dict[str, Any]:
         """Return the row of a bulk reply; only rows that were tried have an outcome."""
         if self.position is None:
             return {"success": False, "errors": self.errors, "data": None}
         outcome = next(outcomes)
-        if isinstance(outcome, Short):
-            return {"success": False, "errors": {_GENERAL: [self.short[outcome.quota]]}, "data": None}
-        return {"success": True, "errors": None, "data": self.held(outcome)}
+        if isinstance(outcome, Held):
+            return {"success": True, "errors": None, "data": self.held(outcome)}
+        errors = _USED_UP if isinstance(outcome, UsedUp) else {_GENERAL: [self.short[outcome.quota]]}
+        return {"success": False, "errors": errors, "data": None}
 
 
 class CartReply(Struct, frozen=True, tag="cart"):
@@ -118,12 +121,14 @@ class CartReply(Struct, frozen=True, tag="cart"):
     rows: list[CartRow]
     bulk: bool
 
-    def filled(self, outcomes: Iterable[Held | Short]) -> Reply:
-        """Return the whole reply. Raises Invalid if there is no room for the only position."""
+    def filled(self, outcomes: Iterable[Outcome]) -> Reply:
+        """Return the whole reply. Raises Invalid if the only position is refused."""
         decided = iter(outcomes)
         if self.bulk:
             return reply({"results": [row.result(decided) for row in self.rows]})
         [row], [outcome] = self.rows, decided
+        if isinstance(outcome, UsedUp):
+            raise Invalid(_USED_UP)
         if isinstance(outcome, Short):
             raise Invalid([row.short[outcome.quota]])
         return reply(row.held(outcome), 201)
@@ -145,10 +150,9 @@ class _ChildSchema(Schema):
         values = super().clean(value, event)
         check_product(values, event, _GENERAL)
         values["parts"] = merged_name(values, "attendee_")
-        if values.get("voucher"):
-            raise FieldError({"voucher": ["The specified voucher does not exist."]})
+        voucher = values["voucher"] = cart_voucher(event, values)
         values["product"] = product_of(values)
-        if not event.quotas_of(values["product"]):
+        if not event.quotas_of(values["product"]) and not (voucher and voucher.skips_quota):
             raise FieldError({_GENERAL: [without_quota(values["item"])]})
         return values
 
@@ -220,20 +224,23 @@ async def detail(call: Call) -> Reply:
 async def create(call: Call) -> Reply:
     """POST cartpositions/"""
     assert call.event is not None
-    values = await read(call, CART_POSITION, await call.body())
+    sent = await call.body()
+    await know_vouchers(call, [sent])
+    values = await read(call, CART_POSITION, sent)
     group, row = _asked(call.event, values, codes.cart_id())
     return await _hold(call, [group], CartReply([row], bulk=False))
 
 
 async def bulk_create(call: Call) -> Reply:
     """POST cartpositions/bulk_create/: each row succeeds or fails alone."""
-    event = call.event
-    assert event is not None
     rows = await call.body()
     if not isinstance(rows, list):
         raise Invalid({"error": "Please supply a list"})
     if len(rows) > _BULK_ROWS_MAX:
         raise Invalid({"error": f"Please supply at most {_BULK_ROWS_MAX} rows"})
+    await know_vouchers(call, rows)
+    event = call.event
+    assert event is not None
     generated = codes.cart_id()
     asked: list[tuple[HoldGroup, CartRow]] = []
     errors: list[Any] = []
@@ -306,8 +313,20 @@ def _drafted(
         # null counts as false here
         bool(values["includes_tax"]),
     )
-    body = _body(kind, event, position, hold_id=0, cart_id=cart_id, product=product, created=_EPOCH, expires=_EPOCH)
-    return HoldPosition(product, cart.encode(position), parent=parent), body
+    voucher: Voucher | None = values["voucher"]
+    body = _body(
+        kind,
+        event,
+        position,
+        hold_id=0,
+        cart_id=cart_id,
+        product=product,
+        created=_EPOCH,
+        expires=_EPOCH,
+        voucher=voucher.id if voucher else None,
+    )
+    use = VoucherUse(voucher.id, voucher.max_usages, voucher.skips_quota) if voucher else None
+    return HoldPosition(product, cart.encode(position), voucher=use, parent=parent), body
 
 
 def _hold_id(call: Call) -> int:
@@ -328,6 +347,7 @@ def _stored_body(event: Event, hold: StoredHold) -> CartPositionBody:
         created=_instant(hold.created_ms),
         expires=_instant(hold.deadline_ms),
         addon_to=hold.parent or None,
+        voucher=hold.voucher or None,
     )
 
 
@@ -342,6 +362,7 @@ def _body(
     created: dt.datetime,
     expires: dt.datetime,
     addon_to: int | None = None,
+    voucher: int | None = None,
 ) -> _Body:
     item, variation, subevent = product
     return kind(
@@ -358,6 +379,7 @@ def _body(
         expires=expires,
         answers=position.answers,
         addon_to=addon_to,
+        voucher=voucher,
         is_bundled=position.is_bundled,
         includes_tax=position.includes_tax,
     )

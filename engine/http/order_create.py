@@ -43,6 +43,7 @@ from engine.http.people import (
 )
 from engine.http.products import ItemField, SubeventField, VariationField, check_product, read
 from engine.http.resources import order_body, preview_body
+from engine.http.voucher_use import VoucherField, know_vouchers, refuse_misused
 from engine.sales import orders
 
 POSITIONS_MAX = 500
@@ -86,6 +87,7 @@ class _PositionSchema(Schema):
             "subevent": values["subevent"],
             "price": values["price"],
             "addon_to": values["addon_to"],
+            "voucher": values["voucher"],
             "secret": values["secret"],
             "validity": (values.get("valid_from"), values.get("valid_until")) if given else None,
             "requested_valid_from": values["requested_valid_from"],
@@ -172,7 +174,7 @@ POSITION = _PositionSchema(
     price=Money(null=True, default=None),
     seat=Text(null=True, max_length=255, default=None),
     **ATTENDEE,
-    voucher=Named("code", null=True, default=None),
+    voucher=VoucherField(null=True, default=None),
     company=_attendee_line(),
     street=_attendee_line(10_000),
     zipcode=_attendee_line(30),
@@ -231,12 +233,16 @@ ORDER = Schema(
 
 async def create(call: Call) -> Reply:
     """POST orders/"""
+    sent = await call.body()
+    if isinstance(sent, dict) and isinstance(sent.get("positions"), list):
+        await know_vouchers(call, sent["positions"])
     event = call.event
     assert event is not None
-    values: dict[str, Any] = await read(call, ORDER, await call.body())
+    values: dict[str, Any] = await read(call, ORDER, sent)
     lines: list[Line] = values["positions"]
     force: bool = values["force"]
     carts: list[str] = values["consume_carts"] or []
+    refuse_misused(lines, event)
     if not force:
         new_order.refuse_unsellable(lines, event)
     draft = new_order.drafted(_blank(values, event), lines, values["fees"] or [], event)

@@ -18,24 +18,29 @@ _PAGE = 1000
 
 class EventBooks(Struct, frozen=True):
     """One event in Redis. `fields` is the event hash, `live` and `listed` the holds that take units and all of them,
-    `due` the holds whose deadline is watched."""
+    `vouchers` how often the former use each voucher, `due` the holds whose deadline is watched."""
 
     fields: dict[str, str]
     live: Counter[Product]
+    vouchers: Counter[int]
     live_ids: frozenset[int]
     due_ids: frozenset[int]
     listed: int
 
     def count(self, state: str, product: Product) -> int:
-        """Return the units of a product in one state (h n p b w x)."""
+        """Return the units of a product in one state (h n p b w x d)."""
         return int(self.fields.get(f"{state}{product[0]}.{product[1]}.{product[2]}", 0))
+
+    def uses(self, state: str) -> dict[int, int]:
+        """Return the uses of vouchers in one state (r t), by id."""
+        return {int(name[1:]): int(n) for name, n in self.fields.items() if name[0] == state and name[1:].isdigit()}
 
     def products(self) -> set[Product]:
         """Return every product that has a count."""
         found = set()
         for field in self.fields:
             parts = field[1:].split(".")
-            if field[0] in "hnpbwx" and len(parts) == 3:
+            if field[0] in "hnpbwxd" and len(parts) == 3:
                 found.add((int(parts[0]), int(parts[1]), int(parts[2])))
         return found
 
@@ -73,10 +78,13 @@ class Books:
         pipe.zrange(keys.due(shard), 0, -1)
         fields, members, due = await pipe.execute()
         live: Counter[Product] = Counter()
+        vouchers: Counter[int] = Counter()
         live_ids = set()
         for member in members:
-            hold_id, state, product, _ = member.split(b"|", 3)
+            hold_id, state, product, _, _, _, _, voucher, _ = member.split(b"|", 8)
             if state == b"H":
+                if voucher != b"0":
+                    vouchers[int(voucher)] += 1
                 item, variation, subevent = product.split(b".")
                 live[int(item), int(variation), int(subevent)] += 1
                 live_ids.add(int(hold_id))
@@ -84,8 +92,10 @@ class Books:
         return EventBooks(
             {name.decode(): value.decode() for name, value in fields.items()},
             live,
+            vouchers,
             frozenset(live_ids),
-            frozenset(int(member[len(mine) :]) for member in due if member.startswith(mine)),
+            # an expiry of a voucher stands beside them
+            frozenset(int(m[len(mine) :]) for m in due if m.startswith(mine) and not m.startswith(mine + b"v")),
             len(members),
         )
 

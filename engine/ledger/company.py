@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from engine.domain.catalogue import Event
-from engine.ledger.values import Held, HoldGroup, Short
+from engine.ledger.values import HoldGroup, Outcome
 
-Send = Callable[[Event, Sequence[HoldGroup]], Awaitable[list[Held | Short]]]
+Send = Callable[[Event, Sequence[HoldGroup]], Awaitable[list[Outcome]]]
 
 GROUPS_MAX = 64
 """Groups in one call: it blocks the server for about a millisecond, and makes nobody wait longer than that."""
@@ -26,7 +26,7 @@ class _Call:
     def __init__(self, event: Event) -> None:
         self.event = event
         self.groups: list[HoldGroup] = []
-        self.waiting: list[tuple[int, asyncio.Future[list[Held | Short]]]] = []
+        self.waiting: list[tuple[int, asyncio.Future[list[Outcome]]]] = []
 
 
 class Company:
@@ -37,7 +37,7 @@ class Company:
         self._calls: dict[tuple[int, int], _Call] = {}
         self._sending: set[asyncio.Task[None]] = set()
 
-    def hold(self, event: Event, groups: Sequence[HoldGroup]) -> asyncio.Future[list[Held | Short]]:
+    def hold(self, event: Event, groups: Sequence[HoldGroup]) -> asyncio.Future[list[Outcome]]:
         """Send groups along with others of this turn; the future gets the outcomes of these groups, in order."""
         loop = asyncio.get_running_loop()
         if not self._calls:
@@ -48,7 +48,7 @@ class Company:
             if call is not None:
                 self._start(call)
             call = self._calls[key] = _Call(event)
-        future: asyncio.Future[list[Held | Short]] = loop.create_future()
+        future: asyncio.Future[list[Outcome]] = loop.create_future()
         call.groups.extend(groups)
         call.waiting.append((len(groups), future))
         return future

@@ -168,10 +168,12 @@ class Fence:
         counts: Counter[str] = Counter()
         for (product, status), units in (await orders.counts(session, event.id)).items():
             counts[f"{status}{product[0]}.{product[1]}.{product[2]}"] += units
+        for voucher, uses in (await orders.voucher_uses(session, event.id)).items():
+            counts[f"r{voucher}"] += uses
         counts.update(await self._surviving_holds(shard, event.id))
         counted = [value for pair in counts.items() for value in pair]
-        args = [event.version, len(counts), *counted, *quota_args(event)]
-        await self._eval("event_rebuild", [keys.event(shard, event.id)], args)
+        args = [event.version, event.id, len(counts), *counted, *quota_args(event)]
+        await self._eval("event_rebuild", [keys.event(shard, event.id), keys.due(shard)], args)
         log.info("rebuilt event %s/%s: %d products counted", event.organizer, event.slug, len(counts))
 
     async def _surviving_holds(self, shard: int, event_id: int) -> Counter[str]:
@@ -181,9 +183,11 @@ class Fence:
         while members := await self._pipe.call("ZRANGE", keys.holds(shard, event_id), first, first + _PAGE - 1):
             deadlines: list[Any] = []
             for member in members:
-                hold_id, state, product, _, deadline, _ = member.split(b"|", 5)
+                hold_id, state, product, _, deadline, _, _, voucher, _ = member.split(b"|", 8)
                 if state == b"H":
                     held[f"h{product.decode()}"] += 1
+                    if voucher != b"0":
+                        held[f"t{voucher.decode()}"] += 1
                     deadlines += [deadline, b"%d:%s" % (event_id, hold_id)]
             if deadlines:
                 await self._pipe.call("ZADD", keys.due(shard), *deadlines)

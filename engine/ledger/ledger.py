@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 from redis.exceptions import NoScriptError, ResponseError
 
 from engine.domain.catalogue import Event, Product, products_of
-from engine.domain.errors import Busy, Duplicate, Fenced, KeyReused, NotFound, SoldOut, StaleCatalogue
+from engine.domain.errors import Busy, Duplicate, Fenced, KeyReused, NotFound, SoldOut, StaleCatalogue, VoucherSpent
 from engine.domain.order import Order, decode, encode
 from engine.ledger import keys
 from engine.ledger.company import Company
@@ -22,7 +22,19 @@ from engine.ledger.pipe import Pipe
 from engine.ledger.quotas import quota_args
 from engine.ledger.replies import CLAIM_MS, KEEP_MS, Claim, Kept, Replay
 from engine.ledger.scripts import ALARMS, load_scripts
-from engine.ledger.values import Committed, Counts, Held, HoldGroup, Move, Short, StoredHold
+from engine.ledger.values import (
+    Committed,
+    Counts,
+    Held,
+    HoldGroup,
+    Move,
+    Outcome,
+    StoredHold,
+    VoucherMove,
+    VoucherUse,
+    VoucherUses,
+    short_of,
+)
 from engine.ledger.watermark import Watermark
 from engine.settings import Settings
 from persistence import sequences
@@ -30,6 +42,9 @@ from persistence.database import Database
 
 _AGAIN_MAX = 1000
 """Calls that only released what was due before one that does its work: 64,000 holds that expired unnoticed."""
+
+_PAGE = 1000
+"""Vouchers that one call asks about."""
 
 
 class Ledger:
@@ -67,8 +82,8 @@ class Ledger:
         await self._run(
             "event_publish",
             shard,
-            [keys.event(shard, event.id), keys.shard(shard), keys.outbox(shard)],
-            [event.version, new, *quota_args(event)],
+            [keys.event(shard, event.id), keys.shard(shard), keys.outbox(shard), keys.due(shard)],
+            [event.version, new, event.id, *quota_args(event)],
         )
 
     async def version(self, event: Event) -> int | None:
@@ -95,9 +110,20 @@ class Ledger:
             )
         return found
 
+    async def voucher_uses(self, event: Event, voucher_ids: Sequence[int]) -> dict[int, VoucherUses]:
+        """Return by id how often vouchers have been used."""
+        shard = self.shard_of(event)
+        found = {}
+        for first in range(0, len(voucher_ids), _PAGE):
+            page = voucher_ids[first : first + _PAGE]
+            answer = await self._run("voucher_read", shard, [keys.event(shard, event.id)], [len(page), *page])
+            for voucher_id, redeemed, taken in zip(page, answer[1::2], answer[2::2], strict=True):
+                found[voucher_id] = VoucherUses(redeemed, taken)
+        return found
+
     # ---------------------------------------------------------------------------------------------------- holds
 
-    async def hold(self, event: Event, groups: Sequence[HoldGroup], kept: Kept | None = None) -> list[Held | Short]:
+    async def hold(self, event: Event, groups: Sequence[HoldGroup], kept: Kept | None = None) -> list[Outcome]:
         """Hold units for each group; each gets all of its units or none. One round trip, shared with others.
 
         `kept` is kept if any group got its units.
@@ -106,7 +132,7 @@ class Ledger:
             return []
         return await (self._company.hold(event, groups) if kept is None else self._hold(event, groups, kept))
 
-    async def _hold(self, event: Event, groups: Sequence[HoldGroup], kept: Kept | None = None) -> list[Held | Short]:
+    async def _hold(self, event: Event, groups: Sequence[HoldGroup], kept: Kept | None = None) -> list[Outcome]:
         shard = self.shard_of(event)
         tail: list[Any] = [self._listed_ms, len(groups)]
         for group in groups:
@@ -114,7 +140,8 @@ class Ledger:
             tail += [_quoted(group.cart_id), deadline, group.ttl_ms, len(group.positions)]
             for position in group.positions:
                 seat = _quoted(position.seat) if position.seat else ""
-                tail += [_product(position.product), seat, position.voucher, position.parent + 1, position.payload]
+                voucher = _use(position.voucher) if position.voucher else 0
+                tail += [_product(position.product), seat, voucher, position.parent + 1, position.payload]
         tail += _kept_args(kept)
         hold_keys = [*self._hold_keys(shard, event.id), *_kept_keys(kept)]
         first = last = 0
@@ -184,14 +211,16 @@ class Ledger:
         mode: str = "commit",
         judged: bool = False,
         split_off: Order | None = None,
+        vouchers: Sequence[VoucherMove] = (),
         kept: Kept | None = None,
     ) -> Committed:
         """Make `order` true as the successor of the version before it, and the new order that was split off it.
 
         An empty document deletes the order.
         `moves` are the units that change state, `needs` the products that need room, in the order of positions; `mode`
-        is commit, force (skips the question of room) or simulate (checks, changes nothing). With `judged` the
-        catalogue must still be at the event's version. Raises Busy if the stored order is at another version, SoldOut.
+        is commit, admit (some units need no room), force (none does) or simulate (checks, changes nothing). With
+        `judged` the catalogue must still be at the event's version. Raises Busy if the stored order is at another
+        version, VoucherSpent, SoldOut.
         """
         shard = self.shard_of(event)
         args: list[Any] = [event.id, event.version if judged else "", order.version - 1, order.id, document, mode]
@@ -200,6 +229,9 @@ class Ledger:
             args += [_product(move.product), move.state, move.delta]
         args += [len(needs), *(_product(product) for product in needs)]
         args += [split_off.id, encode(split_off)] if split_off else ["", b""]
+        args.append(len(vouchers))
+        for use in vouchers:
+            args += [use.voucher, use.delta, use.max_usages]
         args += _kept_args(kept)
         event_key, holds_key, carts_key, due_key = self._hold_keys(shard, event.id)
         answer = await self._run(
@@ -219,6 +251,8 @@ class Ledger:
             ],
             args,
         )
+        if answer[0] == b"used_up":
+            raise VoucherSpent(dict(zip(answer[1::2], answer[2::2], strict=True)))
         if answer[0] == b"sold_out":
             raise SoldOut(list(zip(answer[1::2], answer[2::2], strict=True)))
         return Committed(shard, entry_id(answer[1]) if answer[1] else (0, 0), answer[2])
@@ -300,6 +334,10 @@ def entry_id(text: bytes) -> tuple[int, int]:
     return int(ms), int(sequence)
 
 
+def _use(use: VoucherUse) -> str:
+    return f"{use.voucher}.{use.max_usages}.{int(use.skips_quota)}"
+
+
 def _product(product: Product) -> str:
     return f"{product[0]}.{product[1]}.{product[2]}"
 
@@ -316,12 +354,12 @@ def _kept_args(kept: Kept | None) -> list[Any]:
     return [] if kept is None else [kept.claim.owner, kept.reply, KEEP_MS]
 
 
-def _held(answer: list[Any], groups: Sequence[HoldGroup]) -> Iterator[Held | Short]:
+def _held(answer: list[Any], groups: Sequence[HoldGroup]) -> Iterator[Outcome]:
     now_ms = answer[1]
     for index, group in enumerate(groups):
         status, number, deadline_ms = answer[2 + 3 * index : 5 + 3 * index]
         if status == b"short":
-            yield Short(number)
+            yield short_of(number)
         else:
             yield Held(list(range(number, number + len(group.positions))), now_ms, deadline_ms)
 

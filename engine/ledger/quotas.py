@@ -1,17 +1,32 @@
-"""An event's quotas in the form that the scripts take (engine/lua/include/quotas.lua)."""
+"""What an event's counters follow from, in the form that the scripts take.
+
+(engine/lua/include/vouchers.lua, engine/lua/include/quotas.lua)
+"""
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
-from engine.domain.catalogue import Event, products_of
+from engine.domain.catalogue import Event, Product, products_of
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def quota_args(event: Event) -> list[Any]:
-    """Return the number of quotas, then each quota's id, size, flags and products."""
-    args: list[Any] = [len(event.quotas)]
+    """Return what vouchers keep free, how many wait, and each quota's id, size, flags and products; each counted."""
+    reserving = [(voucher, voucher.reserved) for voucher in event.reserving]
+    args: list[Any] = [sum(product is not None for _, product in reserving)]
+    for voucher, product in reserving:
+        if product is not None:
+            till = "" if voucher.valid_until is None else (voucher.valid_until - _EPOCH) // dt.timedelta(milliseconds=1)
+            args += [voucher.id, voucher.max_usages, till, _name(product)]
+    args.append(len(event.waiting))
+    for product, count in event.waiting.items():
+        args += [_name(product), count]
+    args.append(len(event.quotas))
     for quota in event.quotas.values():
-        products = [f"{item}.{variation}.{subevent}" for item, variation, subevent in products_of(quota, event.items)]
+        products = [_name(product) for product in products_of(quota, event.items)]
         args += [
             quota.id,
             -1 if quota.size is None else quota.size,
@@ -24,3 +39,7 @@ def quota_args(event: Event) -> list[Any]:
             *products,
         ]
     return args
+
+
+def _name(product: Product) -> str:
+    return f"{product[0]}.{product[1]}.{product[2]}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from engine.ledger.values import Committed, Held, Short
+from engine.ledger.values import Committed, Held, Outcome, short_of
 
 CLAIM_MS = 60_000
 """A claim whose owner died ends after this; a request that takes longer finds that its key is no longer its own."""
@@ -42,11 +42,11 @@ class Replay(Struct, frozen=True):
     reply: bytes
     decided: bytes
 
-    def outcomes(self) -> list[Held | Short]:
+    def outcomes(self) -> list[Outcome]:
         """Return the outcomes of `hold`; of ids only the first of each group, from which the others count on."""
         _, now_ms, *words = self.decided.split()
         return [
-            Short(int(number)) if status == b"short" else Held([int(number)], int(now_ms), int(deadline_ms))
+            short_of(number) if status == b"short" else Held([int(number)], int(now_ms), int(deadline_ms))
             for status, number, deadline_ms in zip(words[::3], words[1::3], words[2::3], strict=True)
         ]
 

@@ -7,17 +7,25 @@ from msgspec import Struct
 from engine.domain.catalogue import Product
 
 
+class VoucherUse(Struct, frozen=True):
+    """One use of a voucher. With `skips_quota` a position that has it needs no room."""
+
+    voucher: int
+    max_usages: int
+    skips_quota: bool
+
+
 class HoldPosition(Struct, frozen=True):
     """One cart position to hold: what it takes, and the rest of it as JSON that nothing here looks into.
 
-    `seat` is a guid or empty, `voucher` an id or 0, `parent` the place in the group, from 0, of the position before it
-    that it belongs to, or -1.
+    `seat` is a guid or empty, `parent` the place in the group, from 0, of the position before it that it belongs to,
+    or -1.
     """
 
     product: Product
     payload: bytes
     seat: str = ""
-    voucher: int = 0
+    voucher: VoucherUse | None = None
     parent: int = -1
 
 
@@ -46,6 +54,21 @@ class Short(Struct, frozen=True):
     """A group that got nothing: `quota` has no room for it."""
 
     quota: int
+
+
+class UsedUp(Struct, frozen=True):
+    """A group that got nothing: `voucher` cannot be used that often any more."""
+
+    voucher: int
+
+
+Outcome = Held | Short | UsedUp
+
+
+def short_of(what: int | bytes) -> Short | UsedUp:
+    """Return what hold_create says there is not enough of."""
+    kind, _, name = (b"%d" % what if isinstance(what, int) else what).rpartition(b":")
+    return UsedUp(int(name)) if kind == b"voucher" else Short(int(name))
 
 
 class StoredHold(Struct, frozen=True):
@@ -83,12 +106,27 @@ class Counts(Struct, frozen=True):
         return None if self.size is None else max(0, self.size - self.used)
 
 
+class VoucherUses(Struct, frozen=True):
+    """How often a voucher was used: `redeemed` by orders, `taken` by carts."""
+
+    redeemed: int
+    taken: int
+
+
 class Move(Struct, frozen=True):
     """`delta` units of a product into (or, negative, out of) one state: n pending or p paid."""
 
     product: Product
     state: str
     delta: int
+
+
+class VoucherMove(Struct, frozen=True):
+    """By how much the redeemed uses of a voucher change."""
+
+    voucher: int
+    delta: int
+    max_usages: int
 
 
 DELETED = -1

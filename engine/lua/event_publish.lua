@@ -1,20 +1,24 @@
 -- Makes a version of an event's catalogue live. An older version than the live one is ignored.
 --
--- KEYS   1 event, 2 shard, 3 outbox
+-- KEYS   1 event, 2 shard, 3 outbox, 4 due
 -- ARGV   1 catalogue version
 --        2 1 when the event has just been made (then it may be new here), else 0
---        3 number of quotas; then each quota as include/quotas.lua says
+--        3 event id
+--        4 number of vouchers that keep units free; then all that include/vouchers.lua says
+--        then number of quotas; then each quota as include/quotas.lua says
 -- STATUS unverified     the shard has no epoch: nobody has verified this server; the fence's alarm
 --        unknown_event  the event ought to be here and is not: the fence's alarm
 --        older          a newer version is live
 --        ok
 -- RETURNS status, live version
--- WRITES event, outbox
--- COST   O(quotas × their products)
+-- WRITES event, outbox, due
+-- COST   O(fields of the event + quotas × their products)
+--#include now_ms
 --#include units
+--#include vouchers
 --#include quotas
 
-local event_key, shard_key, outbox_key = KEYS[1], KEYS[2], KEYS[3]
+local event_key, shard_key, outbox_key, due_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local version, new = tonumber(ARGV[1]), ARGV[2] == '1'
 
 if redis.call('HEXISTS', shard_key, 'epoch') == 0 then return {'unverified', 0} end
@@ -23,7 +27,7 @@ local live = redis.call('HGET', event_key, 'v')
 if not live and not new then return {'unknown_event', 0} end
 if live and tonumber(live) >= version then return {'older', tonumber(live)} end
 
-quotas_apply(units, 3, outbox_key)
+quotas_apply(units, vouchers_apply(units, 4, now_ms(), due_key, ARGV[3]), outbox_key)
 units_set(units, 'v', ARGV[1])
 units_write()
 return {'ok', version}

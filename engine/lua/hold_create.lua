@@ -1,4 +1,4 @@
--- Takes units for groups of cart positions; each group gets all of its units or none.
+-- Takes units and uses of vouchers for groups of cart positions; each group gets all that it asks for or nothing.
 --
 -- KEYS   1 event  hash        the event's counters
 --        2 holds  sorted set  the event's listed holds, by id
@@ -17,7 +17,7 @@
 --            number of positions; then for each position:
 --              product
 --              seat      percent-encoded guid, or empty
---              voucher   id, or 0
+--              voucher   0, or its id, max usages, and 1 if it asks for no room, else 0; joined by dots
 --              parent    place in the group, from 1, of the position before it that it belongs to, or 0
 --              payload
 --        then, with a reply key: owner of the claim, reply, how long to keep it in ms
@@ -27,12 +27,14 @@
 --        again             more holds were due than one call releases; call again (nothing was taken)
 --        need_ids          the block of ids is used up; call again with a fresh one
 --        ok
--- RETURNS ok, now in ms, then for each group: held, first id, deadline ms | short, quota id, 0
+-- RETURNS ok, now in ms, then for each group: held, first id, deadline ms |
+--        short, what there is not enough of (quota id, or voucher:id), 0
 -- WRITES event, holds, carts, due, purge; of other events of the shard what expired; reply, if anything was held:
 --        decided is what is returned
 -- COST   O(positions × quotas of a product), log n in the sorted sets; at most 8 (64 when short) releases
 --#include now_ms
 --#include units
+--#include vouchers
 --#include hold
 --#include reap
 --#include reply
@@ -58,30 +60,54 @@ end
 local more_due = reap(due_key, now, 8, listed_ms)
 units_write() -- what was released stays released, whatever becomes of this request
 
--- Deals the units out in memory, group by group: returns a list of {cart, deadline, products, payloads, quota short of}.
+-- Deals a group out in memory, or undoes that (sign -1).
+local function deal_group(group, sign)
+  for at = group.first, group.first + 5 * (group.count - 1), 5 do
+    units_move(units, ARGV[at], 'h', sign)
+  end
+  for voucher, use in pairs(group.uses) do vouchers_move(units, voucher, 't', sign * use.count) end
+end
+
+-- Deals the units out in memory, group by group: returns a list of groups, each with what it is short of, if anything.
 local function deal()
   local groups, at, short_any = {}, 7, false
   for g = 1, group_count do
     local deadline = tonumber(ARGV[at + 1]) or now + tonumber(ARGV[at + 2])
     local group = {cart = ARGV[at], deadline = deadline, first = at + 4, count = tonumber(ARGV[at + 3])}
     local needed, order = {}, {}
-    for p = 0, group.count - 1 do
-      for _, quota in ipairs(units_quotas(units, ARGV[group.first + 5 * p])) do
-        if not needed[quota] then order[#order + 1] = quota end
-        needed[quota] = (needed[quota] or 0) + 1
+    group.uses = {}
+    for p = group.first, group.first + 5 * (group.count - 1), 5 do
+      local asks = true
+      if ARGV[p + 2] ~= '0' then
+        local voucher, max, skips = string.match(ARGV[p + 2], '^(%d+)%.(%d+)%.(%d)$')
+        group.uses[voucher] = group.uses[voucher] or {max = tonumber(max), count = 0}
+        group.uses[voucher].count = group.uses[voucher].count + 1
+        asks = skips == '0'
+      end
+      if asks then
+        for _, quota in ipairs(units_quotas(units, ARGV[p])) do
+          if not needed[quota] then order[#order + 1] = quota end
+          needed[quota] = (needed[quota] or 0) + 1
+        end
       end
     end
-    for _, quota in ipairs(order) do
-      if not units_room(units, quota, needed[quota]) then
-        group.short = quota
-        short_any = true
-        break
+    for voucher, use in pairs(group.uses) do
+      if units_get(units, 'r' .. voucher) + units_get(units, 't' .. voucher) + use.count > use.max then
+        group.short = 'voucher:' .. voucher
       end
     end
-    if not group.short and deadline > now then
-      for p = 0, group.count - 1 do
-        units_move(units, ARGV[group.first + 5 * p], 'h', 1)
+    if not group.short then
+      for _, quota in ipairs(order) do
+        if not units_room(units, quota, needed[quota]) then
+          group.short = tonumber(quota)
+          break
+        end
       end
+    end
+    if group.short then
+      short_any = true
+    elseif deadline > now then
+      deal_group(group, 1)
     end
     groups[g] = group
     at = group.first + 5 * group.count
@@ -91,11 +117,7 @@ end
 
 local function undeal(groups)
   for _, group in ipairs(groups) do
-    if not group.short and group.deadline > now then
-      for p = 0, group.count - 1 do
-        units_move(units, ARGV[group.first + 5 * p], 'h', -1)
-      end
-    end
+    if not group.short and group.deadline > now then deal_group(group, -1) end
   end
 end
 
@@ -120,7 +142,7 @@ local hold_args, cart_args, due_args = {}, {}, {}
 for _, group in ipairs(groups) do
   if group.short then
     answer[#answer + 1] = 'short'
-    answer[#answer + 1] = tonumber(group.short)
+    answer[#answer + 1] = group.short
     answer[#answer + 1] = 0
   else
     answer[#answer + 1] = 'held'
@@ -135,7 +157,7 @@ for _, group in ipairs(groups) do
       hold_args[#hold_args + 1] = id
       hold_args[#hold_args + 1] = hold_pack({id = id, state = state, product = ARGV[at],
         created = string.format('%.0f', now), deadline = string.format('%.0f', group.deadline), cart = group.cart,
-        seat = ARGV[at + 1], voucher = ARGV[at + 2], parent = parent, payload = ARGV[at + 4]})
+        seat = ARGV[at + 1], voucher = string.match(ARGV[at + 2], '^%d+'), parent = parent, payload = ARGV[at + 4]})
       cart_args[#cart_args + 1] = 0
       cart_args[#cart_args + 1] = cart_member(group.cart, next_id)
       if state == 'H' then

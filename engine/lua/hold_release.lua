@@ -11,6 +11,7 @@
 -- WRITES event, holds, carts, due, purge, reply
 -- COST   O(holds × quotas of a product), log n in the sorted sets
 --#include units
+--#include vouchers
 --#include hold
 --#include reply
 
@@ -25,7 +26,7 @@ if not hold then return {'not_found'} end
 
 local released = hold_family(holds_key, hold)
 for _, one in ipairs(released) do
-  if one.state == 'H' then units_move(units_open(event_key), one.product, 'h', -1) end
+  hold_end(units_open(event_key), one)
 end
 units_write()
 for _, one in ipairs(released) do

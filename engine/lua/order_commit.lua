@@ -8,12 +8,13 @@
 --        3 version of the order that this one follows; 0 for a new order
 --        4 order id
 --        5 document of the new version; empty deletes the order
---        6 mode: commit | force (skip the question whether there is room) | simulate (check only)
+--        6 mode: commit | admit (some need no room) | force (nothing needs room) | simulate (check only)
 --        7 how long expired holds stay listed, ms
 --        8 number of carts to consume; then the carts, percent-encoded
 --        then number of moves; then for each: product, state n|p, delta
 --        then number of entries that need room; then for each: product (in the order of positions)
 --        then id and document of the order that is split off, both empty if there is none
+--        then number of vouchers; then for each: id, by how much its uses change, max usages
 --        then, with a reply key: owner of the claim, reply, how long to keep it in ms
 -- STATUS unverified       the shard has no epoch: nobody has verified this server; the fence's alarm
 --        unknown_event    no such event here: the fence's alarm
@@ -21,6 +22,7 @@
 --        stale_catalogue  the catalogue is at another version
 --        conflict         the order is at another version
 --        again            more holds were due than one call releases; call again (nothing was done)
+--        used_up          then pairs: id of a voucher, how many uses it lacks
 --        sold_out         then pairs: index of the entry from 0, id of the first quota without room
 --        ok
 -- RETURNS ok, id of the outbox entry, epoch
@@ -28,6 +30,7 @@
 -- COST   O(positions × quotas of a product + holds consumed); at most 8 (64 when sold out) releases
 --#include now_ms
 --#include units
+--#include vouchers
 --#include hold
 --#include reap
 --#include reply
@@ -42,6 +45,8 @@ local move_count = tonumber(ARGV[moves_at])
 local needs_at = moves_at + 1 + 3 * move_count
 local need_count = tonumber(ARGV[needs_at])
 local split_id, split_document = ARGV[needs_at + need_count + 1], ARGV[needs_at + need_count + 2]
+local vouchers_at = needs_at + need_count + 3
+local voucher_count = tonumber(ARGV[vouchers_at])
 local owner, reply, keep_ms = ARGV[#ARGV - 2], ARGV[#ARGV - 1], ARGV[#ARGV] -- with a reply key only
 local now = now_ms()
 
@@ -63,7 +68,7 @@ local stored = redis.call('HGET', order_key, 'v')
 if stored and stored ~= follows and not (stored == '-1' and follows == '0') then return {'conflict'} end
 
 local more_due = reap(due_key, now, 8, listed_ms)
-if more_due and need_count > 0 then more_due = reap(due_key, now, 64, listed_ms) end
+if more_due and need_count + voucher_count > 0 then more_due = reap(due_key, now, 64, listed_ms) end
 units_write() -- what was released stays released, whatever becomes of this order
 
 local consumed = {}
@@ -74,7 +79,7 @@ for i = 9, 8 + cart_count do
     if hold and hold.state == 'H' and tonumber(hold.deadline) >= now and not consumed[hold.id] then
       consumed[hold.id] = hold
       consumed[#consumed + 1] = hold
-      units_move(units, hold.product, 'h', -1)
+      hold_end(units, hold)
     end
   end
 end
@@ -82,6 +87,23 @@ end
 for i = 0, move_count - 1 do
   local at = moves_at + 1 + 3 * i
   units_move(units, ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]))
+end
+
+local lacking_uses = {}
+for at = vouchers_at + 1, vouchers_at + 3 * voucher_count, 3 do
+  local voucher, delta = ARGV[at], tonumber(ARGV[at + 1])
+  local beyond = units_get(units, 'r' .. voucher) + units_get(units, 't' .. voucher) + delta - tonumber(ARGV[at + 2])
+  if delta > 0 and beyond > 0 then
+    lacking_uses[#lacking_uses + 1] = tonumber(voucher)
+    lacking_uses[#lacking_uses + 1] = math.min(beyond, delta)
+  end
+  vouchers_move(units, voucher, 'r', delta)
+end
+if #lacking_uses > 0 then
+  if more_due then return {'again'} end
+  local answer = {'used_up'}
+  for _, value in ipairs(lacking_uses) do answer[#answer + 1] = value end
+  return answer
 end
 
 -- The moves have been made in memory. Now every entry is taken out again and dealt one after the other, so that the
@@ -138,7 +160,7 @@ for i = 0, move_count - 1 do
   for _, quota in ipairs(units_quotas(units, ARGV[moves_at + 1 + 3 * i])) do
     local size = units_get(units, 's' .. quota)
     local beyond = units_get(units, 'u' .. quota) - size
-    if mode == 'force' and size >= 0 and beyond > units_get(units, 'a' .. quota) then
+    if (mode == 'force' or mode == 'admit') and size >= 0 and beyond > units_get(units, 'a' .. quota) then
       units_set(units, 'a' .. quota, beyond)
       redis.call('XADD', outbox_key, '*', 'kind', 'quota_allowance', 'id', quota, 'v', beyond)
     end

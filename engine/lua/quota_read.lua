@@ -8,11 +8,13 @@
 --        stale_catalogue  the catalogue is at another version
 --        again            more holds were due than one call releases; call again
 --        ok
--- RETURNS ok, then for each quota: size (-1 unlimited), closed 0|1, held, pending, paid, blocked, waiting, exited, used
+-- RETURNS ok, then for each quota: size (-1 unlimited), closed 0|1, held, pending, paid, blocked, waiting, exited, used;
+--        what carts hold with a voucher that keeps it free for them counts as blocked
 -- WRITES event, holds, due, purge: what expired, of other events of the shard too
 -- COST   O(quotas × their products); at most 64 releases
 --#include now_ms
 --#include units
+--#include vouchers
 --#include hold
 --#include reap
 
@@ -32,16 +34,16 @@ for _ = 1, quota_count do
   local quota, product_count = ARGV[at], tonumber(ARGV[at + 1])
   local fields = {'s' .. quota, 'l' .. quota, 'u' .. quota}
   for p = at + 2, at + 1 + product_count do
-    for _, state in ipairs({'h', 'n', 'p', 'b', 'w', 'x'}) do fields[#fields + 1] = state .. ARGV[p] end
+    for _, state in ipairs({'h', 'n', 'p', 'b', 'w', 'x', 'd'}) do fields[#fields + 1] = state .. ARGV[p] end
   end
   units_load(units, fields)
-  local sums = {h = 0, n = 0, p = 0, b = 0, w = 0, x = 0}
+  local sums = {h = 0, n = 0, p = 0, b = 0, w = 0, x = 0, d = 0}
   for p = at + 2, at + 1 + product_count do
     for state, sum in pairs(sums) do sums[state] = sum + units_get(units, state .. ARGV[p]) end
   end
   local closed = units_get(units, 'l' .. quota) == -2 and 1 or 0
-  for _, value in ipairs({units_get(units, 's' .. quota), closed, sums.h, sums.n, sums.p, sums.b, sums.w, sums.x,
-    units_get(units, 'u' .. quota)}) do answer[#answer + 1] = value end
+  for _, value in ipairs({units_get(units, 's' .. quota), closed, math.max(0, sums.h - sums.d), sums.n, sums.p, sums.b + sums.d, sums.w,
+    sums.x, units_get(units, 'u' .. quota)}) do answer[#answer + 1] = value end
   at = at + 2 + product_count
 end
 return answer

@@ -10,6 +10,7 @@
 -- COST   O(what is due), bounded
 --#include now_ms
 --#include units
+--#include vouchers
 --#include hold
 --#include reap
 

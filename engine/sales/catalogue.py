@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
-from engine.domain.catalogue import Event
+from msgspec.structs import replace
+
+from engine.domain.catalogue import Event, Voucher, code_key
 from engine.domain.errors import Busy, Forbidden, StaleCatalogue
 from engine.ledger.ledger import Ledger
 from engine.ledger.values import Counts
@@ -16,6 +18,9 @@ from persistence.database import Database, Session
 
 _EVENTS_MAX = 1000
 """Events kept in memory a process; the one that was not asked for the longest goes first."""
+
+_VOUCHERS_MAX = 10_000
+"""Codes of vouchers kept in memory a process, unknown ones too: by event, version and code."""
 
 _NEWER_MAX = 5
 """Times that a catalogue may change while one question about it is asked."""
@@ -28,6 +33,7 @@ class Catalogue:
         self._database, self._ledger = database, ledger
         self._events: OrderedDict[tuple[int, str], Event] = OrderedDict()
         self._loading: dict[tuple[int, str], asyncio.Lock] = {}
+        self._vouchers: OrderedDict[tuple[int, int, str], Voucher | None] = OrderedDict()
 
     async def event(self, organizer_id: int, slug: str) -> Event:
         """Return an event, from memory if it is there. Raises Forbidden if the organizer has no such event.
@@ -53,6 +59,32 @@ class Catalogue:
         If Postgres has none that is newer, then Redis is behind, and what Postgres has is made live.
         """
         return await self._load((event.organizer_id, event.slug), newer_than=event.version)
+
+    async def with_vouchers(self, event: Event, codes: Iterable[str] = (), ids: Iterable[int] = ()) -> Event:
+        """Return the event with those of the named vouchers that it has. Raises StaleCatalogue if it has changed.
+
+        Postgres is asked once for each code and version of the catalogue; for vouchers named by id each time.
+        """
+        keys, wanted_ids = {code_key(code) for code in codes}, set(ids)
+        known = {key: self._vouchers[event.id, event.version, key] for key in keys if self._remembers(event, key)}
+        if missing := sorted(keys - known.keys()):
+            found = await catalogue.vouchers(self._database, event, missing, ())
+            known |= dict.fromkeys(missing) | {code_key(voucher.code): voucher for voucher in found}
+            for key in missing:
+                self._vouchers[event.id, event.version, key] = known[key]
+            while len(self._vouchers) > _VOUCHERS_MAX:
+                self._vouchers.popitem(last=False)
+        if wanted_ids:
+            found = await catalogue.vouchers(self._database, event, (), sorted(wanted_ids))
+            known |= {code_key(voucher.code): voucher for voucher in found}
+        return replace(event, vouchers={key: voucher for key, voucher in known.items() if voucher is not None})
+
+    def _remembers(self, event: Event, key: str) -> bool:
+        name = (event.id, event.version, key)
+        if name not in self._vouchers:
+            return False
+        self._vouchers.move_to_end(name)
+        return True
 
     async def counts(self, event: Event, quota_ids: Sequence[int]) -> dict[int, Counts]:
         """Return the counts of quotas by the newest catalogue; those that it no longer has are left out.

@@ -6,13 +6,26 @@ from collections.abc import Sequence
 
 from engine.domain.catalogue import Event
 from engine.ledger.replies import Kept
-from engine.ledger.values import Held, HoldGroup, HoldPosition, Short, StoredHold
+from engine.ledger.values import Held, HoldGroup, HoldPosition, Outcome, Short, StoredHold, UsedUp, VoucherUse
 from engine.sales.house import House
 
-__all__ = ["Held", "HoldGroup", "HoldPosition", "Short", "StoredHold", "get", "hold", "page", "release"]
+__all__ = [
+    "Held",
+    "HoldGroup",
+    "HoldPosition",
+    "Outcome",
+    "Short",
+    "StoredHold",
+    "UsedUp",
+    "VoucherUse",
+    "get",
+    "hold",
+    "page",
+    "release",
+]
 
 
-async def hold(house: House, event: Event, groups: Sequence[HoldGroup], kept: Kept | None = None) -> list[Held | Short]:
+async def hold(house: House, event: Event, groups: Sequence[HoldGroup], kept: Kept | None = None) -> list[Outcome]:
     """Hold units for each group, all of its units or none. Raises StaleCatalogue, Duplicate."""
     return await house.ledger.hold(event, groups, kept)
 

@@ -13,11 +13,21 @@ from msgspec import Struct
 
 from engine.domain import codes
 from engine.domain.catalogue import Event, Product
-from engine.domain.errors import Busy, Duplicate, Fenced, Forbidden, Invalid, NotFound, SoldOut, StaleCatalogue
+from engine.domain.errors import (
+    Busy,
+    Duplicate,
+    Fenced,
+    Forbidden,
+    Invalid,
+    NotFound,
+    SoldOut,
+    StaleCatalogue,
+    VoucherSpent,
+)
 from engine.domain.next import Rule
 from engine.domain.order import Order, OrderStatus, Position, encode
 from engine.ledger.replies import CommittedOrder, Kept
-from engine.ledger.values import DELETED, Committed, Move
+from engine.ledger.values import DELETED, Committed, Move, VoucherMove
 from engine.sales.house import House
 from persistence import orders as stored
 from persistence import sequences
@@ -77,7 +87,7 @@ async def create(
             await _claim_code(house, event, order)
         if own_secrets:
             await _claim_secrets(house, event, order, own_secrets)
-        committed = await _commit_new(house, event, order, consume_carts, "force" if force else "commit", kept=kept)
+        committed = await _commit_new(house, event, order, consume_carts, "commit", force=force, kept=kept)
     except (Invalid, StaleCatalogue, Duplicate):
         if claimed:
             await stored.unclaim(house.database, order.id)
@@ -89,8 +99,7 @@ async def simulate(
     house: House, event: Event, order: Order, *, consume_carts: Sequence[str] = (), force: bool = False
 ) -> None:
     """Check like `create`, keep nothing. Raises Invalid, StaleCatalogue."""
-    if not force:
-        await _commit_new(house, event, order, consume_carts, "simulate")
+    await _commit_new(house, event, order, consume_carts, "simulate", force=force)
 
 
 async def change(house: House, event: Event, code: str, rule: Rule, keep: Keep = lambda result: None) -> Outcome:
@@ -111,6 +120,11 @@ async def change(house: House, event: Event, code: str, rule: Rule, keep: Keep =
             )
         except Busy:
             continue
+        except VoucherSpent as spent:
+            [voucher_id, *_] = spent.lacking
+            known = (await house.catalogue.with_vouchers(event, ids=[voucher_id])).vouchers.values()
+            code = next((voucher.code for voucher in known), "")
+            raise Invalid.detail(f'The voucher "{code}" has been used in the meantime.') from None
         except SoldOut as short:
             index, quota = short.failures[0]
             error = following.shortage(event, _entering(order, following.order, following.split_off)[index], quota)
@@ -140,7 +154,14 @@ async def delete(house: House, event: Event, code: str, kept: Kept | None = None
             raise Forbidden("Only test mode orders can be deleted.")
         gone = msgspec.structs.replace(order, version=order.version + 1)
         try:
-            committed = await house.ledger.order_commit(event, gone, b"", moves=_moves(units(order), {}), kept=kept)
+            committed = await house.ledger.order_commit(
+                event,
+                gone,
+                b"",
+                moves=_moves(units(order), {}),
+                vouchers=_voucher_moves(event, uses(order), {}),
+                kept=kept,
+            )
         except Busy:
             continue
         return await _confirm(house, order.id, DELETED, committed)
@@ -155,24 +176,37 @@ async def confirmed(house: House, kept: CommittedOrder) -> bool:
 
 
 async def _commit_new(
-    house: House, event: Event, order: Order, consume_carts: Sequence[str], mode: str, *, kept: Kept | None = None
+    house: House,
+    event: Event,
+    order: Order,
+    consume_carts: Sequence[str],
+    mode: str,
+    *,
+    force: bool,
+    kept: Kept | None = None,
 ) -> Committed:
-    live = [position for position in order.positions if not position.canceled]
+    skipping = {voucher.id for voucher in event.vouchers.values() if voucher.skips_quota}
+    asking = [index for index, p in enumerate(order.positions) if not force and p.voucher not in skipping]
+    if mode == "commit" and len(asking) < len(order.positions):
+        mode = "force" if force else "admit"
     try:
         return await house.ledger.order_commit(
             event,
             order,
             encode(order),
             moves=_moves({}, units(order)),
-            needs=[_product(position) for position in live],
+            needs=[_product(order.positions[index]) for index in asking],
+            vouchers=_voucher_moves(event, {}, uses(order)),
             carts=list(dict.fromkeys(consume_carts)),
             mode=mode,
             judged=True,
             kept=kept,
         )
+    except VoucherSpent as spent:
+        raise Invalid({"positions": _spent_rows(order, spent.lacking)}) from None
     except SoldOut as short:
         rows: list[dict[str, list[str]]] = [{} for _ in order.positions]
-        for index, quota in short.failures:
+        for index, quota in ((asking[place], quota) for place, quota in short.failures):
             name = event.quotas[quota].name if quota in event.quotas else ""
             text = f'There is not enough quota available on quota "{name}" to perform the operation.'
             rows[index] = {"item": [text]}
@@ -195,11 +229,15 @@ async def _commit_next(
     # two changes within one tick of the clock must still move last_modified
     modified = max(now, old.last_modified + dt.timedelta(microseconds=1))
     new = msgspec.structs.replace(new, version=old.version + 1, last_modified=modified)
+    before, after = uses(old), uses(new, off)
+    if more := [voucher for voucher in after if after[voucher] > before.get(voucher, 0)]:
+        event = await house.catalogue.with_vouchers(event, ids=more)
     committed = await house.ledger.order_commit(
         event,
         new,
         encode(new),
         moves=_moves(units(old), units(new, off)),
+        vouchers=_voucher_moves(event, before, after),
         needs=_entering(old, new, off),
         split_off=off,
         mode="force" if force else "commit",
@@ -255,6 +293,39 @@ def _moves(old: Units, new: Units) -> list[Move]:
         for product, state in {**old, **new}
         if (delta := new.get((product, state), 0) - old.get((product, state), 0))
     ]
+
+
+def uses(*orders: Order | None) -> dict[int, int]:
+    """Return how often orders use vouchers, by id; one that has only expired keeps them."""
+    found: dict[int, int] = {}
+    for order in orders:
+        if order is not None and order.status is not OrderStatus.CANCELED:
+            for position in order.positions:
+                if position.voucher is not None and not position.canceled:
+                    found[position.voucher] = found.get(position.voucher, 0) + 1
+    return found
+
+
+def _voucher_moves(event: Event, old: dict[int, int], new: dict[int, int]) -> list[VoucherMove]:
+    """Return the differences; `event` must know the vouchers that are used more often."""
+    usages = {voucher.id: voucher.max_usages for voucher in event.vouchers.values()}
+    return [
+        VoucherMove(voucher, new.get(voucher, 0) - old.get(voucher, 0), usages.get(voucher, 0))
+        for voucher in {**old, **new}
+        if new.get(voucher, 0) != old.get(voucher, 0)
+    ]
+
+
+def _spent_rows(order: Order, lacking: dict[int, int]) -> list[dict[str, list[str]]]:
+    """Return a row of errors for each position: the last ones with a voucher are those for which it is used up."""
+    rows: list[dict[str, list[str]]] = [{} for _ in order.positions]
+    left = dict(lacking)
+    for index in reversed(range(len(rows))):
+        voucher = order.positions[index].voucher
+        if voucher is not None and left.get(voucher, 0) > 0:
+            left[voucher] -= 1
+            rows[index] = {"voucher": ["The voucher has already been used the maximum number of times."]}
+    return rows
 
 
 def _entering(old: Order, new: Order, off: Order | None = None) -> list[Product]:

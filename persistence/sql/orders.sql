@@ -107,6 +107,13 @@ FROM orders JOIN positions ON positions.order_id = orders.id
 WHERE orders.event_id = %(event_id)s AND orders.status IN ('n', 'p') AND NOT positions.canceled
 GROUP BY 1, 2, 3, 4;
 
+-- name: voucher_uses of an event by voucher
+SELECT positions.voucher, count(*) AS uses
+FROM orders JOIN positions ON positions.order_id = orders.id
+WHERE orders.event_id = %(event_id)s AND orders.status <> 'c' AND NOT positions.canceled
+  AND positions.voucher IS NOT NULL
+GROUP BY 1;
+
 -- name: expired pending orders whose time has passed, oldest first
 SELECT orders.id, orders.code, events.slug AS event, events.organizer_id
 FROM orders JOIN events ON events.id = orders.event_id

@@ -23,3 +23,6 @@ WHERE event_id = %(event_id)s AND id = %(id)s;
 
 -- name: remove it
 DELETE FROM quotas WHERE event_id = %(event_id)s AND id = %(id)s;
+
+-- name: known those of some ids that the event has
+SELECT id FROM quotas WHERE event_id = %(event_id)s AND id = ANY (%(ids)s::bigint[]);

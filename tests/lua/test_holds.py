@@ -7,7 +7,7 @@ from sample_events import LONG_AGO_MS, MINUTE_MS, after, event, group, neighbour
 
 from engine.domain.errors import NotFound, StaleCatalogue
 from engine.ledger import keys
-from engine.ledger.values import Held, HoldGroup, HoldPosition, Short
+from engine.ledger.values import Held, HoldGroup, HoldPosition, Short, VoucherUse
 
 
 async def counts(ledger, of, number=1):
@@ -337,7 +337,7 @@ async def test_payloads_come_back_as_they_were(ledger, open_event):
 
 async def test_a_hold_tells_of_its_seat_its_voucher_and_its_parent(ledger, open_event):
     of = await open_event(quota(1, 9, 1))
-    first = HoldPosition(product(1), b"{}", voucher=7)
+    first = HoldPosition(product(1), b"{}", voucher=VoucherUse(7, 9, False))
     second = HoldPosition(product(1), b"|", seat="Row 1|ü", parent=0)
     await ledger.hold(of, [group(1)])
     [answer] = await ledger.hold(of, [HoldGroup("c", [first, second, second], MINUTE_MS)])

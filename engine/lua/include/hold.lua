@@ -13,6 +13,13 @@ local function hold_unpack(member)
     voucher = voucher, parent = parent, payload = payload}
 end
 
+-- Gives back what a hold has taken, if it has not been given back before.
+local function hold_end(units, hold)
+  if hold.state ~= 'H' then return end
+  units_move(units, hold.product, 'h', -1)
+  if hold.voucher ~= '0' then vouchers_move(units, hold.voucher, 't', -1) end
+end
+
 local function hold_find(holds_key, id)
   local found = redis.call('ZRANGEBYSCORE', holds_key, id, id)
   if #found == 0 then return nil end

@@ -22,11 +22,12 @@ local function quotas_apply(units, at, outbox_key)
     local used, committed = 0, 0
     for p = at + 8, at + 7 + product_count do
       local product = ARGV[p]
-      local fields = {'h' .. product, 'n' .. product, 'p' .. product, 'b' .. product, 'w' .. product, 'x' .. product}
+      local fields = {'h' .. product, 'n' .. product, 'p' .. product, 'b' .. product, 'w' .. product, 'x' .. product,
+        'd' .. product}
       units_load(units, fields)
       local firm = units_get(units, 'n' .. product) + units_get(units, 'p' .. product) + units_get(units, 'b' .. product)
       if ARGV[at + 5] == '1' then firm = firm - units_get(units, 'x' .. product) end
-      committed = committed + firm
+      committed = committed + firm + units_get(units, 'd' .. product)
       used = used + firm + units_get(units, 'h' .. product) + units_get(units, 'w' .. product)
       covered[product] = (covered[product] and covered[product] .. ',' or '') .. quota
     end

@@ -2,9 +2,10 @@
 --
 -- Fields of the event hash (P is item.variation.subevent, Q a quota's id):
 --   h<P> n<P> p<P> b<P> w<P> x<P>  units held, pending, paid, blocked by vouchers, waiting, exited
+--   d<P>  of those held, the ones that a voucher keeps free for the cart (include/vouchers.lua)
 --   q<P>  ids of the quotas that cover P, joined by commas
 --   u<Q>  units used: the sum over the quota's products of all that counts
---   c<Q>  of those, the ones committed: pending, paid and blocked
+--   c<Q>  of those, the ones committed: pending, paid, blocked and those of carts that a voucher keeps free
 --   l<Q>  limit: the size, or -1 unlimited, or -2 closed
 --   s<Q>  size, or -1; f<Q> close_when_sold_out; e<Q> release_after_exit; k<Q> version of the last word on `closed`
 --   a<Q>  allowance: units beyond the size that somebody has allowed
@@ -69,12 +70,20 @@ local function units_quotas(units, product)
   return list
 end
 
--- Moves `delta` units of a product in or out of one state, and of its quotas with it.
+-- Moves `delta` units of a product in or out of one state, and of its quotas with it. What has left again (x) gives its
+-- unit back where the quota says so.
 local function units_move(units, product, state, delta)
   units_add(units, state .. product, delta)
   for _, quota in ipairs(units_quotas(units, product)) do
-    units_add(units, 'u' .. quota, delta)
-    if state ~= 'h' then units_add(units, 'c' .. quota, delta) end
+    if state == 'x' then
+      if units_get(units, 'e' .. quota) == 1 then
+        units_add(units, 'u' .. quota, -delta)
+        units_add(units, 'c' .. quota, -delta)
+      end
+    else
+      if state ~= 'd' then units_add(units, 'u' .. quota, delta) end
+      if state ~= 'h' and state ~= 'w' then units_add(units, 'c' .. quota, delta) end
+    end
   end
 end
 

@@ -1,0 +1,87 @@
+"""Vouchers as carts and orders name them: by code, and only for what they are meant for.
+
+Whether a voucher can be used once more is for the ledger to decide. (spec/facts.md, Carts, Creating orders)
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any
+
+from engine.domain.catalogue import Event, Voucher, code_key
+from engine.domain.errors import Invalid
+from engine.domain.new_order import Line
+from engine.domain.vouchers import applies, expired
+from engine.http.call import Call
+from engine.http.fields import Field, FieldError
+
+_CODE_LENGTH_MAX = 255
+
+
+async def know_vouchers(call: Call, rows: Iterable[Any]) -> None:
+    """Look up the vouchers that rows of a body name, so that the event of the call has them."""
+    assert call.event is not None
+    named = [row["voucher"] for row in rows if isinstance(row, dict) and row.get("voucher")]
+    if named:
+        texts = {str(code).strip() for code in named if isinstance(code, str | int | Decimal)}
+        codes = {text for text in texts if len(text) <= _CODE_LENGTH_MAX and text.isprintable()}
+        call.event = await call.house.catalogue.with_vouchers(call.event, codes)
+
+
+class VoucherField(Field):
+    """A voucher of the event by its exact code, as orders name it."""
+
+    def clean(self, value: Any, event: Event | None) -> Voucher:
+        assert event is not None
+        if not isinstance(value, str):
+            raise FieldError("Invalid value.")
+        found = event.vouchers.get(code_key(value))
+        if found is None or found.code != value:
+            raise FieldError(f"Object with code={value} does not exist.")
+        return found
+
+
+def cart_voucher(event: Event, values: dict[str, Any]) -> Voucher | None:
+    """Return the voucher of a cart position, whose code may be in any case. Raises FieldError if it does not fit."""
+    code: str | None = values.get("voucher")
+    if not code:
+        return None
+    voucher = event.vouchers.get(code_key(code))
+    if voucher is None:
+        complaint = "The specified voucher does not exist."
+    elif not applies(voucher, event, values["item"], values["variation"]):
+        complaint = "The specified voucher is not valid for the given item and variation."
+    elif voucher.seat and voucher.seat != values["seat"]:
+        complaint = "The specified voucher is not valid for this seat."
+    elif voucher.subevent and (values["subevent"] is None or voucher.subevent != values["subevent"].id):
+        complaint = "The specified voucher is not valid for this subevent."
+    elif expired(voucher, dt.datetime.now(dt.UTC)):
+        complaint = "The specified voucher is expired."
+    else:
+        return voucher
+    raise FieldError({"voucher": [complaint]})
+
+
+def refuse_misused(lines: Sequence[Line], event: Event) -> None:
+    """Refuse positions of an order whose voucher is not for them. Raises Invalid with a row for each position."""
+    now = dt.datetime.now(dt.UTC)
+    complaints = [_complaint(line, event, now) for line in lines]
+    if any(complaints):
+        raise Invalid({"positions": [{"voucher": [text]} if text else {} for text in complaints]})
+
+
+def _complaint(line: Line, event: Event, now: dt.datetime) -> str | None:
+    voucher = line.voucher
+    if voucher is None:
+        return None
+    if line.addon_to:
+        return "Vouchers are currently not supported for add-on products."
+    if not applies(voucher, event, line.item, line.variation):
+        return "This voucher is not valid for this product."
+    if voucher.subevent and (line.subevent is None or voucher.subevent != line.subevent.id):
+        return "This voucher is not valid for this event date."
+    if expired(voucher, now):
+        return "This voucher is expired."
+    return None
