@@ -7,6 +7,7 @@
     │   ├── Forbidden      403
     │   ├── NotFound       404
     │   ├── MethodNotAllowed 405
+    │   ├── NotAcceptable  406
     │   ├── KeyReused      409  its idempotency key came with a different request before
     │   ├── TooLarge       413
     │   └── UnsupportedMedia 415
@@ -85,6 +86,10 @@ class MethodNotAllowed(Refused):
 
 class KeyReused(Refused):
     """409. The idempotency key came before, with another method, path or body."""
+
+
+class NotAcceptable(Refused):
+    """406. The client takes nothing that we could answer with."""
 
 
 class TooLarge(Refused):

@@ -139,7 +139,7 @@ def decode(raw: bytes) -> Any:
     try:
         # msgspec and pretix's parser word their complaints differently; clients show the latter
         json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
-        raise ValueError("Invalid number")
+        raise ValueError("Invalid number or text")
     except (ValueError, RecursionError) as error:
         raise Invalid.detail(f"JSON parse error - {error}") from None
 

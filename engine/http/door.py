@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from engine.domain.errors import Busy, Forbidden, HoldfastError, NotFound, Refused, StaleCatalogue
+from engine.domain.errors import Busy, Forbidden, HoldfastError, NotAcceptable, NotFound, Refused, StaleCatalogue
 from engine.http import idempotency
 from engine.http.auth import authenticate
 from engine.http.call import Call, Reply
@@ -23,6 +23,9 @@ from engine.http.wire import response
 from engine.sales.house import House
 
 log = logging.getLogger("holdfast.door")
+
+_ANSWERS = ("json", "*/*", "application/*")
+"""What has to be in an Accept header, if there is one, for a client to take our answers."""
 
 _STALE_RETRIES = 5
 """A catalogue that changes this often within one request is being edited by a script; the client may try again."""
@@ -56,6 +59,9 @@ class Door:
                 return Reply(301, None, {"Location": f"{quote(path)}/{query}"})
             raise NotFound
         routes, params = self.router.find(path)
+        accept = request.headers.get("Accept", "*/*")
+        if not any(kind in accept for kind in _ANSWERS):
+            raise NotAcceptable
         principal = await authenticate(self.house, request.headers.get("Authorization", ""))
         if params.get("organizer") not in (None, principal.organizer):
             raise Forbidden

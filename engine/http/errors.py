@@ -23,6 +23,8 @@ def answer(error: errors.HoldfastError) -> Reply:
             return reply({"detail": f'Method "{method}" not allowed.'}, 405, {"Allow": ", ".join(allowed)})
         case errors.KeyReused():
             return reply({"detail": "This idempotency key was used for another method, path or body."}, 409)
+        case errors.NotAcceptable():
+            return reply({"detail": "Could not satisfy the request Accept header."}, 406)
         case errors.TooLarge():
             return reply({"detail": "The request body is too large."}, 413)
         case errors.UnsupportedMedia(media_type=media_type):

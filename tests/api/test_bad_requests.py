@@ -1,0 +1,96 @@
+"""Whatever is wrong with a request is said in pretix's words and status, and never costs a unit."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture
+def send(shop):
+    """Send raw bytes to the orders of a fresh event with ten units; afterwards all ten must be there."""
+    event = shop()
+    item = event.item()
+    quota = event.quota(10, item)
+
+    def post(content: bytes, headers: dict[str, str] | None = None, path: str = "orders/") -> httpx.Response:
+        return event.api.post(f"events/{event.slug}/{path}", content=content, headers=JSON | (headers or {}))
+
+    post.event = event
+    yield post
+    left = event.api.get(f"events/{event.slug}/quotas/{quota}/availability/").json()["available_number"]
+    assert left == 10
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b'{"a":', "JSON parse error - Expecting value: line 1 column 6 (char 5)"),
+        (b"NaN", "JSON parse error - Out of range float values are not JSON compliant: 'NaN'"),
+        (b'{"price": Infinity}', "JSON parse error - Out of range float values are not JSON compliant: 'Infinity'"),
+        (b'{"email": "\\ud800"}', "JSON parse error - Invalid number or text"),
+    ],
+)
+def test_malformed_json_is_400(send, content, text):
+    answer = send(content)
+    assert (answer.status_code, answer.json()) == (400, {"detail": text})
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe", b"[" * 100_000, b'{"a":' * 5_000, b"\x00", b'"' + b"\\u0000" * 9 + b'"']
+)
+def test_junk_is_400(send, content):
+    assert send(content).status_code == 400
+
+
+def test_a_large_body_is_413(send):
+    answer = send(b"a" * 10_000_000)
+    assert (answer.status_code, answer.json()) == (413, {"detail": "The request body is too large."})
+
+
+@pytest.mark.parametrize("kind", ["application/xml", "text/plain", "image/png"])
+def test_a_body_of_another_kind_is_415(send, kind):
+    answer = send(b"<x/>", {"Content-Type": kind})
+    assert (answer.status_code, answer.json()) == (415, {"detail": f'Unsupported media type "{kind}" in request.'})
+
+
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/json", "application/json; charset=utf-8"])
+def test_forms_and_both_names_of_json_are_read(send, kind):
+    answer = send(b"{}" if "json" in kind else b"email=x", {"Content-Type": kind})
+    assert (answer.status_code, answer.json()["positions"]) == (400, ["This field is required."])
+
+
+@pytest.mark.parametrize(("accept", "status"), [("text/html", 406), ("image/*", 406), ("text/html,*/*;q=0.8", 200)])
+def test_an_accept_header_without_json_is_406(send, accept, status):
+    event = send.event
+    answer = event.api.get(f"events/{event.slug}/quotas/", headers={"Accept": accept})
+    assert answer.status_code == status
+    if status == 406:
+        assert answer.json() == {"detail": "Could not satisfy the request Accept header."}
+
+
+@pytest.mark.parametrize(
+    "number", ["9" * 30, "1e999", "-1", "1.5", "true", '"x"', "null", "[]", "{}", '"' + "9" * 2000 + '"']
+)
+@pytest.mark.parametrize("field", ["item", "price", "variation", "subevent", "positionid"])
+def test_strange_numbers_are_refused_or_harmless(send, field, number):
+    body = f'{{"simulate": true, "positions": [{{"item": 0, "{field}": {number}}}]}}'
+    assert send(body.encode()).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "path", ["orders/%00/", "orders/%ff/", "quotas/99999999999999999999999/", "cartpositions/x/", "quotas/-1/"]
+)
+def test_strange_names_are_404(send, path):
+    event = send.event
+    assert event.api.get(f"events/{event.slug}/{path}").status_code == 404
+
+
+def test_a_path_without_its_slash_is_redirected_for_reading_only(send):
+    event = send.event
+    answer = event.api.get(f"events/{event.slug}/quotas?page_size=1", follow_redirects=False)
+    assert answer.status_code == 301
+    assert answer.headers["Location"].endswith("/quotas/?page_size=1")
+    assert event.api.post(f"events/{event.slug}/quotas", json={}).status_code == 404
