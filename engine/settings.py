@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from msgspec import Struct
+
+_ADDRESS = re.compile(r"[^@\s<>\"(),:;]+@[^@\s<>\"(),:;]+")
 
 
 class SettingsError(Exception):
@@ -29,6 +33,36 @@ class Settings(Struct, frozen=True):
     """How long an expired cart position stays listed after its deadline. It blocks nothing in that time."""
     redis_appendfsync: str = "everysec"
     """How soon a Redis started by `holdfast up` brings its file to the disk: everysec, always or no."""
+    smtp_url: str = ""
+    """The server that mails go through; without one they are written to mail_folder."""
+    mail_folder: str = "data/mail"
+    public_url: str = "http://127.0.0.1:8000"
+    """Below which buyers find their orders: for links in mails."""
+
+
+class SmtpServer(Struct, frozen=True):
+    """What an SMTP URL says. Without `tls` from the first byte, STARTTLS is used where the server offers it."""
+
+    host: str
+    port: int
+    tls: bool
+    user: str
+    password: str
+    sender: str
+
+
+def smtp_server(url: str) -> SmtpServer:
+    """Return what smtp://user:password@host:port?from=address or smtps://… says. Raises ValueError."""
+    parts = urlsplit(url)
+    tls = {"smtp": False, "smtps": True}.get(parts.scheme)
+    if tls is None or not parts.hostname:
+        raise ValueError("no SMTP server is named")
+    user = unquote(parts.username or "")
+    sender = parse_qs(parts.query).get("from", [user if "@" in user else f"holdfast@{parts.hostname}"])[0]
+    if not _ADDRESS.fullmatch(sender):
+        raise ValueError("the sender is no address")
+    port = parts.port or (465 if tls else 25)
+    return SmtpServer(parts.hostname, port, tls, user, unquote(parts.password or ""), sender)
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -45,6 +79,14 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         except ValueError:
             raise SettingsError(f"{variable} must be a number, not {text!r}") from None
     settings = Settings(**values)  # type: ignore[arg-type]
+    if not settings.mail_folder:
+        raise SettingsError("HOLDFAST_MAIL_FOLDER must name a folder")
+    try:
+        if settings.smtp_url:
+            smtp_server(settings.smtp_url)
+    except ValueError:
+        # what is wrong with it is not told: it may be the password
+        raise SettingsError("HOLDFAST_SMTP_URL must look like smtp://user:password@host:25?from=address") from None
     if not 1 <= settings.shards <= 16384:
         raise SettingsError(f"HOLDFAST_SHARDS must be between 1 and 16384, not {settings.shards}")
     for name in ("ack_timeout_s", "body_bytes_max", "order_hot_s", "cart_listed_s"):

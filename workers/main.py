@@ -20,6 +20,7 @@ from engine.sales.house import House, open_house
 from engine.settings import Settings
 from workers.drain import Drain
 from workers.expire import expire_orders, sweep
+from workers.mail import send_mails
 
 log = logging.getLogger("holdfast.worker")
 
@@ -37,6 +38,13 @@ async def _expire(context: dict[str, Any]) -> None:
 
 async def _sweep(context: dict[str, Any]) -> None:
     await _work(sweep(context["house"]))
+
+
+async def _mail(context: dict[str, Any]) -> None:
+    # one at a time: a server that takes its time must not take all places of this worker
+    if not context["mailing"].locked():
+        async with context["mailing"]:
+            await _work(send_mails(context["house"]))
 
 
 async def _work(job: Any) -> None:
@@ -67,7 +75,7 @@ async def _run(settings: Settings) -> None:
             asyncio.create_task(_jobs(house, settings), name="jobs"),
             asyncio.create_task(stop.wait(), name="stop"),
         ]
-        log.info("working")
+        log.info("working; mails go to %s", "an SMTP server" if settings.smtp_url else settings.mail_folder)
         await asyncio.wait([drained, *tasks], return_when=asyncio.FIRST_COMPLETED)
         halt.set()
         for task in tasks:
@@ -98,11 +106,12 @@ async def _jobs(house: House, settings: Settings) -> None:
             functions=[],
             cron_jobs=[
                 cron(_expire, name="expire_orders", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
+                cron(_mail, name="send_mails", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
                 cron(_sweep, name="sweep", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
             ],
             redis_settings=RedisSettings.from_dsn(settings.queue_url or settings.redis_url),
             queue_name=QUEUE,
-            ctx={"house": house},
+            ctx={"house": house, "mailing": asyncio.Lock()},
             handle_signals=False,
             keep_result=0,
             log_results=False,

@@ -75,7 +75,7 @@ class _Up:
         _make_folder(self.folder)
         _say(f"Holdfast starts; data in {self.folder}")
         self._start_stores()
-        self.settings = stores.with_both(self.settings)
+        self.settings = self._with_mail(stores.with_both(self.settings))
         with _step("migrate"):
             migrate(self.settings.database_url)
         with _step(f"organizer {self.arguments.organizer} and token"):
@@ -86,6 +86,8 @@ class _Up:
             _say("demo, over HTTP:")
             event = sell_a_ticket(self.base_url, self.token, self.arguments.organizer, _say)
         self._write_ready_file()
+        if not self.settings.smtp_url:
+            _say(f"mails to buyers are written to {self.settings.mail_folder}; HOLDFAST_SMTP_URL sends them instead")
         _say(f"ready after {time.monotonic() - began:.1f} s; Ctrl-C stops everything\n")
         _say(f"  base URL  {self.base_url}")
         _say(f"  token     {self.token}")
@@ -127,6 +129,14 @@ class _Up:
                 self.supervisor.add(self.postgres)
                 self.postgres.start()
             self.settings = msgspec.structs.replace(self.settings, database_url=self.postgres.url)
+
+    def _with_mail(self, settings: Settings) -> Settings:
+        """Return the settings with what mails need: a folder of ours, links to us, unless the environment says more."""
+        if "HOLDFAST_MAIL_FOLDER" not in os.environ:
+            settings = msgspec.structs.replace(settings, mail_folder=str(self.folder / "mail"))
+        if "HOLDFAST_PUBLIC_URL" not in os.environ:
+            settings = msgspec.structs.replace(settings, public_url=self.base_url)
+        return settings
 
     def _start_programs(self) -> None:
         # The stores end with us, so there would be nothing left that a child could finish.
