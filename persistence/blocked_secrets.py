@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from persistence.database import Database
+from persistence.horizon import horizon
 from persistence.queries import Queries
 
 _SQL = Queries("blocked_secrets")
@@ -19,8 +20,8 @@ async def page(
     *,
     updated_since: datetime | None,
     blocked: bool | None,
-) -> tuple[int, list[dict[str, Any]]]:
-    """Return (count of all that match, one page of them), each with id, secret, blocked and updated."""
+) -> tuple[datetime, int, list[dict[str, Any]]]:
+    """Return (horizon, count of all that match, one page of them), each with id, secret, blocked and updated."""
     values = {
         "event_id": event_id,
         "updated_since": updated_since,
@@ -28,6 +29,9 @@ async def page(
         "offset": offset,
         "size": size,
     }
-    rows = await database.rows(_SQL["page"], values)
+    async with database.transaction() as session:
+        since = await horizon(session)
+        rows = await session.rows(_SQL["page"], values)
     fields = ("id", "secret", "blocked", "updated")
-    return rows[0]["count"], [{name: row[name] for name in fields} for row in rows if row["id"] is not None]
+    found = [{name: row[name] for name in fields} for row in rows if row["id"] is not None]
+    return since, rows[0]["count"], found

@@ -9,6 +9,7 @@ from msgspec.structs import asdict
 
 from engine.domain.order import Order, decode
 from persistence.database import Database
+from persistence.horizon import horizon
 from persistence.queries import Queries
 
 _SQL = Queries("order_lists")
@@ -50,9 +51,15 @@ class Wanted(Struct, frozen=True, kw_only=True):
     ordering: str = "datetime"
 
 
-async def page(database: Database, wanted: Wanted, offset: int, size: int) -> tuple[int, list[tuple[str, Order]]]:
-    """Return (count of all that match, one page of them); each order comes with the slug of its event."""
+async def page(
+    database: Database, wanted: Wanted, offset: int, size: int
+) -> tuple[datetime, int, list[tuple[str, Order]]]:
+    """Return (horizon, count of all that match, one page of them); each order comes with the slug of its event.
+
+    Whoever asks for what was modified since the horizon next time misses nothing.
+    """
     async with database.transaction() as session:
         await session.run(_SQL["plan_each_call"])
+        since = await horizon(session)
         rows = await session.rows(_SQL["page"], {**asdict(wanted), "offset": offset, "size": size})
-    return rows[0]["count"], [(row["event"], decode(row["doc"])) for row in rows if row["doc"] is not None]
+    return since, rows[0]["count"], [(row["event"], decode(row["doc"])) for row in rows if row["doc"] is not None]

@@ -20,7 +20,7 @@ from engine.domain.order import Answer
 from engine.http.answers import ANSWERS
 from engine.http.call import NO_CONTENT, Call, Reply, reply
 from engine.http.fields import Boolean, DateTime, FieldError, ListOf, Money, Schema, Text
-from engine.http.paging import page_body, page_of
+from engine.http.paging import page_body, page_generated, page_of
 from engine.http.people import ATTENDEE, SALES_CHANNELS, Named, merged_name
 from engine.http.products import (
     ItemField,
@@ -209,10 +209,10 @@ async def index(call: Call) -> Reply:
     page = page_of(call)
     asked = call.query.get("ordering", "")
     ordering = asked if asked in _ORDERINGS else "datetime"
+    headers = page_generated(dt.datetime.now(dt.UTC))
     count, found = await holds.page(call.house, call.event, page.offset, page.size, ordering)
-    generated = dt.datetime.now(dt.UTC).isoformat().replace("+00:00", "Z")
     results = [_stored_body(call.event, hold) for hold in found]
-    return reply(page_body(call, page, count, results), headers={"X-Page-Generated": generated})
+    return reply(page_body(call, page, count, results), headers=headers)
 
 
 async def detail(call: Call) -> Reply:

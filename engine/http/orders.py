@@ -17,7 +17,7 @@ from engine.http.errors import answer
 from engine.http.fields import Boolean, Date, DateTime, Email, FieldError, Json, Schema, Text
 from engine.http.mailing import telling
 from engine.http.order_query import wanted
-from engine.http.paging import page_body, page_of
+from engine.http.paging import page_body, page_generated, page_of
 from engine.http.people import INVOICE_ADDRESS, Phone
 from engine.http.resources import order_body
 from engine.http.selection import Selection
@@ -84,20 +84,14 @@ async def index_organizer(call: Call) -> Reply:
 
 
 async def _list(call: Call, which: order_lists.Wanted) -> Reply:
-    headers = page_generated()
     page = page_of(call)
-    count, rows = await order_lists.page(call.house.database, which, page.offset, page.size)
+    since, count, rows = await order_lists.page(call.house.database, which, page.offset, page.size)
     selection = _selection(call)
     bodies = []
     for slug, order in rows:
         event = call.event or await call.house.catalogue.event(call.principal.organizer_id, slug)
         bodies.append(selection.apply(order_body(call, event, order, **_options(call))))
-    return reply(page_body(call, page, count, bodies), headers=headers)
-
-
-def page_generated() -> dict[str, str]:
-    """Return the header from which a client asks on that fetches differences: the time before anything is read."""
-    return {"X-Page-Generated": dt.datetime.now(dt.UTC).isoformat().replace("+00:00", "Z")}
+    return reply(page_body(call, page, count, bodies), headers=page_generated(since))
 
 
 async def detail(call: Call) -> Reply:

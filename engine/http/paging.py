@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from msgspec import Struct
@@ -31,6 +32,11 @@ def page_of(call: Call) -> Page:
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
         raise NotFound("Invalid page.")
     return Page(int(text), size or PAGE_SIZE_MAX)
+
+
+def page_generated(moment: dt.datetime) -> dict[str, str]:
+    """Return the header from which a client asks on that fetches differences."""
+    return {"X-Page-Generated": moment.isoformat(timespec="microseconds").replace("+00:00", "Z")}
 
 
 def page_body(call: Call, page: Page, count: int, results: list[Any]) -> dict[str, Any]:

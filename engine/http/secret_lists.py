@@ -9,8 +9,8 @@ from engine.domain.errors import Invalid
 from engine.http.call import Call, Reply, reply
 from engine.http.fields import FieldError
 from engine.http.order_query import flag_of, moment_of
-from engine.http.orders import event_of, page_generated
-from engine.http.paging import page_body, page_of
+from engine.http.orders import event_of
+from engine.http.paging import page_body, page_generated, page_of
 from persistence import blocked_secrets
 
 
@@ -20,15 +20,15 @@ async def revoked(call: Call) -> Reply:
     Secrets here are random and looked up, so one that is replaced or canceled needs no list to be refused: there is
     never anything on it (spec/facts.md, Secrets).
     """
-    headers = page_generated()
+    headers = page_generated(dt.datetime.now(dt.UTC))
     _since(call, "created_since")
     return reply(page_body(call, page_of(call), 0, []), headers=headers)
 
 
 async def blocked(call: Call) -> Reply:
     """GET blockedsecrets/"""
-    headers, page = page_generated(), page_of(call)
-    count, rows = await blocked_secrets.page(
+    page = page_of(call)
+    since, count, rows = await blocked_secrets.page(
         call.house.database,
         event_of(call).id,
         page.offset,
@@ -36,7 +36,7 @@ async def blocked(call: Call) -> Reply:
         updated_since=_since(call, "updated_since"),
         blocked=flag_of(call.query.get("blocked", ""), call.event),
     )
-    return reply(page_body(call, page, count, rows), headers=headers)
+    return reply(page_body(call, page, count, rows), headers=page_generated(since))
 
 
 def _since(call: Call, name: str) -> dt.datetime | None:

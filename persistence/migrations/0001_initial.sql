@@ -194,6 +194,7 @@ CREATE TABLE orders (
     expires          timestamptz NOT NULL,
     last_modified    timestamptz NOT NULL,
     doc              jsonb NOT NULL,
+    stored_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT orders_pkey PRIMARY KEY (id),
     CONSTRAINT orders_code_key UNIQUE (organizer_id, code),
     CONSTRAINT orders_status_check CHECK (status IN ('n', 'p', 'e', 'c')),
@@ -203,6 +204,7 @@ CREATE TABLE orders (
 CREATE INDEX orders_datetime_idx ON orders (event_id, datetime, id);
 CREATE INDEX orders_status_idx ON orders (event_id, status, datetime, id);
 CREATE INDEX orders_modified_idx ON orders (event_id, last_modified, id);
+CREATE INDEX orders_stored_idx ON orders (event_id, stored_at, id);
 CREATE INDEX orders_organizer_idx ON orders (organizer_id, datetime, id);
 CREATE INDEX orders_email_idx ON orders (organizer_id, lower(email));
 CREATE INDEX orders_expires_idx ON orders (expires) WHERE status = 'n' AND NOT require_approval;
@@ -237,16 +239,18 @@ CREATE INDEX positions_voucher_idx ON positions (voucher) WHERE voucher IS NOT N
 
 -- Every ticket secret that is or ever was blocked; one that was replaced stays as it was.
 CREATE TABLE blocked_secrets (
-    id       bigint GENERATED ALWAYS AS IDENTITY,
-    event_id bigint NOT NULL,
-    order_id bigint NOT NULL,
-    secret   text NOT NULL,
-    blocked  boolean NOT NULL,
-    updated  timestamptz NOT NULL,
+    id        bigint GENERATED ALWAYS AS IDENTITY,
+    event_id  bigint NOT NULL,
+    order_id  bigint NOT NULL,
+    secret    text NOT NULL,
+    blocked   boolean NOT NULL,
+    updated   timestamptz NOT NULL,
+    stored_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT blocked_secrets_pkey PRIMARY KEY (id),
     CONSTRAINT blocked_secrets_secret_key UNIQUE (event_id, secret)
 );
 CREATE INDEX blocked_secrets_updated_idx ON blocked_secrets (event_id, updated, id);
+CREATE INDEX blocked_secrets_stored_idx ON blocked_secrets (event_id, stored_at, id);
 CREATE INDEX blocked_secrets_order_idx ON blocked_secrets (order_id);
 
 CREATE TABLE fees (

@@ -2,7 +2,7 @@
 WITH matching AS NOT MATERIALIZED (
     SELECT id, secret, blocked, updated FROM blocked_secrets
     WHERE event_id = %(event_id)s
-      AND (%(updated_since)s::timestamptz IS NULL OR updated >= %(updated_since)s)
+      AND (%(updated_since)s::timestamptz IS NULL OR stored_at >= %(updated_since)s)
       AND (%(blocked)s::boolean IS NULL OR blocked = %(blocked)s)
 ), page AS (
     SELECT * FROM matching ORDER BY updated DESC, id DESC LIMIT %(size)s OFFSET %(offset)s

@@ -22,7 +22,7 @@ WITH matching AS NOT MATERIALIZED (
       AND (%(require_approval)s::boolean IS NULL OR orders.require_approval = %(require_approval)s)
       AND (%(created_since)s::timestamptz IS NULL OR orders.datetime >= %(created_since)s)
       AND (%(created_before)s::timestamptz IS NULL OR orders.datetime < %(created_before)s)
-      AND (%(modified_since)s::timestamptz IS NULL OR orders.last_modified >= %(modified_since)s)
+      AND (%(modified_since)s::timestamptz IS NULL OR orders.stored_at >= %(modified_since)s)
       AND (%(locale)s::text IS NULL OR coalesce(orders.doc ->> 'locale', 'en') = %(locale)s)
       AND (%(sales_channel)s::text IS NULL OR coalesce(orders.doc ->> 'sales_channel', 'web') = %(sales_channel)s)
       AND (%(customer)s::text IS NULL OR orders.doc ->> 'customer' = %(customer)s)

@@ -4,18 +4,20 @@ WITH incoming AS MATERIALIZED (
     SELECT doc FROM jsonb_array_elements(%(docs)s::jsonb) AS doc
 ), written AS (
     INSERT INTO orders (id, organizer_id, event_id, version, code, status, testmode, require_approval, email, total,
-                        datetime, expires, last_modified, doc)
+                        datetime, expires, last_modified, doc, stored_at)
     SELECT (doc ->> 'id')::bigint, (doc ->> 'organizer_id')::bigint, (doc ->> 'event_id')::bigint,
            (doc ->> 'version')::bigint, doc ->> 'code', doc ->> 'status',
            coalesce((doc ->> 'testmode')::boolean, false), coalesce((doc ->> 'require_approval')::boolean, false),
            doc ->> 'email', (doc ->> 'total')::numeric,
            (doc ->> 'datetime')::timestamptz, (doc ->> 'expires')::timestamptz, (doc ->> 'last_modified')::timestamptz,
-           doc
+           doc,
+           -- the clock is read after the lock on the table is taken, as sql/horizon.sql needs it
+           greatest(clock_timestamp(), (doc ->> 'last_modified')::timestamptz)
     FROM incoming
     ON CONFLICT ON CONSTRAINT orders_pkey DO UPDATE
     SET version = excluded.version, status = excluded.status, require_approval = excluded.require_approval,
         email = excluded.email, total = excluded.total, expires = excluded.expires,
-        last_modified = excluded.last_modified, doc = excluded.doc
+        last_modified = excluded.last_modified, doc = excluded.doc, stored_at = excluded.stored_at
     WHERE orders.version < excluded.version
     RETURNING id
 ), fresh AS (
@@ -36,12 +38,14 @@ WITH incoming AS MATERIALIZED (
         canceled = excluded.canceled, secret = excluded.secret, attendee_name = excluded.attendee_name,
         addon_to = excluded.addon_to, voucher = excluded.voucher, pseudonymization_id = excluded.pseudonymization_id
 ), written_blocks AS (
-    INSERT INTO blocked_secrets (event_id, order_id, secret, blocked, updated)
+    INSERT INTO blocked_secrets (event_id, order_id, secret, blocked, updated, stored_at)
     SELECT (fresh.doc ->> 'event_id')::bigint, fresh.id, b ->> 'secret', (b ->> 'blocked')::boolean,
-           (b ->> 'updated')::timestamptz
+           (b ->> 'updated')::timestamptz, greatest(clock_timestamp(), (b ->> 'updated')::timestamptz)
     FROM fresh, jsonb_array_elements(fresh.doc -> 'blocked_secrets') AS b
     ON CONFLICT ON CONSTRAINT blocked_secrets_secret_key DO UPDATE
-    SET blocked = excluded.blocked, updated = excluded.updated
+    SET blocked = excluded.blocked, updated = excluded.updated, stored_at = excluded.stored_at
+    -- each version of an order repeats what it knows of blocks
+    WHERE (blocked_secrets.blocked, blocked_secrets.updated) IS DISTINCT FROM (excluded.blocked, excluded.updated)
 ), written_fees AS (
     INSERT INTO fees (id, order_id, fee_type, value, tax_value, canceled)
     SELECT (f ->> 'id')::bigint, fresh.id, f ->> 'fee_type', (f ->> 'value')::numeric, (f ->> 'tax_value')::numeric,

@@ -74,7 +74,7 @@ async def test_the_common_lists_use_an_index(
     explained = await plan(database, wanted)
     assert index in explained, explained
     assert "Seq Scan on orders" not in explained, explained
-    found, rows = await page(database, wanted, 0, 50)
+    _, found, rows = await page(database, wanted, 0, 50)
     assert count is None or found == count
     assert len(rows) == min(found, 50)
     if wanted.ordering == "-datetime":
@@ -84,5 +84,5 @@ async def test_the_common_lists_use_an_index(
 
 async def test_a_page_past_the_end_is_empty_and_knows_the_count(database: Database) -> None:
     wanted = Wanted(organizer_id=ORGANIZER, event_id=FIRST_EVENT)
-    assert await page(database, wanted, ORDERS, 50) == (ORDERS // EVENTS, [])
-    assert await page(database, Wanted(organizer_id=ORGANIZER, event_id=1), 0, 50) == (0, [])
+    assert (await page(database, wanted, ORDERS, 50))[1:] == (ORDERS // EVENTS, [])
+    assert (await page(database, Wanted(organizer_id=ORGANIZER, event_id=1), 0, 50))[1:] == (0, [])
