@@ -172,7 +172,7 @@ def test_a_child_killed_with_9_comes_back(up: Running, name: str) -> None:
     victim = up.ready()["processes"][name][0]
     os.kill(victim, signal.SIGKILL)
     wait_for(lambda: victim not in up.pids())
-    assert all(alive(pid) for pid in up.pids())
+    wait_for(lambda: all(alive(pid) for pid in up.pids()))
     assert f"(pid {victim}) died; started again as pid" in up.said()
     wait_for(lambda: up.get("events/demo/quotas/?with_availability=true")[0] == 200)
     done = subprocess.run(
