@@ -16,13 +16,17 @@ class ApiError(Exception):
 
 
 class Api:
-    """One kept-alive connection to one organizer. Not for use by two threads at once."""
+    """One kept-alive connection to one organizer. `answered` has the headers of the last answer.
+
+    Not for use by two threads at once.
+    """
 
     def __init__(self, target: Target) -> None:
         parts = urlsplit(target.base_url)
         self.root = f"{parts.path.rstrip('/')}/api/v1/organizers/{target.organizer}/"
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._connection = kind(parts.netloc, timeout=30)
+        self.answered = http.client.HTTPMessage()
         self._headers = {"Authorization": f"Token {target.token}", "Accept": "application/json"}
 
     def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
@@ -33,6 +37,7 @@ class Api:
             self._connection.request(method, self.root + path, content, headers)
             response = self._connection.getresponse()
             text = response.read()
+            self.answered = response.headers
         except (OSError, http.client.HTTPException):
             self._connection.close()
             raise
