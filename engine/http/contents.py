@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from msgspec.structs import replace
 
 from engine.domain import mails
 from engine.domain.catalogue import Event
 from engine.domain.errors import Invalid
 from engine.domain.names import with_scheme
 from engine.domain.new_order import Line
+from engine.domain.next import Next
 from engine.domain.order import MailKind, Order, Position
 from engine.domain.order_contents import Changes, PositionPatch, changed
 from engine.domain.splitting import SplitOff
@@ -125,13 +129,12 @@ CHANGE = Schema(
 async def change(call: Call) -> Reply:
     """POST orders/(code)/change/"""
     event, ids = orders_http.event_of(call), call.house.ids
-    order = await orders.get(call.house, event, orders_http.code_of(call))
+    # an order that is not there is told before what is wrong with the body
+    await orders.get(call.house, event, orders_http.code_of(call))
     values = await read(call, CHANGE, await call.body())
-    patches = _checked(values, order, event)
     create, split = values["create_positions"], values["split_positions"]
     changes = Changes(
         cancel=_keys(values["cancel_positions"], "position"),
-        patch=patches,
         leaving=_keys(split, "position"),
         split_off=SplitOff(*await ids.order()) if split else None,
         create=tuple(create),
@@ -140,8 +143,13 @@ async def change(call: Call) -> Reply:
         fee_values={row["fee"]: row["body"]["value"] for row in values["patch_fees"] if "value" in row["body"]},
         recalculate=values["recalculate_taxes"],
     )
-    rule = mails.telling(changed(changes), MailKind.CHANGED, wanted=values["send_email"])
-    return await orders_http.change(call, rule, lambda after: order_body(call, event, after))
+
+    def rule(order: Order, event: Event, now: dt.datetime) -> Next:
+        # against the very order that is changed: what was there a moment ago may be gone
+        return changed(replace(changes, patch=_checked(values, order, event)))(order, event, now)
+
+    rule_with_mail = mails.telling(rule, MailKind.CHANGED, wanted=values["send_email"])
+    return await orders_http.change(call, rule_with_mail, lambda after: order_body(call, event, after))
 
 
 def _keys(rows: Iterable[Mapping[str, Any]], name: str) -> tuple[int, ...]:
