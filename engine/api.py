@@ -17,6 +17,7 @@ from engine.http import (
     refunds,
     secret_lists,
 )
+from engine.http.checkins import CHECKIN_LIST
 from engine.http.door import Door
 from engine.http.items import ADDON, BUNDLE, CATEGORY, ITEM, TAX_RULE, VARIATION
 from engine.http.questions import OPTION, QUESTION
@@ -69,6 +70,7 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", E + "quota/{id}/", quotas.delete_quota, "can_change_items"),
     Route("GET", E + "quotas/{id}/availability/", quotas.quota_availability),
     *VOUCHER.routes(E + "vouchers/", "can_change_vouchers"),
+    *CHECKIN_LIST.routes(E + "checkinlists/", "can_change_event_settings"),
     # what is held and sold
     Route("GET", E + "cartpositions/", cartpositions.index, "can_view_orders"),
     Route("POST", E + "cartpositions/", cartpositions.create, "can_change_orders"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from engine.domain.catalogue import Product
@@ -25,9 +26,14 @@ async def version(database: Database, order_id: int) -> int:
 
 
 async def counts(database: Database | Session, event_id: int) -> dict[tuple[Product, str], int]:
-    """Return the units of an event by product and status (n or p)."""
-    rows = await database.rows(_SQL["counts"], {"event_id": event_id})
-    return {((row["item"], row["variation"], row["subevent"]), row["status"]): row["units"] for row in rows}
+    """Return the units of an event by product and status: n or p, and x for those of them that have left again."""
+    found: Counter[tuple[Product, str]] = Counter()
+    for row in await database.rows(_SQL["counts"], {"event_id": event_id}):
+        product = row["item"], row["variation"], row["subevent"]
+        found[product, row["status"]] += row["units"]
+        if row["gone"]:
+            found[product, "x"] += row["gone"]
+    return found
 
 
 async def voucher_uses(database: Database | Session, event_id: int) -> dict[int, int]:

@@ -37,6 +37,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
     subevents: list[int] | None = None
     addon_to: list[int] | None = None
     vouchers: list[int] | None = None
+    voucher_code: str | None = None
+    has_checkin: bool | None = None
     attendee_name: str | None = None
     secret: str | None = None
     pseudonymization_id: str | None = None

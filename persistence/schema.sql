@@ -176,6 +176,15 @@ CREATE TABLE vouchers (
 CREATE INDEX vouchers_event_idx ON vouchers (event_id, id);
 CREATE INDEX vouchers_reserving_idx ON vouchers (event_id) WHERE (body ->> 'block_quota')::boolean;
 
+CREATE TABLE checkin_lists (
+    id       bigint GENERATED ALWAYS AS IDENTITY,
+    event_id bigint NOT NULL,
+    body     jsonb NOT NULL,
+    CONSTRAINT checkin_lists_pkey PRIMARY KEY (id),
+    CONSTRAINT checkin_lists_event_fkey FOREIGN KEY (event_id) REFERENCES events (id)
+);
+CREATE INDEX checkin_lists_event_idx ON checkin_lists (event_id, id);
+
 -- ------------------------------------------------------------------------------------------------- what was sold
 -- orders.doc is the order whole, as engine.domain.order.Order encodes it: what reads answer from and what Redis is
 -- filled from. The columns and the tables below repeat what filters, sums and constraints need; one statement writes
@@ -228,6 +237,7 @@ CREATE TABLE positions (
     addon_to            bigint,
     voucher             bigint,
     pseudonymization_id text NOT NULL,
+    has_left            boolean NOT NULL DEFAULT false,
     CONSTRAINT positions_pkey PRIMARY KEY (id),
     CONSTRAINT positions_positionid_key UNIQUE (order_id, positionid)
 );
@@ -255,6 +265,21 @@ CREATE TABLE blocked_secrets (
 CREATE INDEX blocked_secrets_updated_idx ON blocked_secrets (event_id, updated, id);
 CREATE INDEX blocked_secrets_stored_idx ON blocked_secrets (event_id, stored_at, id);
 CREATE INDEX blocked_secrets_order_idx ON blocked_secrets (order_id);
+
+-- Scans of tickets; list_id may name a list that is gone.
+CREATE TABLE checkins (
+    id          bigint NOT NULL,
+    order_id    bigint NOT NULL,
+    position_id bigint NOT NULL,
+    list_id     bigint NOT NULL,
+    type        text NOT NULL,
+    datetime    timestamptz NOT NULL,
+    CONSTRAINT checkins_pkey PRIMARY KEY (id),
+    CONSTRAINT checkins_type_check CHECK (type IN ('entry', 'exit'))
+);
+CREATE INDEX checkins_position_idx ON checkins (position_id);
+CREATE INDEX checkins_order_idx ON checkins (order_id);
+CREATE INDEX checkins_list_idx ON checkins (list_id, position_id);
 
 CREATE TABLE fees (
     id        bigint NOT NULL,
@@ -313,6 +338,7 @@ CREATE INDEX mails_due_idx ON mails (due_at) WHERE sent_at IS NULL;
 CREATE SEQUENCE order_ids INCREMENT 1000;
 CREATE SEQUENCE position_ids INCREMENT 1000;
 CREATE SEQUENCE fee_ids INCREMENT 1000;
+CREATE SEQUENCE checkin_ids INCREMENT 1000;
 CREATE SEQUENCE hold_ids INCREMENT 10000;
 
 -- Codes and secrets that clients chose themselves: claimed here before the order is made, so that two orders cannot

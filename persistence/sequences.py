@@ -6,7 +6,7 @@ from persistence.database import Database
 from persistence.queries import Queries
 
 _SQL = Queries("sequences")
-BLOCK = {"order_ids": 1000, "position_ids": 1000, "fee_ids": 1000, "hold_ids": 10000}
+BLOCK = {"order_ids": 1000, "position_ids": 1000, "fee_ids": 1000, "checkin_ids": 1000, "hold_ids": 10000}
 """Size of a block of each sequence: its INCREMENT in schema.sql."""
 
 

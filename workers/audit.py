@@ -117,7 +117,7 @@ def _event(event: Event, books: EventBooks, counts: dict[tuple[Product, str], in
         return
     for product in sorted(books.products() | {product for product, _ in counts} | set(books.live)):
         at = f"{where} item {product[0]} variation {product[1]} date {product[2]}"
-        for state, word in (("n", "pending"), ("p", "paid")):
+        for state, word in (("n", "pending"), ("p", "paid"), ("x", "exited")):
             sold = counts.get((product, state), 0)
             if books.count(state, product) != sold:
                 rule = f"Redis counts as many {word} units as Postgres has"

@@ -85,10 +85,21 @@ class InvoiceAddress(Struct, frozen=True, omit_defaults=True):
     vat_id_validated: bool = False
 
 
+class Checkin(Struct, frozen=True, omit_defaults=True):
+    """A scan of a ticket by a check-in list, of type entry or exit; `reentry` if that lets people in again."""
+
+    id: int
+    list: int
+    datetime: dt.datetime
+    type: str
+    reentry: bool = False
+
+
 class Position(Struct, frozen=True, omit_defaults=True):
     """One ticket. `addon_to` is the id of the base position; `positionid` counts from 1 and is never reused.
 
-    `attendee_name` is the name that the parts make, for filters and orderings.
+    `attendee_name` is the name that the parts make, for filters and orderings. `checkins` has the latest first,
+    `has_left` says that its holder has left for good.
     """
 
     id: int
@@ -121,6 +132,8 @@ class Position(Struct, frozen=True, omit_defaults=True):
     valid_from: dt.datetime | None = None
     valid_until: dt.datetime | None = None
     answers: tuple[Answer, ...] = ()
+    checkins: tuple[Checkin, ...] = ()
+    has_left: bool = False
 
 
 class BlockedSecret(Struct, frozen=True, omit_defaults=True):

@@ -9,6 +9,7 @@ from engine.domain.catalogue import Event
 from engine.domain.errors import Invalid
 from engine.domain.order import OrderStatus
 from engine.http.call import Call
+from engine.http.catalogue import yes_or_no
 from engine.http.fields import FieldError
 from engine.http.order_query import text_of
 from persistence import lookups, position_lists
@@ -22,6 +23,7 @@ _CHOICES = {
     "variation": "variations",
     "subevent": "subevents",
     "addon_to": "addon_to",
+    "voucher": "vouchers",
     "order__status": "statuses",
 }
 """Parameters that name one of several things, and their fields in Wanted; <name>__in takes any of a list."""
@@ -55,13 +57,14 @@ async def wanted(call: Call, event: Event) -> Wanted:
                     values[field] = [value for value in chosen if value in values.get(field, chosen)]
     if errors:
         raise Invalid(errors)
-    if _yes(call, "has_checkin"):
-        values["statuses"] = []  # nobody is ever checked in by Holdfast
+    if text := call.query.get("voucher__code", "").strip():
+        values["voucher_code"] = text_of(text, event)
     ordering = call.query.get("ordering", "")
     return Wanted(
         organizer_id=call.principal.organizer_id,
         event_id=event.id,
         canceled=_yes(call, "include_canceled_positions"),
+        has_checkin=yes_or_no(call.query.get("has_checkin", "")),
         ordering=ordering if ordering in ORDERINGS else DEFAULT_ORDERING,
         **values,
     )

@@ -8,6 +8,7 @@ from engine.domain import names
 from engine.domain.catalogue import Event
 from engine.domain.order import (
     Answer,
+    Checkin,
     Fee,
     InvoiceAddress,
     Order,
@@ -111,7 +112,7 @@ def position_body(call: Call, event: Event, order: Order, position: Position, *,
         "valid_from": position.valid_from,
         "valid_until": position.valid_until,
         "pseudonymization_id": position.pseudonymization_id,
-        "checkins": [],
+        "checkins": [_checkin_body(checkin) for checkin in position.checkins],
         "downloads": _downloads(call, f"{_api_path(event)}orderpositions/{position.id}/") if ticket else [],
         "answers": [_answer_body(answer) for answer in position.answers],
         "seat": None,
@@ -206,6 +207,19 @@ def _address_body(address: InvoiceAddress, event: Event) -> Body:
         "custom_field": address.custom_field,
         "vat_id": address.vat_id,
         "vat_id_validated": address.vat_id_validated,
+    }
+
+
+def _checkin_body(checkin: Checkin) -> Body:
+    return {
+        "id": checkin.id,
+        "list": checkin.list,
+        "datetime": checkin.datetime,
+        "type": checkin.type,
+        "gate": None,
+        "device": None,
+        "device_id": None,
+        "auto_checked_in": False,
     }
 
 

@@ -51,6 +51,7 @@ class Ids:
         self._orders = _OrderLease(database, "order_ids")
         self._positions = _Lease(database, "position_ids")
         self._fees = _Lease(database, "fee_ids")
+        self._checkins = _Lease(database, "checkin_ids")
         self._code_key: bytes | None = None
 
     async def order(self) -> tuple[int, str]:
@@ -66,6 +67,10 @@ class Ids:
     async def fees(self, count: int) -> int:
         """Return the first of `count` consecutive fee ids."""
         return await self._fees.take(count)
+
+    async def checkin(self) -> int:
+        """Return a new check-in id."""
+        return await self._checkins.take()
 
     async def code_key(self) -> bytes:
         """Return the installation's key for order codes."""

@@ -274,7 +274,7 @@ async def _is_stored(house: House, order_id: int, version: int) -> bool:
 
 
 def units(*orders: Order | None) -> Units:
-    """Return the units that orders take, by product and state."""
+    """Return the units that orders take, by product and state; those that have left again (x) beside them."""
     taken: Units = {}
     for order in orders:
         state = _COUNTED.get(order.status) if order else None
@@ -284,6 +284,9 @@ def units(*orders: Order | None) -> Units:
             if not position.canceled:
                 key = (_product(position), state)
                 taken[key] = taken.get(key, 0) + 1
+                if position.has_left:
+                    gone = (key[0], "x")
+                    taken[gone] = taken.get(gone, 0) + 1
     return taken
 
 
@@ -331,10 +334,12 @@ def _spent_rows(order: Order, lacking: dict[int, int]) -> list[dict[str, list[st
 def _entering(old: Order, new: Order, off: Order | None = None) -> list[Product]:
     """Return the products of which `new` and `off` take more than `old`, each as often as they do: these need room."""
     more: Counter[Product] = Counter()
-    for (product, _), count in units(new, off).items():
-        more[product] += count
-    for (product, _), count in units(old).items():
-        more[product] -= count
+    for (product, state), count in units(new, off).items():
+        if state != "x":
+            more[product] += count
+    for (product, state), count in units(old).items():
+        if state != "x":
+            more[product] -= count
     return list(more.elements())
 
 

@@ -9,3 +9,7 @@ WHERE v.id = ANY(%(ids)s) AND e.organizer_id = %(organizer_id)s;
 -- name: subevents those of some ids that are dates of the organizer, in any of its events
 SELECT s.id FROM subevents s JOIN events e ON e.id = s.event_id
 WHERE s.id = ANY(%(ids)s) AND e.organizer_id = %(organizer_id)s;
+
+-- name: vouchers those of some ids that are vouchers of the organizer, in any of its events
+SELECT v.id FROM vouchers v JOIN events e ON e.id = v.event_id
+WHERE v.id = ANY(%(ids)s) AND e.organizer_id = %(organizer_id)s;

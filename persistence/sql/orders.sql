@@ -24,19 +24,27 @@ WITH incoming AS MATERIALIZED (
     SELECT written.id, incoming.doc FROM incoming JOIN written ON written.id = (incoming.doc ->> 'id')::bigint
 ), written_positions AS (
     INSERT INTO positions (id, order_id, event_id, positionid, item, variation, subevent, price, tax_value, canceled,
-                           secret, attendee_name, addon_to, voucher, pseudonymization_id)
+                           secret, attendee_name, addon_to, voucher, pseudonymization_id, has_left)
     SELECT (p ->> 'id')::bigint, fresh.id, (fresh.doc ->> 'event_id')::bigint, (p ->> 'positionid')::integer,
            (p ->> 'item')::bigint, (p ->> 'variation')::bigint, (p ->> 'subevent')::bigint, (p ->> 'price')::numeric,
            (p ->> 'tax_value')::numeric, coalesce((p ->> 'canceled')::boolean, false), p ->> 'secret',
            p ->> 'attendee_name',
-           (p ->> 'addon_to')::bigint, (p ->> 'voucher')::bigint, p ->> 'pseudonymization_id'
+           (p ->> 'addon_to')::bigint, (p ->> 'voucher')::bigint, p ->> 'pseudonymization_id',
+           coalesce((p ->> 'has_left')::boolean, false)
     FROM fresh, jsonb_array_elements(fresh.doc -> 'positions') AS p
     ON CONFLICT ON CONSTRAINT positions_pkey DO UPDATE
     -- a split moves positions to another order
     SET order_id = excluded.order_id, item = excluded.item, variation = excluded.variation,
         subevent = excluded.subevent, price = excluded.price, tax_value = excluded.tax_value,
         canceled = excluded.canceled, secret = excluded.secret, attendee_name = excluded.attendee_name,
-        addon_to = excluded.addon_to, voucher = excluded.voucher, pseudonymization_id = excluded.pseudonymization_id
+        addon_to = excluded.addon_to, voucher = excluded.voucher, pseudonymization_id = excluded.pseudonymization_id,
+        has_left = excluded.has_left
+), written_checkins AS (
+    INSERT INTO checkins (id, order_id, position_id, list_id, type, datetime)
+    SELECT (c ->> 'id')::bigint, fresh.id, (p ->> 'id')::bigint, (c ->> 'list')::bigint, c ->> 'type',
+           (c ->> 'datetime')::timestamptz
+    FROM fresh, jsonb_array_elements(fresh.doc -> 'positions') AS p, jsonb_array_elements(p -> 'checkins') AS c
+    ON CONFLICT ON CONSTRAINT checkins_pkey DO UPDATE SET order_id = excluded.order_id
 ), written_blocks AS (
     INSERT INTO blocked_secrets (event_id, order_id, secret, blocked, updated, stored_at)
     SELECT (fresh.doc ->> 'event_id')::bigint, fresh.id, b ->> 'secret', (b ->> 'blocked')::boolean,
@@ -81,6 +89,8 @@ WITH deleted AS (
     DELETE FROM orders WHERE id = ANY (%(ids)s)
 ), deleted_positions AS (
     DELETE FROM positions WHERE order_id = ANY (%(ids)s)
+), deleted_checkins AS (
+    DELETE FROM checkins WHERE order_id = ANY (%(ids)s)
 ), deleted_fees AS (
     DELETE FROM fees WHERE order_id = ANY (%(ids)s)
 ), deleted_payments AS (
@@ -106,7 +116,7 @@ SELECT version FROM orders WHERE id = %(id)s;
 
 -- name: counts units of an event by product and status
 SELECT positions.item, coalesce(positions.variation, 0) AS variation, coalesce(positions.subevent, 0) AS subevent,
-       orders.status, count(*) AS units
+       orders.status, count(*) AS units, count(*) FILTER (WHERE positions.has_left) AS gone
 FROM orders JOIN positions ON positions.order_id = orders.id
 WHERE orders.event_id = %(event_id)s AND orders.status IN ('n', 'p') AND NOT positions.canceled
 GROUP BY 1, 2, 3, 4;

@@ -20,6 +20,11 @@ WITH matching AS NOT MATERIALIZED (
       AND (%(subevents)s::bigint[] IS NULL OR positions.subevent = ANY (%(subevents)s))
       AND (%(addon_to)s::bigint[] IS NULL OR positions.addon_to = ANY (%(addon_to)s))
       AND (%(vouchers)s::bigint[] IS NULL OR positions.voucher = ANY (%(vouchers)s))
+      AND (%(voucher_code)s::text IS NULL OR positions.voucher IN (
+               SELECT vouchers.id FROM vouchers
+               WHERE vouchers.event_id = %(event_id)s AND vouchers.body ->> 'code' = %(voucher_code)s))
+      AND (%(has_checkin)s::boolean IS NULL OR %(has_checkin)s = EXISTS (
+               SELECT FROM checkins WHERE checkins.position_id = positions.id))
       AND (%(attendee_name)s::text IS NULL OR positions.id = ANY (ARRAY(
                SELECT named.id FROM positions AS named
                WHERE named.event_id = %(event_id)s AND lower(named.attendee_name) = lower(%(attendee_name)s)

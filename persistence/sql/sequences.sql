@@ -7,6 +7,9 @@ SELECT nextval('position_ids') AS first;
 -- name: fee_ids a block of fee ids
 SELECT nextval('fee_ids') AS first;
 
+-- name: checkin_ids a block of check-in ids
+SELECT nextval('checkin_ids') AS first;
+
 -- name: hold_ids a block of hold ids
 SELECT nextval('hold_ids') AS first;
 
