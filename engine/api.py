@@ -24,6 +24,7 @@ from engine.http.questions import OPTION, QUESTION
 from engine.http.routing import Route, Router
 from engine.http.subevents import SUBEVENT
 from engine.http.vouchers import VOUCHER
+from engine.http.waiting import WAITING_ENTRY
 from engine.sales.house import House
 
 O = "/api/v1/organizers/{organizer}/"
@@ -70,6 +71,7 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", E + "quota/{id}/", quotas.delete_quota, "can_change_items"),
     Route("GET", E + "quotas/{id}/availability/", quotas.quota_availability),
     *VOUCHER.routes(E + "vouchers/", "can_change_vouchers"),
+    *WAITING_ENTRY.routes(E + "waitinglistentries/", "can_change_orders"),
     *CHECKIN_LIST.routes(E + "checkinlists/", "can_change_event_settings"),
     # what is held and sold
     Route("GET", E + "cartpositions/", cartpositions.index, "can_view_orders"),

@@ -151,6 +151,7 @@ def _event(row: Row) -> Event:
         quotas=quotas,
         quotas_by_product={product: tuple(ids) for product, ids in by_product.items()},
         reserving=tuple(voucher(voucher_id, kept) for voucher_id, kept in row["reserving"]),
+        waiting={(item, variation or 0, date or 0): count for item, variation, date, count in row["waiting"]},
     )
 
 

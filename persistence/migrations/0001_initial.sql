@@ -174,6 +174,19 @@ CREATE TABLE vouchers (
 CREATE INDEX vouchers_event_idx ON vouchers (event_id, id);
 CREATE INDEX vouchers_reserving_idx ON vouchers (event_id) WHERE (body ->> 'block_quota')::boolean;
 
+-- the columns repeat what availability counts by
+CREATE TABLE waiting_entries (
+    id        bigint GENERATED ALWAYS AS IDENTITY,
+    event_id  bigint NOT NULL,
+    item      bigint NOT NULL,
+    variation bigint,
+    subevent  bigint,
+    body      jsonb NOT NULL,
+    CONSTRAINT waiting_entries_pkey PRIMARY KEY (id),
+    CONSTRAINT waiting_entries_event_fkey FOREIGN KEY (event_id) REFERENCES events (id)
+);
+CREATE INDEX waiting_entries_event_idx ON waiting_entries (event_id, id);
+
 CREATE TABLE checkin_lists (
     id       bigint GENERATED ALWAYS AS IDENTITY,
     event_id bigint NOT NULL,

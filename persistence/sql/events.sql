@@ -24,7 +24,10 @@ SELECT e.id, e.organizer_id, o.slug AS organizer, e.slug, e.version, e.body, e.s
     (SELECT coalesce(jsonb_agg(to_jsonb(k) ORDER BY k.id), '[]')
      FROM quotas k WHERE k.event_id = e.id) AS quotas,
     (SELECT coalesce(jsonb_agg(jsonb_build_array(r.id, r.body) ORDER BY r.id), '[]')
-     FROM vouchers r WHERE r.event_id = e.id AND (r.body ->> 'block_quota')::boolean) AS reserving
+     FROM vouchers r WHERE r.event_id = e.id AND (r.body ->> 'block_quota')::boolean) AS reserving,
+    (SELECT coalesce(jsonb_agg(jsonb_build_array(w.item, w.variation, w.subevent, w.entries)), '[]')
+     FROM (SELECT item, variation, subevent, count(*) AS entries FROM waiting_entries
+           WHERE event_id = e.id AND body ->> 'voucher' IS NULL GROUP BY 1, 2, 3) AS w) AS waiting
 FROM events e JOIN organizers o ON o.id = e.organizer_id
 WHERE (e.id = %(id)s::bigint OR (e.organizer_id = %(organizer_id)s::bigint AND e.slug = %(slug)s::text));
 
