@@ -39,11 +39,15 @@ class Sample(Struct, frozen=True):
 
 
 class Answers(Struct):
-    """What buyers were answered: units ordered and paid by item, and requests whose answer never came."""
+    """What buyers were answered: units ordered and paid by item, and requests whose answer never came.
+
+    `upset` counts orders that their buyers have turned over afterwards: units of these were ordered or paid no more.
+    """
 
     ordered: dict[int, int] = {}
     paid: dict[int, int] = {}
     unanswered: int = 0
+    upset: int = 0
 
 
 def take_sample(api: Api, shop: Shop, at: float) -> Sample:
@@ -98,7 +102,8 @@ def order_problems(samples: list[Sample]) -> list[Problem]:
 def answer_problems(shop: Shop, answers: Answers, last: Sample) -> list[Problem]:
     """Return where the books differ from what buyers were answered.
 
-    Requests without an answer may have taken effect, so with any of them the books may say more, but never less.
+    Requests without an answer may have taken effect, so with any of them the books may say more, but never less (unless
+    they took something back).
     """
     problems = []
     for quota in shop.quotas:
@@ -109,7 +114,7 @@ def answer_problems(shop: Shop, answers: Answers, last: Sample) -> list[Problem]
             problems.append(Problem("never oversold", where, f"at most {quota.size} answered", f"{ordered} ordered"))
         pairs = (("ordered", ordered, counts.paid + counts.pending), ("paid", paid, counts.paid))
         for word, answered, counted in pairs:
-            if counted < answered:
+            if counted < answered and not (answers.upset and answers.unanswered):
                 rule = "what was answered is kept"
             elif counted > answered and not answers.unanswered:
                 rule = "nothing is counted that nobody was answered"

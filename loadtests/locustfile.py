@@ -11,6 +11,7 @@ import os
 import random
 import secrets
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,14 @@ from loadtests.api import Api
 from loadtests.record import Failure, Outcome, Record, Requests
 from loadtests.shop import PRICE, Shop, open_shop
 from loadtests.target import Target, read
+from loadtests.turmoil import upset
 
 FAILURES_KEPT = 50
 SOLD_OUT = "not enough quota available"
+GONE = "is no longer available"
 BUSY = (409, 503)
+TURMOIL = float(os.environ.get("RUSH_TURMOIL", "0"))
+"""The share of buyers with an order who do not leave it at that."""
 
 
 def find_target() -> Target:
@@ -107,8 +112,11 @@ class Buyer(FastHttpUser):
             return False  # walks away: the holds have to expire by themselves
         order = self.check_out(cart_id, len(holds))
         self.hesitate(0.1, 1.5)
-        if random.random() < 0.92:
+        paid = random.random() < 0.92
+        if paid:
             self.pay(order, len(holds))
+        if random.random() < TURMOIL:
+            self.regret(order, len(holds), paid=paid)
         return True
 
     def look(self) -> bool:
@@ -153,6 +161,18 @@ class Buyer(FastHttpUser):
         self.ask("pay", "POST", path, {"send_email": False, "force": False})
         self.count(RECORD.answers.paid, units)
 
+    def regret(self, order: Any, units: int, *, paid: bool) -> None:
+        """Do something else with the order; it may not come back from that."""
+
+        def count(ordered: int, paid: int) -> None:
+            self.count(RECORD.answers.ordered, ordered)
+            self.count(RECORD.answers.paid, paid)
+
+        RECORD.answers.upset += 1
+        self.hesitate(0.0, 0.5)
+        with suppress(Refused):
+            upset(self.ask, count, order, units, paid=paid)
+
     def count(self, by_item: dict[int, int], units: int) -> None:
         """Note units that the server answered for."""
         by_item[self.item] = by_item.get(self.item, 0) + units
@@ -195,7 +215,19 @@ class Buyer(FastHttpUser):
         return outcome, answer, retry_after(response.headers) if outcome == "busy" else 0.0
 
 
-EXPECTED = {"look": (200,), "hold": (201,), "release": (204, 404), "order": (201, 202), "pay": (200, 202)}
+EXPECTED = {
+    "look": (200,),
+    "hold": (201,),
+    "release": (204, 404),
+    "order": (201, 202),
+    "pay": (200, 202),
+    "cancel": (200, 202),
+    "expire": (200, 202),
+    "refund": (201, 202),
+    "reactivate": (200, 202),
+    "late pay": (201, 202),
+    "read": (200,),
+}
 """release 404: the hold has expired in the buyer's hands."""
 
 
@@ -206,6 +238,8 @@ def judge(kind: str, status: int, text: str) -> Outcome:
     if status in BUSY:
         return "busy"
     if status == 400 and SOLD_OUT in text and kind in ("hold", "order"):
+        return "sold_out"
+    if status == 400 and GONE in text and kind == "reactivate":
         return "sold_out"
     return "failed"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any
 
 from msgspec import Struct
@@ -17,6 +18,12 @@ KINDS = (
     ("order", "order the cart"),
     ("pay", "confirm the payment"),
     ("release", "give a hold back"),
+    ("cancel", "cancel the order"),
+    ("expire", "let the order expire"),
+    ("refund", "refund and cancel the order"),
+    ("reactivate", "want the order back"),
+    ("late pay", "pay too late"),
+    ("read", "look at the order"),
 )
 """Requests of buyers, in the order of a journey."""
 
@@ -75,13 +82,18 @@ class Result(Struct):
             rows.append((words, number(len(ordered)), rate, *shares, *counts))
         return rows
 
+    def _paid_stays_paid(self, broken: Set[str]) -> tuple[bool | None, str]:
+        if self.record.answers.upset:
+            return (None, f"{self.record.answers.upset} orders were canceled, expired, refunded or wanted back")
+        return ("paid stays paid" not in broken, "What was paid stays paid")
+
     def checks(self) -> list[tuple[bool | None, str]]:
         """Return each thing that was proven, disproven, or (None) could not be looked at, in words."""
         broken = {one.rule for one in self.problems}
         checks: list[tuple[bool | None, str]] = [
             ("never oversold" not in broken, f"Never oversold: in all {len(self.samples)} samples, and by the answers"),
             ("every unit is somewhere" not in broken, "Size = free + held + pending + paid, in every sample"),
-            ("paid stays paid" not in broken, "What was paid stays paid"),
+            self._paid_stays_paid(broken),
             (
                 not {"what was answered is kept", "nothing is counted that nobody was answered"} & broken,
                 "The books at the end are what buyers were answered, unit by unit",

@@ -81,6 +81,8 @@ def read_options(arguments: list[str] | None) -> Namespace:
     units_help = "size of the first quota; the second, which overlaps, has half (default 300)"
     parser.add_argument("--units", type=between(1, 1_000_000), default=300, metavar="N", help=units_help)
     parser.add_argument("--seconds", type=between(1, 600), default=25, metavar="S", help="at most so long (default 25)")
+    turmoil_help = "share of orders that are canceled, expired, refunded or wanted back (default 0)"
+    parser.add_argument("--turmoil", type=share, default=0.0, metavar="SHARE", help=turmoil_help)
     parser.add_argument("--report", default="reports/rush.html", metavar="FILE", help="default reports/rush.html")
     parser.add_argument("--json", action="store_true", help="print the result as JSON instead of a table")
     return parser.parse_args(arguments)
@@ -101,6 +103,17 @@ def between(least: int, most: int) -> Callable[[str], int]:
     return number
 
 
+def share(text: str) -> float:
+    """Check a share given on the command line."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 <= value <= 1:
+        raise ArgumentTypeError(f"must be between 0 and 1, not {text}")
+    return value
+
+
 def rush(target: Target, options: Namespace) -> Result:
     """Open a shop, let the buyers in, watch, count, audit."""
     api = Api(target)
@@ -114,7 +127,9 @@ def rush(target: Target, options: Namespace) -> Result:
     last = take_sample(api, shop, time.time() - started)
     samples.append(last)
     api.close()
-    problems += sample_problems(last) + order_problems(samples) + answer_problems(shop, record.answers, last)
+    problems += sample_problems(last) + answer_problems(shop, record.answers, last)
+    if not options.turmoil:
+        problems += order_problems(samples)
     problems = first_of_each(problems)
     found = audit(target)
     if found:
@@ -136,6 +151,7 @@ class Buyers:
             "RUSH_ORGANIZER": target.organizer,
             "RUSH_SHOP": str(folder / "shop.json"),
             "RUSH_RECORD": str(self._record),
+            "RUSH_TURMOIL": str(options.turmoil),
         }
         rate = max(1.0, options.buyers / max(1.0, options.seconds / 4))
         command = [sys.executable, "-m", "locust", "-f", str(Path(__file__).with_name("locustfile.py")), "--headless"]
@@ -241,6 +257,7 @@ def tell(result: Result, report: Path, as_json: bool) -> None:
             "seconds": round(result.seconds, 1),
             "ordered_units": sum(result.record.answers.ordered.values()),
             "paid_units": sum(result.record.answers.paid.values()),
+            "upset_orders": result.record.answers.upset,
             "sold_out_answers": result.outcomes("sold_out"),
             "busy_answers": result.outcomes("busy"),
             "unexpected_answers": result.outcomes("failed"),

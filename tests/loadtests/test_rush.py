@@ -61,6 +61,17 @@ async def test_a_rush_for_few_tickets_breaks_no_rule(server: Any, tmp_path: Path
     assert page.count("<svg") >= 4
 
 
+async def test_a_rush_in_which_a_third_of_the_orders_are_turned_over_breaks_no_rule(
+    server: Any, tmp_path: Path
+) -> None:
+    options = ("--ready-file", str(server.ready_file), "--report", str(tmp_path / "rush.html"), "--turmoil", "0.34")
+    status, result, told = await rush(*options)
+    assert status == 0, (told, result.get("problems"), result.get("failures"))
+    assert result["audit"]["ok"]
+    assert 0 < result["ordered_units"] <= UNITS + UNITS // 2
+    assert result["upset_orders"] > 0
+
+
 async def test_naive_buyers_oversell_a_counter_and_the_books_say_so(redis_url: str) -> None:
     key = f"naive:{uuid4()}"
     sold: list[int] = []
