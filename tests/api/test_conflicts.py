@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -27,6 +26,7 @@ from persistence.database import Database
 
 MakeShop = Callable[..., Shop]
 
+UNITS = 10_000
 AT_ONCE = 12
 """Pairs under way at the same time."""
 BANK = {"payer": "Peter Miller", "iban": "DE02120300000000202051"}
@@ -134,6 +134,25 @@ async def database(server: Any) -> AsyncIterator[Database]:
     await opened.close()
 
 
+@dataclass(frozen=True)
+class Units:
+    """What orders take of a quota."""
+
+    pending: int
+    paid: int
+
+    def __add__(self, other: Units) -> Units:
+        return Units(self.pending + other.pending, self.paid + other.paid)
+
+    def __sub__(self, other: Units) -> Units:
+        return Units(self.pending - other.pending, self.paid - other.paid)
+
+
+def taken(order: Order) -> Units:
+    live = sum(not position.canceled for position in order.positions)
+    return Units(live if order.status == "n" else 0, live if order.status == "p" else 0)
+
+
 def essence(order: Order) -> Any:
     """Return what two clients' doings decide on, without the times and numbers of their doing it."""
     facts = msgspec.to_builtins(order)
@@ -161,7 +180,7 @@ class Desk:
     """One event, and somebody who may do everything in it."""
 
     def __init__(self, client: httpx.AsyncClient, shop: Shop, item: int, event: Event, database: Database) -> None:
-        self.client, self.item, self.event, self.database = client, item, event, database
+        self.client, self.shop, self.item, self.event, self.database = client, shop, item, event, database
         self.path = f"{shop.api.base_url}events/{shop.slug}/orders/"
         self.ended: list[Order] = []
 
@@ -179,6 +198,20 @@ class Desk:
             assert (await self.post(f"{code}/{path}", what)).is_success
         return await self.read(code)
 
+    async def do(self, action: Action, order: Order) -> httpx.Response:
+        body = action.body
+        if action.path == "change/":
+            body = {"cancel_positions": [{"position": order.positions[0].id}]}
+        return await self.post(f"{order.code}/{action.path}", body)
+
+    def units(self) -> Units:
+        """Return what the quota counts. Raises AssertionError if its counts do not add up."""
+        [quota] = must(self.shop.get("quotas/"), 200)["results"]
+        counts = self.shop.availability(quota["id"])
+        units = Units(counts["pending_orders"], counts["paid_orders"])
+        assert counts["available_number"] == UNITS - units.pending - units.paid
+        return units
+
     async def read(self, code: str) -> Order:
         order = await orders.by_code(self.database, self.event.organizer_id, self.event.id, code)
         assert order is not None
@@ -188,14 +221,7 @@ class Desk:
         """Do two things at once to a fresh order; return what is wrong with what came of it."""
         start = await self.start(state)
         actions = [ACTIONS[name] for name in names]
-        bodies = [
-            action.body
-            or ({"cancel_positions": [{"position": start.positions[0].id}]} if "change" in action.path else {})
-            for action in actions
-        ]
-        answers = await asyncio.gather(
-            *(self.post(f"{start.code}/{a.path}", body) for a, body in zip(actions, bodies, strict=True))
-        )
+        answers = await asyncio.gather(*(self.do(action, start) for action in actions))
         end = await self.read(start.code)
         self.ended.append(end)
         story = f"{state}: {' and '.join(names)}: {[(a.status_code, a.text[:90]) for a in answers]}"
@@ -207,35 +233,53 @@ class Desk:
         return None
 
 
-@pytest.mark.parametrize("state", STARTS)
-async def test_all_pairs_of_actions_at_once(server: Any, shop: MakeShop, database: Database, state: str) -> None:
+@pytest.fixture
+async def desk(server: Any, shop: MakeShop, database: Database) -> AsyncIterator[Desk]:
     s = shop()
     item = s.item()
-    quota = s.quota(10_000, item)
-    organizer = await database.row("SELECT organizer_id FROM events WHERE slug = %(slug)s", {"slug": s.slug})
-    assert organizer is not None
-    event = await catalogue.load_event(database, organizer["organizer_id"], s.slug)
+    s.quota(UNITS, item)
+    row = await database.row("SELECT organizer_id FROM events WHERE slug = %(slug)s", {"slug": s.slug})
+    assert row is not None
+    event = await catalogue.load_event(database, row["organizer_id"], s.slug)
     assert event is not None
+    headers, limits = {"Authorization": f"Token {server.token}"}, httpx.Limits(max_connections=50)
+    async with httpx.AsyncClient(headers=headers, timeout=30, limits=limits) as client:
+        yield Desk(client, s, item, event, database)
+
+
+@pytest.mark.parametrize("state", STARTS)
+async def test_each_action_follows_its_rule_or_is_refused_and_changes_nothing(desk: Desk, state: str) -> None:
+    for name, action in ACTIONS.items():
+        start = await desk.start(state)
+        units = desk.units()
+        answer = await desk.do(action, start)
+        end = await desk.read(start.code)
+        after, success = action.on(start, desk.event, dt.datetime.now(dt.UTC))
+        assert (answer.is_success, answer.status_code in (200, 201, 400)) == (success, True), (name, answer.text)
+        if after == start:
+            assert end == start, name
+        else:
+            assert (essence(end), end.version) == (essence(after), start.version + 1), name
+        assert desk.units() == units - taken(start) + taken(end), name
+        live = [position.price for position in end.positions if not position.canceled]
+        assert end.total == sum(live) + sum(fee.value for fee in end.fees if not fee.canceled), name
+        if end.status == "p":
+            assert payments.owed(end) <= 0, name
+
+
+@pytest.mark.parametrize("state", STARTS)
+async def test_all_pairs_of_actions_at_once_come_out_as_one_after_the_other(desk: Desk, state: str) -> None:
     gate = asyncio.Semaphore(AT_ONCE)
-    headers = {"Authorization": f"Token {server.token}"}
-    async with httpx.AsyncClient(headers=headers, timeout=30, limits=httpx.Limits(max_connections=50)) as client:
-        desk = Desk(client, s, item, event, database)
-        now = dt.datetime.now(dt.UTC)
-        sample = await desk.start(state)
-        possible = {name for name, action in ACTIONS.items() if action.on(sample, event, now)[1]}
+    now = dt.datetime.now(dt.UTC)
+    sample = await desk.start(state)
+    possible = {name for name, action in ACTIONS.items() if action.on(sample, desk.event, now)[1]}
 
-        async def collide(names: tuple[str, str]) -> str | None:
-            async with gate:
-                return await desk.collide(state, names)
+    async def collide(names: tuple[str, str]) -> str | None:
+        async with gate:
+            return await desk.collide(state, names)
 
-        # where neither is possible, neither is
-        pairs = [pair for pair in combinations_with_replacement(ACTIONS, 2) if possible & set(pair)]
-        problems = [problem for problem in await asyncio.gather(*map(collide, pairs)) if problem]
+    # where neither is possible, neither is
+    pairs = [pair for pair in combinations_with_replacement(ACTIONS, 2) if possible & set(pair)]
+    problems = [problem for problem in await asyncio.gather(*map(collide, pairs)) if problem]
     assert not problems, "\n".join(problems[:5])
-
-    units = Counter({"n": 0, "p": 0})
-    for order in [sample, *desk.ended]:
-        units[order.status] += sum(not position.canceled for position in order.positions)
-    counts = s.availability(quota)
-    assert (counts["pending_orders"], counts["paid_orders"]) == (units["n"], units["p"])
-    assert counts["available_number"] == 10_000 - units["n"] - units["p"]
+    assert desk.units() == sum((taken(order) for order in [sample, *desk.ended]), Units(0, 0))
