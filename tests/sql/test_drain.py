@@ -11,7 +11,7 @@ import redis
 from databases import empty_database
 from sample_events import event, following, order
 
-from engine.domain.order import decode, encode
+from engine.domain.order import Mail, MailKind, decode, encode
 from engine.ledger import keys
 from engine.ledger.scripts import load_scripts
 from engine.settings import Settings
@@ -127,6 +127,25 @@ def test_the_same_again_changes_nothing(sql, follower, of, marks):
     before = sql.execute("SELECT ctid::text FROM orders WHERE id = %s", [new.id]).fetchone()
     write(follower, [step(old=1001, new=1002)], new)
     assert sql.execute("SELECT ctid::text FROM orders WHERE id = %s", [new.id]).fetchone() == before
+
+
+def test_mails_of_all_versions_are_written_once_and_go_with_their_order(sql, follower, of, marks):
+    first = fresh(of, mails=(Mail(1, MailKind.PLACED),))
+    write(follower, [step()], first)
+    sql.execute("UPDATE mails SET sent_at = now() WHERE order_id = %s", [first.id])
+    # two versions later: the drain writes the newest of a batch alone
+    paid, canceled = Mail(2, MailKind.PAID), Mail(3, MailKind.CANCELED, "Sorry")
+    third = msgspec.structs.replace(following(following(first, "p"), "c"), mails=(*first.mails, paid, canceled))
+    write(follower, [step(old=1001, new=1002)], third)
+    write(follower, [step(old=1002, new=1003)], third)
+    rows = "SELECT version, kind, comment, sent_at IS NOT NULL FROM mails WHERE order_id = %s ORDER BY version"
+    assert sql.execute(rows, [first.id]).fetchall() == [
+        (1, "placed", "", True),
+        (2, "paid", "", False),
+        (3, "canceled", "Sorry", False),
+    ]
+    follower.write([step(old=1003, new=1004)], [], {}, {}, [first.id])
+    assert sql.execute(rows, [first.id]).fetchall() == []
 
 
 @pytest.mark.parametrize(
