@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from engine.domain import cart, codes, names
 from engine.domain.catalogue import Event, Item, Product, Voucher
-from engine.domain.errors import Invalid, NotFound
+from engine.domain.errors import Invalid, NotFound, StaleCatalogue
 from engine.domain.order import Answer
 from engine.http.answers import ANSWERS
 from engine.http.call import NO_CONTENT, Call, Reply, reply
@@ -252,6 +252,8 @@ async def bulk_create(call: Call) -> Reply:
             errors.append(refused.detail)
     if sum(len(group.positions) for group, _ in asked) > _BULK_ROWS_MAX:
         raise Invalid({"error": f"Please supply at most {_BULK_ROWS_MAX} positions"})
+    if any(errors) and (await call.house.catalogue.current(event)).version != event.version:
+        raise StaleCatalogue  # a refusal by an old catalogue is none, and nothing has been held yet
     fine = iter(asked)
     results = [next(fine)[1] if error is None else CartRow(errors=error) for error in await settled(call, errors)]
     return await _hold(call, [group for group, _ in asked], CartReply(results, bulk=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -133,6 +134,22 @@ def test_bulk_rows_succeed_and_fail_alone(shop: MakeShop) -> None:
     ]
     assert results[3]["data"]["cart_id"] == "mine@api"
     assert s.left(quota) == 0
+
+
+def test_no_row_is_refused_by_an_old_catalogue(shop: MakeShop) -> None:
+    """Every front door knows the event; new items are at first known to one of them only."""
+    s = shop()
+    items = [s.item()]
+    s.quota(100, items[0])
+    threads = 4
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(12):
+            must(list(pool.map(lambda _: s.get("cartpositions/"), range(threads)))[0], 200)
+            items.append(s.item())
+            s.quota(100, items[-1])
+            rows = [{"item": item, "price": "1.00"} for item in items]
+            for answer in pool.map(lambda body: s.post("cartpositions/bulk_create/", body), [rows] * threads):
+                assert [row["success"] for row in must(answer, 200)["results"]] == [True] * len(rows)
 
 
 def test_a_bulk_is_bounded(shop: MakeShop) -> None:
