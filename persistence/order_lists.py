@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import asdict
@@ -10,12 +11,16 @@ from msgspec.structs import asdict
 from engine.domain.order import Order, decode
 from persistence.database import Database
 from persistence.horizon import horizon
+from persistence.patterns import beginning, part
 from persistence.queries import Queries
 
 _SQL = Queries("order_lists")
 
+_WORD_MAX = 64
+"""How much of a word is kept among the facets of an order."""
+
 ORDERINGS = frozenset(sign + field for sign in ("", "-") for field in ("datetime", "code", "last_modified", "status"))
-"""Ties are broken by id, ascending."""
+"""Ties are broken by id, those of the status by time first; all of it backwards where a `-` says so, but for codes."""
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -61,5 +66,18 @@ async def page(
     async with database.transaction() as session:
         await session.run(_SQL["plan_each_call"])
         since = await horizon(session)
-        rows = await session.rows(_SQL["page"], {**asdict(wanted), "offset": offset, "size": size})
+        rows = await session.rows(_SQL["page"], {**values(wanted), "offset": offset, "size": size})
     return since, rows[0]["count"], [(row["event"], decode(row["doc"])) for row in rows if row["doc"] is not None]
+
+
+def values(wanted: Wanted) -> dict[str, Any]:
+    """Return the parameters of the list's query."""
+    words = {"l": wanted.locale, "w": wanted.sales_channel, "c": wanted.customer}
+    facets = [letter + word[:_WORD_MAX] for letter, word in words.items() if word is not None]
+    return {
+        **asdict(wanted),
+        "facets": facets or None,
+        "search_like": part(wanted.search),
+        "code_like": part(wanted.search_code),
+        "secret_like": beginning(wanted.search),
+    }

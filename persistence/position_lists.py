@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import Struct
 from msgspec.structs import asdict
 
 from engine.domain.order import Order, Position, decode
 from persistence.database import Database
+from persistence.patterns import beginning, part
 from persistence.queries import Queries
 
 _SQL = Queries("position_lists")
@@ -50,7 +53,7 @@ async def page(database: Database, wanted: Wanted, offset: int, size: int) -> tu
     """Return (count of all that match, one page of them with their orders)."""
     async with database.transaction() as session:
         await session.run(_SQL["plan_each_call"])
-        rows = await session.rows(_SQL["page"], {**asdict(wanted), "offset": offset, "size": size})
+        rows = await session.rows(_SQL["page"], {**values(wanted), "offset": offset, "size": size})
     orders: dict[str, Order] = {}
     found = []
     for row in rows:
@@ -61,6 +64,11 @@ async def page(database: Database, wanted: Wanted, offset: int, size: int) -> tu
             order = orders[row["doc"]] = decode(row["doc"])
         found.append((order, next(position for position in order.positions if position.id == row["id"])))
     return rows[0]["count"], found
+
+
+def values(wanted: Wanted) -> dict[str, Any]:
+    """Return the parameters of the list's query."""
+    return {**asdict(wanted), "search_like": part(wanted.search), "beginning": beginning(wanted.search)}
 
 
 async def known(database: Database, event_id: int, ids: list[int]) -> set[int]:

@@ -1,5 +1,8 @@
 -- The first schema.
 
+-- finds parts of texts by index; comes with every Postgres, and its owner may create it in his own database
+CREATE EXTENSION IF NOT EXISTS pg_trgm;
+
 -- ---------------------------------------------------------------------------------------------------- who may ask
 
 CREATE TABLE organizers (
@@ -217,18 +220,24 @@ CREATE TABLE orders (
     last_modified    timestamptz NOT NULL,
     doc              jsonb NOT NULL,
     stored_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    facets           text[] NOT NULL DEFAULT '{}',
+    search           text NOT NULL DEFAULT '',
     CONSTRAINT orders_pkey PRIMARY KEY (id),
-    CONSTRAINT orders_code_key UNIQUE (organizer_id, code),
+    CONSTRAINT orders_code_key UNIQUE (organizer_id, code) INCLUDE (event_id),
     CONSTRAINT orders_status_check CHECK (status IN ('n', 'p', 'e', 'c')),
     CONSTRAINT orders_version_check CHECK (version > 0)
 );
--- for lists: of one event, of one status, of what changed, of a whole organizer, of one person
-CREATE INDEX orders_datetime_idx ON orders (event_id, datetime, id);
+-- for lists: of one event, of one status, of what changed, of a whole organizer, of one person, of what is in it, of texts
+CREATE INDEX orders_datetime_idx ON orders (event_id, datetime, id)
+    INCLUDE (status, testmode, require_approval, facets);
 CREATE INDEX orders_status_idx ON orders (event_id, status, datetime, id);
 CREATE INDEX orders_modified_idx ON orders (event_id, last_modified, id);
-CREATE INDEX orders_stored_idx ON orders (event_id, stored_at, id);
-CREATE INDEX orders_organizer_idx ON orders (organizer_id, datetime, id);
+CREATE INDEX orders_stored_idx ON orders (event_id, stored_at, id) INCLUDE (testmode);
+CREATE INDEX orders_organizer_idx ON orders (organizer_id, datetime, id)
+    INCLUDE (event_id, status, testmode, require_approval, facets);
 CREATE INDEX orders_email_idx ON orders (organizer_id, lower(email));
+CREATE INDEX orders_facets_idx ON orders USING gin (facets) WITH (fastupdate = off);
+CREATE INDEX orders_search_idx ON orders USING gin (search gin_trgm_ops) WITH (gin_pending_list_limit = 1024);
 CREATE INDEX orders_expires_idx ON orders (expires) WHERE status = 'n' AND NOT require_approval;
 
 CREATE TABLE positions (
@@ -248,12 +257,16 @@ CREATE TABLE positions (
     voucher             bigint,
     pseudonymization_id text NOT NULL,
     has_left            boolean NOT NULL DEFAULT false,
+    status              text NOT NULL DEFAULT 'n',
+    ordered_at          timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT positions_pkey PRIMARY KEY (id),
     CONSTRAINT positions_positionid_key UNIQUE (order_id, positionid)
 );
--- for lists: by ticket, product, date, person and what a position belongs to
-CREATE INDEX positions_secret_idx ON positions (event_id, secret);
-CREATE INDEX positions_pseudonym_idx ON positions (event_id, pseudonymization_id);
+-- for lists: of one event, by ticket, product, date, person and what a position belongs to
+CREATE INDEX positions_ordered_idx ON positions (event_id, ordered_at, positionid, id)
+    INCLUDE (canceled, status, item, variation, subevent);
+CREATE INDEX positions_secret_idx ON positions (event_id, lower(secret) text_pattern_ops);
+CREATE INDEX positions_pseudonym_idx ON positions (event_id, pseudonymization_id text_pattern_ops);
 CREATE INDEX positions_item_idx ON positions (item, variation);
 CREATE INDEX positions_subevent_idx ON positions (subevent) WHERE subevent IS NOT NULL;
 CREATE INDEX positions_attendee_idx ON positions (event_id, lower(attendee_name)) WHERE attendee_name IS NOT NULL;

@@ -4,7 +4,8 @@ WITH incoming AS MATERIALIZED (
     SELECT doc FROM jsonb_array_elements(%(docs)s::jsonb) AS doc
 ), written AS (
     INSERT INTO orders (id, organizer_id, event_id, version, code, status, testmode, require_approval, email, total,
-                        datetime, expires, last_modified, doc, stored_at)
+                        datetime, expires, last_modified, doc, stored_at,
+                        facets, search)
     SELECT (doc ->> 'id')::bigint, (doc ->> 'organizer_id')::bigint, (doc ->> 'event_id')::bigint,
            (doc ->> 'version')::bigint, doc ->> 'code', doc ->> 'status',
            coalesce((doc ->> 'testmode')::boolean, false), coalesce((doc ->> 'require_approval')::boolean, false),
@@ -12,25 +13,68 @@ WITH incoming AS MATERIALIZED (
            (doc ->> 'datetime')::timestamptz, (doc ->> 'expires')::timestamptz, (doc ->> 'last_modified')::timestamptz,
            doc,
            -- the clock is read after the lock on the table is taken, as sql/horizon.sql needs it
-           greatest(clock_timestamp(), (doc ->> 'last_modified')::timestamptz)
-    FROM incoming
+           greatest(clock_timestamp(), (doc ->> 'last_modified')::timestamptz),
+           -- persistence/order_lists.py asks for these words; an entry of an index has room for 2,700 bytes
+           array_remove(
+               ARRAY['l' || left(coalesce(doc ->> 'locale', 'en'), 64),
+                     'w' || left(coalesce(doc ->> 'sales_channel', 'web'), 64), 'c' || left(doc ->> 'customer', 64)]
+                   || CASE WHEN pg_column_size(contents.products || paid.providers) < 1000
+                           THEN contents.products || paid.providers ELSE ARRAY['*'] END, NULL),
+           lower(concat_ws(E'\n', doc ->> 'code', doc ->> 'email', doc ->> 'comment',
+                           doc -> 'invoice_address' ->> 'company', payer.names, contents.live)
+                 || coalesce(E'\f' || contents.canceled, ''))
+    FROM incoming,
+         LATERAL (
+             SELECT coalesce(array_agg('p' || (p ->> 'provider')), '{}') AS providers
+             FROM jsonb_array_elements(doc -> 'payments') AS p
+         ) AS paid,
+         LATERAL (
+             SELECT concat_ws(E'\n', parts ->> '_legacy', parts ->> 'full_name',
+                              nullif(concat_ws(' ', parts ->> 'title', parts ->> 'given_name', parts ->> 'middle_name',
+                                               parts ->> 'family_name'), ''),
+                              (parts ->> 'given_name') || ' ' || (parts ->> 'family_name'),
+                              (parts ->> 'family_name') || ' ' || (parts ->> 'given_name'),
+                              (parts ->> 'family_name') || ', ' || (parts ->> 'given_name')) AS names
+             FROM (SELECT doc -> 'invoice_address' -> 'name_parts') AS payer (parts)
+         ) AS payer,
+         LATERAL (
+             SELECT coalesce(array_agg('i' || (p ->> 'item')) || array_agg('v' || (p ->> 'variation'))
+                                 || array_agg('s' || (p ->> 'subevent')), '{}') AS products,
+                    string_agg(person.texts, E'\n') FILTER (WHERE (p ->> 'canceled') IS DISTINCT FROM 'true') AS live,
+                    string_agg(person.texts, E'\n') FILTER (WHERE p ->> 'canceled' = 'true') AS canceled
+             FROM jsonb_array_elements(doc -> 'positions') AS p,
+                  LATERAL (
+                      SELECT nullif(concat_ws(
+                          E'\n', p ->> 'attendee_name', p ->> 'attendee_email',
+                          nullif(parts ->> '_legacy', p ->> 'attendee_name'),
+                          nullif(parts ->> 'full_name', p ->> 'attendee_name'),
+                          nullif(concat_ws(' ', parts ->> 'title', parts ->> 'given_name', parts ->> 'middle_name',
+                                           parts ->> 'family_name'), ''),
+                          (parts ->> 'given_name') || ' ' || (parts ->> 'family_name'),
+                          (parts ->> 'family_name') || ' ' || (parts ->> 'given_name'),
+                          (parts ->> 'family_name') || ', ' || (parts ->> 'given_name')), '') AS texts
+                      FROM (SELECT p -> 'attendee_name_parts') AS attendee (parts)
+                  ) AS person
+         ) AS contents
     ON CONFLICT ON CONSTRAINT orders_pkey DO UPDATE
     SET version = excluded.version, status = excluded.status, require_approval = excluded.require_approval,
         email = excluded.email, total = excluded.total, expires = excluded.expires,
-        last_modified = excluded.last_modified, doc = excluded.doc, stored_at = excluded.stored_at
+        last_modified = excluded.last_modified, doc = excluded.doc, stored_at = excluded.stored_at,
+        facets = excluded.facets, search = excluded.search
     WHERE orders.version < excluded.version
     RETURNING id
 ), fresh AS (
     SELECT written.id, incoming.doc FROM incoming JOIN written ON written.id = (incoming.doc ->> 'id')::bigint
 ), written_positions AS (
     INSERT INTO positions (id, order_id, event_id, positionid, item, variation, subevent, price, tax_value, canceled,
-                           secret, attendee_name, addon_to, voucher, pseudonymization_id, has_left)
+                           secret, attendee_name, addon_to, voucher, pseudonymization_id, has_left,
+                           status, ordered_at)
     SELECT (p ->> 'id')::bigint, fresh.id, (fresh.doc ->> 'event_id')::bigint, (p ->> 'positionid')::integer,
            (p ->> 'item')::bigint, (p ->> 'variation')::bigint, (p ->> 'subevent')::bigint, (p ->> 'price')::numeric,
            (p ->> 'tax_value')::numeric, coalesce((p ->> 'canceled')::boolean, false), p ->> 'secret',
            p ->> 'attendee_name',
            (p ->> 'addon_to')::bigint, (p ->> 'voucher')::bigint, p ->> 'pseudonymization_id',
-           coalesce((p ->> 'has_left')::boolean, false)
+           coalesce((p ->> 'has_left')::boolean, false), fresh.doc ->> 'status', (fresh.doc ->> 'datetime')::timestamptz
     FROM fresh, jsonb_array_elements(fresh.doc -> 'positions') AS p
     ON CONFLICT ON CONSTRAINT positions_pkey DO UPDATE
     -- a split moves positions to another order
@@ -38,7 +82,7 @@ WITH incoming AS MATERIALIZED (
         subevent = excluded.subevent, price = excluded.price, tax_value = excluded.tax_value,
         canceled = excluded.canceled, secret = excluded.secret, attendee_name = excluded.attendee_name,
         addon_to = excluded.addon_to, voucher = excluded.voucher, pseudonymization_id = excluded.pseudonymization_id,
-        has_left = excluded.has_left
+        has_left = excluded.has_left, status = excluded.status, ordered_at = excluded.ordered_at
 ), written_checkins AS (
     INSERT INTO checkins (id, order_id, position_id, list_id, type, datetime)
     SELECT (c ->> 'id')::bigint, fresh.id, (p ->> 'id')::bigint, (c ->> 'list')::bigint, c ->> 'type',
@@ -150,4 +194,6 @@ DELETE FROM claims WHERE order_id = %(order_id)s;
 SELECT 1 AS used FROM orders WHERE organizer_id = %(organizer_id)s AND code = %(code)s;
 
 -- name: secrets_used which of these ticket secrets the event has already
-SELECT secret FROM positions WHERE event_id = %(event_id)s AND secret = ANY(%(secrets)s);
+SELECT secret FROM positions
+WHERE event_id = %(event_id)s AND secret = ANY(%(secrets)s)
+  AND lower(secret) = ANY (ARRAY(SELECT lower(unnest(%(secrets)s::text[]))));

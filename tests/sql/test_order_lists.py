@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from msgspec.structs import asdict
 
 from persistence.database import Database
-from persistence.order_lists import Wanted, page
+from persistence.order_lists import Wanted, page, values
 from persistence.queries import Queries
 
 EVENTS, ORDERS = 20, 20_000
@@ -46,7 +45,7 @@ async def plan(database: Database, wanted: Wanted) -> str:
     queries = Queries("order_lists")
     async with database.transaction() as session:
         await session.run(queries["plan_each_call"])
-        rows = await session.rows("EXPLAIN " + queries["page"], {**asdict(wanted), "offset": 0, "size": 50})
+        rows = await session.rows("EXPLAIN " + queries["page"], {**values(wanted), "offset": 0, "size": 50})
     return "\n".join(row["QUERY PLAN"] for row in rows)
 
 
