@@ -138,14 +138,13 @@ def test_bulk_rows_succeed_and_fail_alone(shop: MakeShop) -> None:
 def test_no_row_is_refused_by_an_old_catalogue(shop: MakeShop) -> None:
     """A new item is at first known to one front door; each connection goes to whichever the kernel likes."""
     s = shop()
-    rows: list[Any] = []
     for _ in range(8):
         item = s.item()
         s.quota(100, item)
-        rows.append({"item": item, "price": "1.00"})
         for _ in range(4):
-            answer = s.post("cartpositions/bulk_create/", rows, headers={"Connection": "close"})
-            assert [row["success"] for row in must(answer, 200)["results"]] == [True] * len(rows)
+            body = [{"item": item, "price": "1.00"}]
+            answer = s.post("cartpositions/bulk_create/", body, headers={"Connection": "close"})
+            assert must(answer, 200)["results"][0]["success"]
 
 
 def test_a_bulk_is_bounded(shop: MakeShop) -> None:
