@@ -39,7 +39,8 @@ async def send_mails(house: House) -> int:
     claimed = await mails.claim(house.database, BATCH_MAX)
     letters: list[Letter] = []
     for due in claimed:
-        event = await house.catalogue.event(due.order.organizer_id, due.event)
+        known = await house.catalogue.event(due.order.organizer_id, due.event)
+        event = await house.catalogue.current(known)
         try:
             letters.append((due, letter(due, event, house.settings)))
         except Exception as wrong:  # the standard library fails in many ways at addresses that are none

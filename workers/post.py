@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import smtplib
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -66,10 +67,12 @@ def _connected(server: SmtpServer) -> Iterator[Deliver]:
 
 def _connect(server: SmtpServer) -> smtplib.SMTP:
     context = ssl.create_default_context()
+    name = socket.gethostname()  # otherwise smtplib asks the DNS for it, each time
+    connection: smtplib.SMTP
     if server.tls:
-        connection: smtplib.SMTP = smtplib.SMTP_SSL(server.host, server.port, timeout=TIMEOUT_S, context=context)
+        connection = smtplib.SMTP_SSL(server.host, server.port, name, timeout=TIMEOUT_S, context=context)
     else:
-        connection = smtplib.SMTP(server.host, server.port, timeout=TIMEOUT_S)
+        connection = smtplib.SMTP(server.host, server.port, name, timeout=TIMEOUT_S)
     try:
         connection.ehlo_or_helo_if_needed()
         if not server.tls and connection.has_extn("starttls"):
@@ -90,7 +93,7 @@ def _by_code(code: int, text: bytes | str) -> Exception:
 def _into(folder: Path) -> Deliver:
     def deliver(name: str, message: EmailMessage) -> None:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             unfinished = folder / f".{name}.part"
             unfinished.write_bytes(message.as_bytes(policy=SMTP))
             os.replace(unfinished, folder / f"{name}.eml")

@@ -51,7 +51,7 @@ class OnAnyPort(Controller):
 @contextmanager
 def smtp(mailbox: Mailbox, **options: Any) -> Iterator[str]:
     """Run an SMTP server; yield host:port."""
-    controller = OnAnyPort(mailbox, hostname="127.0.0.1", port=0, **options)
+    controller = OnAnyPort(mailbox, hostname="127.0.0.1", port=0, server_hostname="mail.test", **options)
     controller.start()
     try:
         yield f"127.0.0.1:{controller.port}"
@@ -189,7 +189,7 @@ def row(up: Server, code: str) -> Any:
 
 
 def until(told: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 45
     while not told():
         assert time.monotonic() < deadline
         time.sleep(0.1)
