@@ -47,6 +47,7 @@ async def run(settings: Settings) -> Finding:
     books = Books(settings)
     try:
         await database.open()
+        await books.open()
         return await _audit(settings, database, books)
     finally:
         await books.close()

@@ -34,13 +34,21 @@ def with_redis(settings: Settings) -> Settings:
     """Return the settings, queue_url filled in, once each Redis has answered. Raises SettingsError."""
     if not settings.redis_url:
         raise SettingsError(f"HOLDFAST_REDIS_URL {_SET_IT}")
+    clustered = _reach("HOLDFAST_REDIS_URL", settings.redis_url)
+    if clustered and not settings.queue_url:
+        raise SettingsError("HOLDFAST_QUEUE_URL is not set: HOLDFAST_REDIS_URL names a cluster, the queue needs a plain Redis")
     settings = msgspec.structs.replace(settings, queue_url=settings.queue_url or settings.redis_url)
-    for name, url in (("HOLDFAST_REDIS_URL", settings.redis_url), ("HOLDFAST_QUEUE_URL", settings.queue_url)):
-        try:
-            reach_redis(url)
-        except Fenced as error:
-            raise SettingsError(f"{name}={without_password(url)}: {error}") from None
+    if _reach("HOLDFAST_QUEUE_URL", settings.queue_url):
+        raise SettingsError("HOLDFAST_QUEUE_URL names a cluster: the queue needs a plain Redis")
     return settings
+
+
+def _reach(name: str, url: str) -> bool:
+    """Tell whether a Redis is a cluster. Raises SettingsError unless it answers."""
+    try:
+        return reach_redis(url)
+    except Fenced as error:
+        raise SettingsError(f"{name}={without_password(url)}: {error}") from None
 
 
 def without_password(url: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
@@ -11,6 +13,8 @@ from redis.asyncio import Redis
 from engine.domain.catalogue import Event, Product
 from engine.domain.order import Order, decode
 from engine.ledger import keys
+from engine.ledger.cluster import masters
+from engine.ledger.reach import reach
 from engine.settings import Settings
 
 _PAGE = 1000
@@ -46,33 +50,51 @@ class EventBooks(Struct, frozen=True):
 
 
 class Books:
-    """Plain reads of one Redis server."""
+    """Plain reads of one Redis server, or of each master of a cluster."""
 
     def __init__(self, settings: Settings) -> None:
-        self._redis: Redis = Redis.from_url(settings.redis_url)
+        self._url = settings.redis_url
         self._shards = settings.shards
+        self._by_url: dict[str, Redis] = {}
+        self._by_shard: list[Redis] = []
+
+    async def open(self) -> None:
+        """Find the servers. Raises Fenced if none answers."""
+        urls = [self._url] * self._shards
+        if await asyncio.to_thread(reach, self._url):
+            urls = await asyncio.to_thread(masters, [self._url], self._shards)
+        self._by_url = {url: Redis.from_url(url) for url in urls}
+        self._by_shard = [self._by_url[url] for url in urls]
 
     async def close(self) -> None:
-        await self._redis.aclose()
+        for redis in self._by_url.values():
+            await redis.aclose()
+
+    async def _of_shards(self, ask: Callable[[Any, int], object]) -> list[Any]:
+        """Return what each shard answers."""
+        answers: list[Any] = [None] * self._shards
+        for redis in self._by_url.values():
+            pipe = redis.pipeline(transaction=False)
+            shards = [shard for shard, its in enumerate(self._by_shard) if its is redis]
+            for shard in shards:
+                ask(pipe, shard)
+            for shard, answer in zip(shards, await pipe.execute(), strict=True):
+                answers[shard] = answer
+        return answers
 
     async def epochs(self) -> dict[int, int | None]:
         """Return the epoch of each shard, None where it has none."""
-        pipe = self._redis.pipeline(transaction=False)
-        for shard in range(self._shards):
-            pipe.hget(keys.shard(shard), "epoch")
-        return {shard: None if epoch is None else int(epoch) for shard, epoch in enumerate(await pipe.execute())}
+        epochs = await self._of_shards(lambda pipe, shard: pipe.hget(keys.shard(shard), "epoch"))
+        return {shard: None if epoch is None else int(epoch) for shard, epoch in enumerate(epochs)}
 
     async def undrained(self) -> int:
         """Return how many outbox entries wait for the drain, over all shards."""
-        pipe = self._redis.pipeline(transaction=False)
-        for shard in range(self._shards):
-            pipe.xlen(keys.outbox(shard))
-        return sum(await pipe.execute())
+        return sum(await self._of_shards(lambda pipe, shard: pipe.xlen(keys.outbox(shard))))
 
     async def event(self, event: Event) -> EventBooks:
         """Return an event's books, of one instant."""
         shard = keys.shard_of(event.organizer, event.slug, self._shards)
-        pipe = self._redis.pipeline(transaction=True)
+        pipe = self._by_shard[shard].pipeline(transaction=True)
         pipe.hgetall(keys.event(shard, event.id))
         pipe.zrange(keys.holds(shard, event.id), 0, -1)
         pipe.zrange(keys.due(shard), 0, -1)
@@ -101,11 +123,14 @@ class Books:
 
     async def orders(self) -> list[Order]:
         """Return every order that Redis still has, in its newest version."""
+        return [order for redis in self._by_url.values() for order in await self._orders(redis)]
+
+    async def _orders(self, redis: Redis) -> list[Order]:
         found = []
         cursor: Any = 0
         while True:
-            cursor, names = await self._redis.scan(cursor, match=f"{keys.LAYOUT}:*:order:*", count=_PAGE)
-            pipe = self._redis.pipeline(transaction=False)
+            cursor, names = await redis.scan(cursor, match=f"{keys.LAYOUT}:*:order:*", count=_PAGE)
+            pipe = redis.pipeline(transaction=False)
             for name in names:
                 pipe.hget(name, "d")
             found += [decode(document) for document in await pipe.execute() if document]

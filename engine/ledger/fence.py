@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 from engine.domain.catalogue import Event
 from engine.domain.errors import Fenced, HoldfastError
 from engine.ledger import keys
+from engine.ledger.nodes import Nodes
 from engine.ledger.pipe import Pipe
 from engine.ledger.quotas import quota_args
 from engine.ledger.scripts import Script
@@ -31,6 +32,8 @@ log = logging.getLogger("holdfast.fence")
 
 _LOCK = "holdfast fence"
 _WAIT_S = 0.1
+_OPEN_S = 5.0
+"""How long a process waits for the last node of a cluster before it serves what the others have."""
 _PAGE = 500
 
 
@@ -43,75 +46,95 @@ class Loss(Struct, frozen=True):
 
 
 class Fence:
-    """Watches over one server for one process."""
+    """Watches over every server for one process; each is verified by itself, while sales go on at the others."""
 
-    def __init__(self, pipe: Pipe, database: Database, settings: Settings, scripts: dict[str, Script]) -> None:
-        self._pipe = pipe
+    def __init__(self, nodes: Nodes, database: Database, settings: Settings, scripts: dict[str, Script]) -> None:
+        self._nodes = nodes
         self._database = database
         self._shards = settings.shards
         self._scripts = scripts
-        self._verifying: asyncio.Task[None] | None = None
+        self._verifying: dict[Pipe, asyncio.Task[None]] = {}
 
     async def open(self) -> None:
-        """Verify the server unless that has been done. Raises SettingsError if the number of shards has changed."""
+        """Verify each server unless that has been done. Raises SettingsError if the number of shards has changed."""
         fixed = await outbox.fix_shards(self._database, self._shards)
         if fixed != self._shards:
             raise SettingsError(f"HOLDFAST_SHARDS is {self._shards}, but this database was made with {fixed}")
-        await self._verify(None)
+        if not self._nodes.clustered:
+            await self._verify(self._nodes.pipe(0), None)
+            return
+        self._nodes.taken_over = lambda pipe: self.alarm(pipe, "a node has taken over shards")
+        for pipe in self._nodes.all():
+            self.alarm(pipe, "a node is new to this process")
+        # a master that is away keeps nobody from selling what the others have
+        await asyncio.wait(list(self._verifying.values()), timeout=_OPEN_S)
 
     async def close(self) -> None:
-        if self._verifying is not None:
-            self._verifying.cancel()
-            await asyncio.gather(self._verifying, return_exceptions=True)
+        tasks = list(self._verifying.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    def check(self) -> None:
-        """Raise Fenced while this process knows that the server is being verified."""
-        if self._verifying is not None:
+    def check(self, pipe: Pipe) -> None:
+        """Raise Fenced while this process knows that a server is being verified."""
+        if pipe in self._verifying:
             raise Fenced(reason="verifying")
 
-    def alarm(self, reason: str, lost: Loss | None = None) -> Fenced:
+    def alarm(self, pipe: Pipe, reason: str, lost: Loss | None = None) -> Fenced:
         """Start verifying; return the error for the request at hand. `lost` is what a script missed, if one did."""
-        if self._verifying is None:
+        if pipe not in self._verifying:
             log.warning("alarm: %s", reason)
-            self._verifying = asyncio.create_task(self._verify_until_done(lost))
+            self._verifying[pipe] = asyncio.create_task(self._verify_until_done(pipe, lost))
         return Fenced(reason=reason)
 
-    async def _verify_until_done(self, lost: Loss | None) -> None:
-        while True:
+    async def _verify_until_done(self, pipe: Pipe, lost: Loss | None) -> None:
+        while pipe in self._nodes.all():
+            shards = self._nodes.shards(pipe)
             try:
-                await self._verify(lost)
-                break
+                await self._verify(pipe, lost)
+                if shards == self._nodes.shards(pipe):
+                    break
             except (HoldfastError, RedisError, OSError) as error:
                 log.warning("cannot verify yet: %s", error)
+                self._nodes.doubt()
                 await asyncio.sleep(_WAIT_S * 5)
             except Exception:
                 log.exception("verification failed")
                 await asyncio.sleep(_WAIT_S * 5)
-        self._verifying = None
+        del self._verifying[pipe]
 
-    async def _verify(self, lost: Loss | None) -> None:
+    async def _verify(self, pipe: Pipe, lost: Loss | None) -> None:
         while True:
             async with outbox.try_lock(self._database, _LOCK) as session:
                 if session is not None:
-                    if await self._needed(lost):
-                        await self._verify_shards(session, lost)
+                    if await self._needed(pipe, lost):
+                        await self._verify_shards(session, pipe, lost)
                     return
             await asyncio.sleep(_WAIT_S)
 
-    async def _needed(self, lost: Loss | None) -> bool:
+    async def _needed(self, pipe: Pipe, lost: Loss | None) -> bool:
         """Tell whether the alarm still stands now that the lock is ours; another process may have answered it."""
-        known = await self._pipe.call("SCRIPT", "EXISTS", *(script.sha for script in self._scripts.values()))
+        known = await pipe.call("SCRIPT", "EXISTS", *(script.sha for script in self._scripts.values()))
         if not all(known):
             return True
-        return lost is not None and not await self._pipe.call("HEXISTS", lost.key, lost.field)
+        if self._nodes.clustered and await self._moved(pipe):
+            return True
+        return lost is not None and not await pipe.call("HEXISTS", lost.key, lost.field)
 
-    async def _verify_shards(self, session: Session, lost: Loss | None) -> None:
-        """Verify all shards, rebuild those that lost something, and load the scripts."""
+    async def _moved(self, pipe: Pipe) -> bool:
+        """Tell whether a node of a cluster has shards that were verified on another: it may know our scripts, too."""
+        own = await pipe.call("CLUSTER", "MYID")
+        shards = self._nodes.shards(pipe)
+        verified_on = await asyncio.gather(*(pipe.call("HGET", keys.shard(shard), "node") for shard in shards))
+        return any(node != own for node in verified_on)
+
+    async def _verify_shards(self, session: Session, pipe: Pipe, lost: Loss | None) -> None:
+        """Verify all shards of a server, rebuild those that lost something, and load the scripts."""
         # Nothing may change what is being counted; and should we die on the way, the next call is an alarm again.
-        await self._pipe.call("SCRIPT", "FLUSH", "SYNC")
-        shards = range(self._shards)
+        await pipe.call("SCRIPT", "FLUSH", "SYNC")
+        shards = self._nodes.shards(pipe)
         marks = await outbox.marks(session)
-        states = await asyncio.gather(*(self._state(shard) for shard in shards))
+        states = await asyncio.gather(*(self._state(pipe, shard) for shard in shards))
         whole: list[int] = []
         damaged: list[int] = []
         for shard, (epoch, last) in zip(shards, states, strict=True):
@@ -122,22 +145,25 @@ class Fence:
         # no drain can write by an old epoch after this, so what Postgres says from here on stays said
         raised = await outbox.raise_epochs(session, [*whole, *damaged])
         log.info("verified %d shards, %d intact, rebuilding %d", len(raised), len(whole), len(damaged))
-        await self._clear(damaged)
-        await self._rebuild(session, set(damaged))
-        await asyncio.gather(*(self._reopen(raised[shard]) for shard in raised))
-        await asyncio.gather(*(self._pipe.call("SCRIPT", "LOAD", s.text) for s in self._scripts.values()))
+        await self._clear(pipe, damaged)
+        await self._rebuild(session, pipe, set(damaged))
+        await asyncio.gather(*(self._reopen(pipe, raised[shard]) for shard in raised))
+        if self._nodes.clustered:
+            own = await pipe.call("CLUSTER", "MYID")
+            await asyncio.gather(*(pipe.call("HSET", keys.shard(shard), "node", own) for shard in raised))
+        await asyncio.gather(*(pipe.call("SCRIPT", "LOAD", s.text) for s in self._scripts.values()))
         log.info("sales go on")
 
-    async def _state(self, shard: int) -> tuple[int, tuple[int, int]]:
-        answer = await self._eval("shard_state", [keys.shard(shard), keys.outbox(shard)])
+    async def _state(self, pipe: Pipe, shard: int) -> tuple[int, tuple[int, int]]:
+        answer = await self._eval(pipe, "shard_state", [keys.shard(shard), keys.outbox(shard)])
         ms, _, sequence = answer[2].partition(b"-")
         return answer[1], (int(ms), int(sequence))
 
-    async def _reopen(self, mark: Mark) -> None:
+    async def _reopen(self, pipe: Pipe, mark: Mark) -> None:
         last = f"{mark.last[0]}-{mark.last[1]}"
-        await self._eval("shard_open", [keys.shard(mark.shard), keys.outbox(mark.shard)], [mark.epoch, last])
+        await self._eval(pipe, "shard_open", [keys.shard(mark.shard), keys.outbox(mark.shard)], [mark.epoch, last])
 
-    async def _clear(self, shards: list[int]) -> None:
+    async def _clear(self, pipe: Pipe, shards: list[int]) -> None:
         """Delete what a damaged shard believes about events and orders; holds stay, they are counted again."""
         if not shards:
             return
@@ -148,13 +174,17 @@ class Fence:
         )
         cursor: Any = 0
         while True:
-            cursor, found = await self._pipe.call("SCAN", cursor, "MATCH", f"{keys.LAYOUT}:*", "COUNT", 1000)
-            if gone := [key for key in found if key.startswith(forget)]:
-                await self._pipe.call("UNLINK", *gone)
+            cursor, found = await pipe.call("SCAN", cursor, "MATCH", f"{keys.LAYOUT}:*", "COUNT", 1000)
+            gone: dict[bytes, list[bytes]] = {}
+            for key in found:
+                if key.startswith(forget):
+                    gone.setdefault(key[: key.index(b"}")], []).append(key)
+            # a node of a cluster takes keys of several shards only one shard at a time
+            await asyncio.gather(*(pipe.call("UNLINK", *of_shard) for of_shard in gone.values()))
             if int(cursor) == 0:
                 return
 
-    async def _rebuild(self, session: Session, shards: set[int]) -> None:
+    async def _rebuild(self, session: Session, pipe: Pipe, shards: set[int]) -> None:
         if not shards:
             return
         for row in await outbox.all_events(session):
@@ -162,25 +192,25 @@ class Fence:
             if shard in shards:
                 event = await catalogue.load_event(session, row["organizer_id"], row["slug"])
                 if event is not None:
-                    await self._rebuild_event(session, shard, event)
+                    await self._rebuild_event(session, pipe, shard, event)
 
-    async def _rebuild_event(self, session: Session, shard: int, event: Event) -> None:
+    async def _rebuild_event(self, session: Session, pipe: Pipe, shard: int, event: Event) -> None:
         counts: Counter[str] = Counter()
         for (product, status), units in (await orders.counts(session, event.id)).items():
             counts[f"{status}{product[0]}.{product[1]}.{product[2]}"] += units
         for voucher, uses in (await orders.voucher_uses(session, event.id)).items():
             counts[f"r{voucher}"] += uses
-        counts.update(await self._surviving_holds(shard, event.id))
+        counts.update(await self._surviving_holds(pipe, shard, event.id))
         counted = [value for pair in counts.items() for value in pair]
         args = [event.version, event.id, len(counts), *counted, *quota_args(event)]
-        await self._eval("event_rebuild", [keys.event(shard, event.id), keys.due(shard)], args)
+        await self._eval(pipe, "event_rebuild", [keys.event(shard, event.id), keys.due(shard)], args)
         log.info("rebuilt event %s/%s: %d products counted", event.organizer, event.slug, len(counts))
 
-    async def _surviving_holds(self, shard: int, event_id: int) -> Counter[str]:
+    async def _surviving_holds(self, pipe: Pipe, shard: int, event_id: int) -> Counter[str]:
         """Count the holds that still stand, and see to it that each has its deadline."""
         held: Counter[str] = Counter()
         first = 0
-        while members := await self._pipe.call("ZRANGE", keys.holds(shard, event_id), first, first + _PAGE - 1):
+        while members := await pipe.call("ZRANGE", keys.holds(shard, event_id), first, first + _PAGE - 1):
             deadlines: list[Any] = []
             for member in members:
                 hold_id, state, product, _, deadline, _, _, voucher, _ = member.split(b"|", 8)
@@ -190,13 +220,15 @@ class Fence:
                         held[f"t{voucher.decode()}"] += 1
                     deadlines += [deadline, b"%d:%s" % (event_id, hold_id)]
             if deadlines:
-                await self._pipe.call("ZADD", keys.due(shard), *deadlines)
+                await pipe.call("ZADD", keys.due(shard), *deadlines)
             first += _PAGE
         return held
 
-    async def _eval(self, name: str, script_keys: list[str], args: list[Any] | None = None) -> list[Any]:
+    async def _eval(
+        self, pipe: Pipe, name: str, script_keys: list[str], args: list[Any] | None = None
+    ) -> list[Any]:
         """Run one of the fence's own scripts by its text: they must work before the scripts are loaded."""
-        answer: list[Any] = await self._pipe.call(
+        answer: list[Any] = await pipe.call(
             "EVAL", self._scripts[name].text, len(script_keys), *script_keys, *(args or [])
         )
         return answer

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote, unquote
 
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import AskError, NoScriptError, ResponseError
 
 from engine.domain.catalogue import Event, Product, products_of
 from engine.domain.errors import Busy, Duplicate, Fenced, KeyReused, NotFound, SoldOut, StaleCatalogue, VoucherSpent
@@ -18,7 +18,7 @@ from engine.domain.order import Order, decode, encode
 from engine.ledger import keys
 from engine.ledger.company import Company
 from engine.ledger.fence import Fence, Loss
-from engine.ledger.pipe import Pipe
+from engine.ledger.nodes import Nodes
 from engine.ledger.quotas import quota_args
 from engine.ledger.replies import CLAIM_MS, KEEP_MS, Claim, Kept, Replay
 from engine.ledger.scripts import ALARMS, load_scripts
@@ -54,21 +54,21 @@ class Ledger:
         self._settings = settings
         self._database = database
         self._scripts = load_scripts()
-        self._pipe = Pipe(settings.redis_url)
+        self.nodes = Nodes(settings.redis_url, settings.shards)
         self._listed_ms = settings.cart_listed_s * 1000
         self._company = Company(self._hold)
-        self.watermark = Watermark(settings.redis_url, database)
-        self.fence = Fence(self._pipe, database, settings, self._scripts)
+        self.watermark = Watermark(self.nodes.url, database)
+        self.fence = Fence(self.nodes, database, settings, self._scripts)
 
     async def open(self) -> None:
-        await self._pipe.open()
+        await self.nodes.open()
         await self.watermark.open()
         await self.fence.open()
 
     async def close(self) -> None:
         await self.fence.close()
         await self.watermark.close()
-        await self._pipe.close()
+        await self.nodes.close()
 
     def shard_of(self, event: Event) -> int:
         return keys.shard_of(event.organizer, event.slug, self._settings.shards)
@@ -89,7 +89,7 @@ class Ledger:
     async def version(self, event: Event) -> int | None:
         """Return the version of the event that is live, None if the event is unknown here."""
         shard = self.shard_of(event)
-        answer = await self._call("event_version", [keys.event(shard, event.id)], [])
+        answer = await self._call("event_version", shard, [keys.event(shard, event.id)], [])
         return int(answer[1]) if answer[0] == b"ok" else None
 
     async def availability(self, event: Event, quota_ids: Sequence[int]) -> dict[int, Counts]:
@@ -267,18 +267,18 @@ class Ledger:
         Raises Duplicate while that is being worked on, and KeyReused if it had another fingerprint.
         """
         shard = 0 if event is None else self.shard_of(event)
-        claim = Claim(keys.reply(shard, name), secrets.token_hex(8))
+        claim = Claim(shard, keys.reply(shard, name), secrets.token_hex(8))
         answer = await self._run("reply_claim", shard, [claim.key], [claim.owner, fingerprint, claim_ms])
         return Replay(shard, answer[1], answer[2]) if answer[0] == b"replay" else claim
 
     async def reply_store(self, claim: Claim, reply: bytes) -> None:
         """Keep the reply for a claim; an empty one gives the claim up. Does nothing once the claim has ended."""
-        await self._call("reply_store", [claim.key], [claim.owner, reply, KEEP_MS])
+        await self._call("reply_store", claim.shard, [claim.key], [claim.owner, reply, KEEP_MS])
 
     async def undrained(self, committed: Committed) -> bool:
         """Tell whether an entry still waits in the outbox to be written."""
         entry = f"{committed.entry[0]}-{committed.entry[1]}"
-        return bool(await self._pipe.call("XRANGE", keys.outbox(committed.shard), entry, entry))
+        return bool(await self.nodes.pipe(committed.shard).call("XRANGE", keys.outbox(committed.shard), entry, entry))
 
     # -------------------------------------------------------------------------------------------------- calling
 
@@ -294,13 +294,13 @@ class Ledger:
     async def _run(self, name: str, shard: int, script_keys: Sequence[str], args: Sequence[Any]) -> list[Any]:
         """Run a script to its end and turn its statuses into exceptions, but for the ones that carry an answer."""
         for _ in range(_AGAIN_MAX):
-            answer = await self._call(name, script_keys, args)
+            answer = await self._call(name, shard, script_keys, args)
             status = answer[0]
             if status == b"again":
                 continue
             if status in ALARMS:
                 lost = Loss(shard, *ALARMS[status](shard, script_keys))
-                raise self.fence.alarm(f"{name} answered {status.decode()}", lost)
+                raise self.fence.alarm(self.nodes.pipe(shard), f"{name} answered {status.decode()}", lost)
             if status == b"stale_catalogue":
                 raise StaleCatalogue
             if status in (b"not_owner", b"running"):
@@ -314,16 +314,19 @@ class Ledger:
             return answer
         raise Busy(reason="holds are expiring faster than they can be released")
 
-    async def _call(self, name: str, script_keys: Sequence[str], args: Sequence[Any]) -> list[Any]:
+    async def _call(self, name: str, shard: int, script_keys: Sequence[str], args: Sequence[Any]) -> list[Any]:
         """Run a script by its hash, as it is. NOSCRIPT is the alarm, and nothing here loads a script."""
-        self.fence.check()
+        pipe = self.nodes.pipe(shard)
+        self.fence.check(pipe)
         try:
-            answer: list[Any] = await self._pipe.call(
+            answer: list[Any] = await pipe.call(
                 "EVALSHA", self._scripts[name].sha, len(script_keys), *script_keys, *args
             )
         except NoScriptError:
-            raise self.fence.alarm("the server does not know our scripts") from None
+            raise self.fence.alarm(pipe, "the server does not know our scripts") from None
         except ResponseError as error:
+            if isinstance(error, AskError):  # MOVED, too: nothing was done, and who has the shard now has to be verified
+                self.nodes.doubt()
             raise Fenced(reason=f"Redis: {error}") from error
         return answer
 

@@ -37,10 +37,19 @@ class Pipe:
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
 
-    async def open(self) -> None:
-        """Connect. Raises Fenced if the server is not there."""
+    @property
+    def away(self) -> bool:
+        """Whether there is no connection now."""
+        return self._connection is None
+
+    async def open(self, *, wait: bool = True) -> None:
+        """Connect. Raises Fenced if the server is not there, unless nobody waits for it: then it is tried on."""
         self._loop = asyncio.get_running_loop()
-        await self._connect()
+        try:
+            await self._connect()
+        except Fenced:
+            if wait:
+                raise
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._watch())]
 
     async def close(self) -> None:

@@ -16,6 +16,7 @@ KEEP_MS = 24 * 3600 * 1000
 class Claim(Struct, frozen=True):
     """An idempotency key in the hands of one request: nobody else works on it before it ends."""
 
+    shard: int
     key: str
     owner: str
 

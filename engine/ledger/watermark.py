@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 
 from msgspec import Struct
 from redis.asyncio import Redis
@@ -36,8 +37,8 @@ class _Waiter(Struct):
 class Watermark:
     """The waiting room of one process."""
 
-    def __init__(self, redis_url: str, database: Database) -> None:
-        self._redis: Redis = Redis.from_url(redis_url)
+    def __init__(self, url: Callable[[], str], database: Database) -> None:
+        self._url = url
         self._database = database
         self._waiters: dict[int, deque[_Waiter]] = {}
         self._heard_last: dict[int, tuple[tuple[int, int], int]] = {}
@@ -51,7 +52,6 @@ class Watermark:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._redis.aclose()
 
     async def wait(self, committed: Committed, timeout_s: float) -> bool:
         """Wait until Postgres has passed the entry.
@@ -86,7 +86,11 @@ class Watermark:
     async def _listen(self) -> None:
         while True:
             try:
-                async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
+                # which node of a cluster carries it does not matter, but it has to be there
+                async with (
+                    Redis.from_url(self._url()) as redis,
+                    redis.pubsub(ignore_subscribe_messages=True) as pubsub,
+                ):
                     await pubsub.subscribe(keys.DRAINED_CHANNEL)
                     async for message in pubsub.listen():
                         self._heard(message["data"])
