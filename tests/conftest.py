@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from redis_cluster import redis_cluster
 
 from engine.embedded.postgres import postgres_server
 from engine.embedded.redis import redis_server
@@ -37,6 +38,13 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Redis of the tests' own, for tests that drive scripts and the ledger directly."""
     with redis_server(tmp_path_factory.mktemp("redis")) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Three masters of the tests' own, by the URL of one of them."""
+    with redis_cluster(tmp_path_factory.mktemp("cluster")) as masters:
+        yield masters[0].url
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,7 @@ class Finding(Struct, frozen=True):
 
 
 async def run(settings: Settings) -> Finding:
-    """Audit both stores. Raises Fenced if Postgres cannot be reached, RedisError if Redis cannot."""
+    """Audit both stores. Raises Fenced if a store cannot be reached, RedisError if Redis goes away."""
     database = Database(settings.database_url)
     books = Books(settings)
     try:

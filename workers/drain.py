@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from threading import Event
 from typing import Any
 
@@ -81,6 +81,10 @@ class Drain:
             except (Fenced, RedisError, OSError) as error:
                 log.warning("cannot drain: %s", error)
                 stop.wait(_RETRY_S)
+        self.close()
+
+    def close(self) -> None:
+        """Leave Redis."""
         self._redis.close()
 
     def _compete(self, follower: Follower, stop: Event) -> None:
@@ -98,9 +102,7 @@ class Drain:
         """Drain until `stop`. Raises Moved, and the errors of the stores."""
         self.learn(follower)
         if self._last:
-            pipe = self._redis.pipeline(transaction=False)
-            self._announce(pipe, self._last)
-            pipe.execute()
+            self.announce(self._last)
         company = False
         while not stop.is_set():
             if company:
@@ -116,17 +118,21 @@ class Drain:
     def learn(self, follower: Follower) -> None:
         """Read epochs and watermarks. A shard whose epoch differs between the stores is left alone."""
         marks = follower.marks()
-        pipe = self._redis.pipeline(transaction=False)
-        for shard in range(self._settings.shards):
-            pipe.hget(keys.shard(shard), "epoch")
         self._epochs = {
             shard: marks[shard].epoch
-            for shard, epoch in enumerate(pipe.execute())
+            for shard, epoch in self.epochs()
             if epoch is not None and shard in marks and marks[shard].epoch == int(epoch)
         }
         complete = len(self._epochs) == self._settings.shards
         self._learn_at = time.monotonic() + (_LOOK_S if complete else _BLOCK_MS / 1000)
         self._last = {shard: marks[shard].last for shard in self._epochs}
+
+    def epochs(self) -> Iterable[tuple[int, bytes | None]]:
+        """Return the epochs that Redis knows, by shard."""
+        pipe = self._redis.pipeline(transaction=False)
+        for shard in range(self._settings.shards):
+            pipe.hget(keys.shard(shard), "epoch")
+        return enumerate(pipe.execute())
 
     def read(self, *, wait: bool = True) -> list[Entry]:
         """Return what has been added since, oldest first in each shard; `wait` a little if there is nothing."""
@@ -140,7 +146,7 @@ class Drain:
             for ms, sequence in [self._last[shard]]
         }
         found: Any = self._redis.xread(streams, count=BATCH_MAX, block=_BLOCK_MS if wait else None)
-        return [_entry(self._streams[name], identity, fields) for name, rows in found for identity, fields in rows]
+        return [entry_of(self._streams[name], identity, fields) for name, rows in found for identity, fields in rows]
 
     def write(self, follower: Follower, entries: list[Entry]) -> None:
         """Write a batch in one transaction, then trim, settle and announce it. Raises Moved."""
@@ -162,7 +168,7 @@ class Drain:
                 self.write(follower, entries[middle:])
                 return
         self._last.update(reached)
-        self._finish(entries, reached, parked)
+        self.finish(entries, reached, parked)
 
     def _commit(self, follower: Follower, entries: list[Entry], reached: dict[int, EntryId]) -> None:
         newest: dict[int, Entry] = {}
@@ -185,10 +191,21 @@ class Drain:
     def _steps(self, reached: dict[int, EntryId]) -> list[Step]:
         return [Step(shard, self._epochs[shard], self._last[shard], new) for shard, new in reached.items()]
 
-    def _finish(self, entries: list[Entry], reached: dict[int, EntryId], parked: bool) -> None:
+    def finish(self, entries: list[Entry], reached: dict[int, EntryId], parked: bool) -> None:
         """Announce what is written, trim it, and let written orders go. The books are right without any of it."""
         pipe = self._redis.pipeline(transaction=False)
-        self._announce(pipe, reached, parked)
+        pipe.publish(keys.DRAINED_CHANNEL, self._word(reached, parked))
+        self._let_go(pipe, entries, reached)
+        for answer in pipe.execute(raise_on_error=False):
+            if isinstance(answer, Exception) and not isinstance(answer, NoScriptError):
+                raise answer
+
+    def announce(self, reached: dict[int, EntryId], parked: bool = False) -> None:
+        """Tell all who wait how far Postgres has followed."""
+        self._redis.publish(keys.DRAINED_CHANNEL, self._word(reached, parked))
+
+    def _let_go(self, pipe: Any, entries: Iterable[Entry], reached: dict[int, EntryId]) -> None:
+        """Trim what is written, and let written orders go."""
         for shard, (ms, sequence) in reached.items():
             pipe.xtrim(keys.outbox(shard), minid=f"{ms}-{sequence + 1}", approximate=False)
         by_shard: dict[int, dict[bytes, int]] = {}
@@ -197,18 +214,14 @@ class Drain:
         hot_ms = self._settings.order_hot_s * 1000
         for versions in by_shard.values():
             arguments = [len(versions), *versions, hot_ms, *versions.values()]
-            pipe.execute_command("EVALSHA", self._settle.sha, *arguments)  # type: ignore[no-untyped-call]
-        for answer in pipe.execute(raise_on_error=False):
-            if isinstance(answer, Exception) and not isinstance(answer, NoScriptError):
-                raise answer
+            pipe.execute_command("EVALSHA", self._settle.sha, *arguments)
 
-    def _announce(self, pipe: Any, reached: dict[int, EntryId], parked: bool = False) -> None:
+    def _word(self, reached: dict[int, EntryId], parked: bool) -> str:
         epochs = dict.fromkeys(reached, NO_EPOCH) if parked else self._epochs
-        words = (f"{shard}={ms}-{seq}@{epochs[shard]}" for shard, (ms, seq) in reached.items())
-        pipe.publish(keys.DRAINED_CHANNEL, " ".join(words))
+        return " ".join(f"{shard}={ms}-{seq}@{epochs[shard]}" for shard, (ms, seq) in reached.items())
 
 
-def _orders(entries: list[Entry]) -> Iterator[Entry]:
+def _orders(entries: Iterable[Entry]) -> Iterator[Entry]:
     """Return what the entries say of orders, those that were split off included; a deleted one has no document."""
     for entry in entries:
         if entry.kind in (b"order", b"order_deleted"):
@@ -217,7 +230,7 @@ def _orders(entries: list[Entry]) -> Iterator[Entry]:
                 yield entry.split
 
 
-def _entry(shard: int, identity: bytes, fields: dict[bytes, bytes]) -> Entry:
+def entry_of(shard: int, identity: bytes, fields: dict[bytes, bytes]) -> Entry:
     number, kind = entry_id(identity), fields[b"kind"]
     split = None
     if b"split_id" in fields:

@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from engine.domain.errors import HoldfastError
 from engine.sales.house import House, open_house
 from engine.settings import Settings
+from workers.cluster_drain import ClusterDrain
 from workers.drain import Drain
 from workers.expire import expire_orders, sweep
 from workers.mail import send_mails
@@ -68,8 +69,9 @@ async def _run(settings: Settings) -> None:
             loop.add_signal_handler(number, stop.set)
         drained = loop.create_future()
         halt = threading.Event()
+        drain = ClusterDrain(settings) if house.ledger.nodes.clustered else Drain(settings)
         # a daemon, so that a store that does not answer cannot keep the process from ending
-        thread = threading.Thread(target=_drain, args=(settings, halt, loop, drained), name="drain", daemon=True)
+        thread = threading.Thread(target=_drain, args=(drain, halt, loop, drained), name="drain", daemon=True)
         thread.start()
         tasks = [
             asyncio.create_task(_jobs(house, settings), name="jobs"),
@@ -87,12 +89,10 @@ async def _run(settings: Settings) -> None:
                 ended.result()
 
 
-def _drain(
-    settings: Settings, halt: threading.Event, loop: asyncio.AbstractEventLoop, drained: asyncio.Future[None]
-) -> None:
+def _drain(drain: Drain, halt: threading.Event, loop: asyncio.AbstractEventLoop, drained: asyncio.Future[None]) -> None:
     """Run the drain in this thread and tell the loop how it ended."""
     try:
-        Drain(settings).run(halt)
+        drain.run(halt)
     except BaseException as error:
         loop.call_soon_threadsafe(drained.set_exception, error)
     else:

@@ -36,7 +36,9 @@ def with_redis(settings: Settings) -> Settings:
         raise SettingsError(f"HOLDFAST_REDIS_URL {_SET_IT}")
     clustered = _reach("HOLDFAST_REDIS_URL", settings.redis_url)
     if clustered and not settings.queue_url:
-        raise SettingsError("HOLDFAST_QUEUE_URL is not set: HOLDFAST_REDIS_URL names a cluster, the queue needs a plain Redis")
+        raise SettingsError(
+            "HOLDFAST_QUEUE_URL is not set: HOLDFAST_REDIS_URL names a cluster, the queue needs a plain Redis"
+        )
     settings = msgspec.structs.replace(settings, queue_url=settings.queue_url or settings.redis_url)
     if _reach("HOLDFAST_QUEUE_URL", settings.queue_url):
         raise SettingsError("HOLDFAST_QUEUE_URL names a cluster: the queue needs a plain Redis")

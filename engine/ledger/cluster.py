@@ -27,7 +27,7 @@ def masters(urls: Iterable[str], shards: int) -> list[str]:
             try:
                 nodes = [cluster.get_node_from_key(keys.shard(shard)) for shard in range(shards)]
             finally:
-                cluster.close()  # type: ignore[no-untyped-call]
+                cluster.close()
         except (RedisError, RedisClusterException, OSError) as error:
             reason = str(error) or type(error).__name__
             continue

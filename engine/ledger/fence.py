@@ -224,9 +224,7 @@ class Fence:
             first += _PAGE
         return held
 
-    async def _eval(
-        self, pipe: Pipe, name: str, script_keys: list[str], args: list[Any] | None = None
-    ) -> list[Any]:
+    async def _eval(self, pipe: Pipe, name: str, script_keys: list[str], args: list[Any] | None = None) -> list[Any]:
         """Run one of the fence's own scripts by its text: they must work before the scripts are loaded."""
         answer: list[Any] = await pipe.call(
             "EVAL", self._scripts[name].text, len(script_keys), *script_keys, *(args or [])

@@ -325,7 +325,9 @@ class Ledger:
         except NoScriptError:
             raise self.fence.alarm(pipe, "the server does not know our scripts") from None
         except ResponseError as error:
-            if isinstance(error, AskError):  # MOVED, too: nothing was done, and who has the shard now has to be verified
+            if isinstance(
+                error, AskError
+            ):  # MOVED, too: nothing was done, and who has the shard now has to be verified
                 self.nodes.doubt()
             raise Fenced(reason=f"Redis: {error}") from error
         return answer

@@ -20,6 +20,10 @@ _LOOK_S = 0.5
 """How often to ask for the map while a master is away."""
 
 
+_PAUSE_S = 0.05
+"""How long to leave the cluster alone after asking for its map."""
+
+
 class Nodes:
     """The pipes of one process, by shard."""
 
@@ -38,7 +42,7 @@ class Nodes:
         """Connect, to each master if this is a cluster. Raises Fenced if the server, or every node, is away."""
         [first] = self._by_url.values()
         await first.open()
-        self.clustered = b"redis_mode:cluster" in await first.call("INFO", "server")
+        self.clustered = b"cluster_enabled:1" in await first.call("INFO", "cluster")
         if self.clustered:
             self._by_url = {}
             await first.close()
@@ -85,6 +89,7 @@ class Nodes:
                 log.warning("%s", error)
             except Exception:
                 log.exception("cannot follow the cluster")
+            await asyncio.sleep(_PAUSE_S)
 
     async def _learn(self) -> None:
         """Read the map, connect to new masters, leave those that have no shards any more."""

@@ -17,11 +17,11 @@ def reach(url: str, *, timeout_s: int = 5) -> bool:
     """
     try:
         with redis.Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s) as client:
-            server = client.info("server")
+            version = str(client.info("server")["redis_version"])
+            clustered = bool(client.info("cluster")["cluster_enabled"])
     except (redis.RedisError, OSError, ValueError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise Fenced(reason=reason) from None
-    version = str(server["redis_version"])
     if int(version.split(".", maxsplit=1)[0]) < _VERSION_MIN:
         raise Fenced(reason=f"Redis {version} is too old: 7 or newer is needed")
-    return str(server["redis_mode"]) == "cluster"
+    return clustered

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import pytest_asyncio
 import redis
+from redis.cluster import RedisCluster
 from sample_events import event
 
 from engine.ledger import keys
@@ -13,11 +14,17 @@ from engine.settings import Settings
 from persistence.database import Database
 
 
+@pytest.fixture(scope="session", params=["one server", "three masters"])
+def ledger_url(request):
+    """Whatever the ledger does it does on one server and on a cluster."""
+    return request.getfixturevalue("redis_url" if request.param == "one server" else "cluster_url")
+
+
 @pytest_asyncio.fixture(scope="session")
-async def ledger(redis_url, database_url):
+async def ledger(ledger_url, database_url):
     database = Database(database_url)
     await database.open()
-    opened = Ledger(Settings(redis_url=redis_url, database_url=database_url), database)
+    opened = Ledger(Settings(redis_url=ledger_url, database_url=database_url), database)
     await opened.open()
     yield opened
     await opened.close()
@@ -25,9 +32,10 @@ async def ledger(redis_url, database_url):
 
 
 @pytest.fixture(scope="session")
-def server_redis(redis_url):
+def server_redis(ledger_url):
     """A plain client, to look at what the scripts leave behind."""
-    with redis.Redis.from_url(redis_url) as client:
+    kind = RedisCluster if ledger_url.startswith("redis:") else redis.Redis
+    with kind.from_url(ledger_url) as client:
         yield client
 
 

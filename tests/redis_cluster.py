@@ -1,0 +1,120 @@
+"""A Redis Cluster of masters on this machine, started by the tests."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+
+from engine.embedded.binaries import redis_binary
+from engine.embedded.process import Server, spawn
+
+SLOTS = 16384
+PATIENCE_S = 30
+
+
+class Master(Server):
+    """One node on two free ports; keeps its place in the cluster and its data in `folder` over restarts."""
+
+    name = "redis"
+
+    def __init__(self, folder: Path, port: int, bus_port: int) -> None:
+        super().__init__(folder)
+        self.port, self.bus_port = port, bus_port
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def launch(self, lock: int) -> subprocess.Popen[bytes]:
+        options = {
+            "port": self.port,
+            "bind": "127.0.0.1",
+            "cluster-enabled": "yes",
+            "cluster-port": self.bus_port,
+            "cluster-node-timeout": 2000,
+            # the slots of a master that is away keep nobody from the others
+            "cluster-require-full-coverage": "no",
+            "dir": self.folder,
+            "appendonly": "yes",
+            "save": "",
+            "maxmemory-policy": "noeviction",
+        }
+        arguments = [str(text) for name, value in options.items() for text in (f"--{name}", value)]
+        return spawn([redis_binary(), *arguments], log=self.log, keep_fds=[lock])
+
+    def ready(self) -> bool:
+        with self.client() as client:
+            try:
+                return bool(client.ping())
+            except redis.RedisError:
+                return False
+
+    def client(self) -> redis.Redis:
+        """Return a plain client of this node alone."""
+        return redis.Redis(port=self.port, socket_timeout=5)
+
+    def forget(self) -> None:
+        """Delete all its data, but not its place in the cluster; it must not run."""
+        shutil.rmtree(self.folder / "appendonlydir")
+
+
+@contextmanager
+def redis_cluster(folder: Path, count: int = 3) -> Iterator[list[Master]]:
+    """Run a cluster of masters that share the slots evenly."""
+    ports = iter(_free_ports(2 * count))
+    masters = [Master(folder / f"node-{n}", next(ports), next(ports)) for n in range(count)]
+    try:
+        for master in masters:
+            master.start()
+        _join(masters)
+        yield masters
+    finally:
+        for master in masters:
+            master.stop()
+
+
+def _join(masters: list[Master]) -> None:
+    for number, master in enumerate(masters):
+        first, after = SLOTS * number // len(masters), SLOTS * (number + 1) // len(masters)
+        with master.client() as client:
+            client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
+            client.execute_command("CLUSTER ADDSLOTSRANGE", first, after - 1)
+            for other in masters[:number]:
+                client.execute_command("CLUSTER MEET", "127.0.0.1", other.port, other.bus_port)
+    wait_until_joined(masters)
+
+
+def wait_until_joined(masters: list[Master]) -> None:
+    """Wait until each node believes that all slots are served."""
+    deadline = time.monotonic() + PATIENCE_S
+    for master in masters:
+        with master.client() as client:
+            while not _whole(client.execute_command("CLUSTER INFO"), len(masters)):
+                assert time.monotonic() < deadline, "the nodes do not come together"
+                time.sleep(0.05)
+
+
+def _whole(info: object, count: int) -> bool:
+    if isinstance(info, bytes):
+        info = dict(line.split(":", 1) for line in info.decode().split())
+    assert isinstance(info, dict)
+    wanted = {"cluster_state": "ok", "cluster_slots_ok": str(SLOTS), "cluster_size": str(count)}
+    return wanted.items() <= info.items()
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for opened in sockets:
+            opened.bind(("127.0.0.1", 0))
+        return [opened.getsockname()[1] for opened in sockets]
+    finally:
+        for opened in sockets:
+            opened.close()
