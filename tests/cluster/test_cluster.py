@@ -1,0 +1,184 @@
+"""Holdfast on three masters: sold out to the last unit, audited, rushed, and with a master that loses everything."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from redis_cluster import Master, redis_cluster, wait_until_joined
+
+from engine.embedded.redis import redis_server
+from engine.ledger import keys
+from engine.ledger.cluster import masters as masters_of
+from loadtests.api import Api
+from loadtests.target import Target, read
+
+SHARDS = 64
+PATIENCE_S = 30.0
+_numbers = count()
+
+
+class Installation:
+    """A running Holdfast, its masters, and which of them has what."""
+
+    def __init__(self, server: Any, masters: list[Master], environment: dict[str, str]) -> None:
+        self.server, self.masters = server, masters
+        self.environment = {**os.environ, **environment, "HOLDFAST_DATABASE_URL": server.database_url}
+        self.target: Target = read(server.ready_file)
+        by_port = {master.port: master for master in masters}
+        urls = masters_of([masters[0].url], SHARDS)
+        self.has = [by_port[int(url.rpartition(":")[2].partition("/")[0])] for url in urls]
+
+    def shop(self, on: Master, size: int) -> tuple[str, int]:
+        """Open an event on a master; return its path and its item, of which there are `size`."""
+        slug = next(
+            slug
+            for slug in (f"c{number}" for number in _numbers)
+            if self.has[keys.shard_of(self.server.organizer, slug, SHARDS)] is on
+        )
+        api = Api(self.target)
+        body = {"name": {"en": "Cluster"}, "slug": slug, "currency": "EUR", "date_from": "2031-12-27T10:00:00Z"}
+        api.must("POST", "events/", {**body, "plugins": ["pretix.plugins.manualpayment"]}, 201)
+        path = f"events/{slug}/"
+        item: int = api.must("POST", f"{path}items/", {"name": {"en": "T"}, "default_price": "23.00"}, 201)["id"]
+        quota = {"name": "Q", "size": size, "items": [item], "variations": []}
+        api.must("POST", f"{path}quotas/", quota, 201)
+        api.close()
+        return path, item
+
+    def audit(self) -> str:
+        """Return what the audit says, once it finds nothing."""
+        command = [sys.executable, "-m", "engine", "audit"]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def epochs(self) -> dict[int, int]:
+        """Return how often each shard was verified."""
+        with psycopg.connect(self.server.database_url) as connection:
+            return dict(connection.execute("SELECT shard, epoch FROM shards").fetchall())
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory, run_up: Any) -> Iterator[Installation]:
+    folder = tmp_path_factory.mktemp("on-a-cluster")
+    with redis_cluster(folder / "cluster") as masters, redis_server(folder / "queue") as queue_url:
+        environment = {"HOLDFAST_REDIS_URL": masters[0].url, "HOLDFAST_QUEUE_URL": queue_url}
+        with run_up(folder, "--processes", "2", environment=environment) as server:
+            yield Installation(server, masters, environment)
+
+
+def order(api: Api, path: str, item: int) -> int:
+    """Order one unit; return the status of the answer."""
+    body = {"email": "a@example.org", "locale": "en", "payment_provider": "manual", "positions": [{"item": item}]}
+    status, _ = api.ask("POST", f"{path}orders/", body)
+    return status
+
+
+def until(what: str, holds: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        time.sleep(0.05)
+
+
+def test_each_master_has_some_of_the_shards(installation: Installation) -> None:
+    assert {master.port for master in installation.has} == {master.port for master in installation.masters}
+
+
+def test_events_on_all_masters_are_sold_out_and_no_further(installation: Installation) -> None:
+    size, clients = 20, 4
+    shops = [installation.shop(master, size) for master in installation.masters]
+
+    def buy(_: int) -> Counter[tuple[str, int]]:
+        api, answers = Api(installation.target), Counter[tuple[str, int]]()
+        for _ in range(size // clients + 2):
+            for path, item in shops:
+                answers[path, order(api, path, item)] += 1
+        api.close()
+        return answers
+
+    with ThreadPoolExecutor(clients) as pool:
+        answers = sum(pool.map(buy, range(clients)), Counter[tuple[str, int]]())
+    more = clients * 2
+    assert answers == {(path, status): n for path, _ in shops for status, n in ((201, size), (400, more))}
+    installation.audit()
+
+
+class Buyer(threading.Thread):
+    """Orders one unit after the other until told to stop, and counts the answers."""
+
+    def __init__(self, target: Target, path: str, item: int) -> None:
+        super().__init__()
+        self.target, self.path, self.item = target, path, item
+        self.answers: Counter[int] = Counter()
+        self.leave = threading.Event()
+
+    def run(self) -> None:
+        api = Api(self.target)
+        while not self.leave.wait(0.02):
+            self.answers[order(api, self.path, self.item)] += 1
+        api.close()
+
+
+def test_a_master_that_loses_everything_is_rebuilt_while_the_others_sell(installation: Installation) -> None:
+    lost = installation.masters[1]
+    buyers = [Buyer(installation.target, *installation.shop(master, 100_000)) for master in installation.masters]
+    of_lost = buyers[1]
+    others = [buyer for buyer in buyers if buyer is not of_lost]
+    before = installation.epochs()
+    for buyer in buyers:
+        buyer.start()
+    try:
+        until("all sell", lambda: all(buyer.answers[201] > 5 for buyer in buyers))
+        lost.kill()
+        until("the loss is noticed", lambda: of_lost.answers[503] > 2)
+        sold = [buyer.answers[201] for buyer in others]
+        until("the others sell", lambda: all(b.answers[201] > n + 5 for b, n in zip(others, sold, strict=True)))
+        lost.forget()
+        lost.start()
+        sold_by_lost = of_lost.answers[201]
+        until("it sells again", lambda: of_lost.answers[201] > sold_by_lost + 5)
+    finally:
+        for buyer in buyers:
+            buyer.leave.set()
+        for buyer in buyers:
+            buyer.join()
+    wait_until_joined(installation.masters)
+    assert all(set(buyer.answers) == {201} for buyer in others)
+    # an order that was under way when its master died may have been accepted, and never be written: 202 says so
+    assert {201, 503} <= set(of_lost.answers) <= {201, 202, 503}
+    raised = {shard for shard, epoch in installation.epochs().items() if epoch != before[shard]}
+    assert raised == {shard for shard, master in enumerate(installation.has) if master is lost}
+    installation.audit()
+
+
+def test_a_rush_is_sound(installation: Installation, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "loadtests.rush", "--ready-file", installation.server.ready_file]
+    options = ["--buyers", "60", "--units", "30", "--seconds", "6", "--report", tmp_path / "rush.html"]
+    done = subprocess.run(
+        [*command, *options], env=installation.environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_cluster_without_a_queue_of_its_own_is_refused_in_one_line(installation: Installation) -> None:
+    environment = {name: v for name, v in installation.environment.items() if name != "HOLDFAST_QUEUE_URL"}
+    for queue, told in ((None, "HOLDFAST_QUEUE_URL is not set"), (installation.masters[2].url, "names a cluster")):
+        more = {} if queue is None else {"HOLDFAST_QUEUE_URL": queue}
+        command = [sys.executable, "-m", "engine", "worker"]
+        done = subprocess.run(command, env={**environment, **more}, capture_output=True, text=True, check=False)
+        assert done.returncode != 0
+        assert told in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
