@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -91,22 +91,47 @@ def _join(masters: list[Master]) -> None:
     wait_until_joined(masters)
 
 
+@contextmanager
+def replica_of(master: Master, folder: Path) -> Iterator[Master]:
+    """Run a replica that has all of a master's data, to take over when it dies."""
+    replica = Master(folder, *_free_ports(2))
+    replica.start()
+    try:
+        with replica.client() as client, master.client() as of:
+            client.execute_command("CLUSTER MEET", "127.0.0.1", master.port, master.bus_port)
+            identity = of.execute_command("CLUSTER MYID").decode()
+            _wait_until("the replica follows", lambda: _follows(client, identity))
+        yield replica
+    finally:
+        replica.stop()
+
+
+def _follows(client: redis.Redis, identity: str) -> bool:
+    try:
+        client.execute_command("CLUSTER REPLICATE", identity)
+    except redis.ResponseError:
+        return False  # it has not heard of its master yet
+    return client.info("replication").get("master_link_status") == "up"
+
+
+def _wait_until(what: str, holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        time.sleep(0.05)
+
+
 def wait_until_joined(masters: list[Master]) -> None:
     """Wait until each node believes that all slots are served."""
-    deadline = time.monotonic() + PATIENCE_S
     for master in masters:
         with master.client() as client:
-            while not _whole(client.execute_command("CLUSTER INFO"), len(masters)):
-                assert time.monotonic() < deadline, "the nodes do not come together"
-                time.sleep(0.05)
+            _wait_until("the nodes come together", lambda client=client: _whole(client, len(masters)))
 
 
-def _whole(info: object, count: int) -> bool:
-    if isinstance(info, bytes):
-        info = dict(line.split(":", 1) for line in info.decode().split())
-    assert isinstance(info, dict)
+def _whole(client: redis.Redis, count: int) -> bool:
+    info = client.execute_command("CLUSTER INFO")
     wanted = {"cluster_state": "ok", "cluster_slots_ok": str(SLOTS), "cluster_size": str(count)}
-    return wanted.items() <= info.items()
+    return wanted.items() <= {name: str(value) for name, value in info.items()}.items()
 
 
 def _free_ports(count: int) -> list[int]:

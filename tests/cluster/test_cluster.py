@@ -10,13 +10,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from redis_cluster import Master, redis_cluster, wait_until_joined
+from redis_cluster import Master, redis_cluster, replica_of, wait_until_joined
 
 from engine.embedded.redis import redis_server
 from engine.ledger import keys
@@ -70,13 +71,20 @@ class Installation:
             return dict(connection.execute("SELECT shard, epoch FROM shards").fetchall())
 
 
-@pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory, run_up: Any) -> Iterator[Installation]:
-    folder = tmp_path_factory.mktemp("on-a-cluster")
+@contextmanager
+def installed(folder: Path, run_up: Any) -> Iterator[Installation]:
+    """Run Holdfast on a cluster of its own."""
+    folder.mkdir(exist_ok=True)
     with redis_cluster(folder / "cluster") as masters, redis_server(folder / "queue") as queue_url:
         environment = {"HOLDFAST_REDIS_URL": masters[0].url, "HOLDFAST_QUEUE_URL": queue_url}
         with run_up(folder, "--processes", "2", environment=environment) as server:
             yield Installation(server, masters, environment)
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory, run_up: Any) -> Iterator[Installation]:
+    with installed(tmp_path_factory.mktemp("on-a-cluster"), run_up) as running:
+        yield running
 
 
 def order(api: Api, path: str, item: int) -> int:
@@ -132,15 +140,26 @@ class Buyer(threading.Thread):
         api.close()
 
 
-def test_a_master_that_loses_everything_is_rebuilt_while_the_others_sell(installation: Installation) -> None:
-    lost = installation.masters[1]
+@contextmanager
+def buyers_of(installation: Installation) -> Iterator[list[Buyer]]:
+    """Let a buyer go to an event on each master."""
     buyers = [Buyer(installation.target, *installation.shop(master, 100_000)) for master in installation.masters]
-    of_lost = buyers[1]
-    others = [buyer for buyer in buyers if buyer is not of_lost]
-    before = installation.epochs()
     for buyer in buyers:
         buyer.start()
     try:
+        yield buyers
+    finally:
+        for buyer in buyers:
+            buyer.leave.set()
+        for buyer in buyers:
+            buyer.join()
+
+
+def test_a_master_that_loses_everything_is_rebuilt_while_the_others_sell(installation: Installation) -> None:
+    lost = installation.masters[1]
+    before = installation.epochs()
+    with buyers_of(installation) as buyers:
+        of_lost, others = buyers[1], [buyers[0], buyers[2]]
         until("all sell", lambda: all(buyer.answers[201] > 5 for buyer in buyers))
         lost.kill()
         until("the loss is noticed", lambda: of_lost.answers[503] > 2)
@@ -150,11 +169,6 @@ def test_a_master_that_loses_everything_is_rebuilt_while_the_others_sell(install
         lost.start()
         sold_by_lost = of_lost.answers[201]
         until("it sells again", lambda: of_lost.answers[201] > sold_by_lost + 5)
-    finally:
-        for buyer in buyers:
-            buyer.leave.set()
-        for buyer in buyers:
-            buyer.join()
     wait_until_joined(installation.masters)
     assert all(set(buyer.answers) == {201} for buyer in others)
     # an order that was under way when its master died may have been accepted, and never be written: 202 says so
@@ -182,3 +196,18 @@ def test_a_cluster_without_a_queue_of_its_own_is_refused_in_one_line(installatio
         assert done.returncode != 0
         assert told in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_replica_that_takes_over_is_verified_and_sells(tmp_path: Path, run_up: Any) -> None:
+    with installed(tmp_path / "installed", run_up) as running, replica_of(running.masters[1], tmp_path / "replica"):
+        before = running.epochs()
+        with buyers_of(running) as buyers:
+            until("all sell", lambda: all(buyer.answers[201] > 5 for buyer in buyers))
+            running.masters[1].kill()
+            until("the loss is noticed", lambda: buyers[1].answers[503] > 2)
+            sold = buyers[1].answers[201]
+            until("the replica sells", lambda: buyers[1].answers[201] > sold + 5)
+        assert {201, 503} <= set(buyers[1].answers) <= {201, 202, 503}
+        raised = {shard for shard, epoch in running.epochs().items() if epoch != before[shard]}
+        assert raised == {shard for shard, master in enumerate(running.has) if master is running.masters[1]}
+        running.audit()
