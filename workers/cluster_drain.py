@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import AskError, ClusterDownError, RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from engine.domain.errors import Fenced
 from engine.ledger import keys
-from engine.ledger.cluster import masters
+from engine.ledger.cluster import elsewhere, masters
 from engine.settings import Settings
 from persistence.outbox import EntryId
 from workers.drain import BATCH_MAX, Drain, Entry, entry_of
@@ -123,7 +123,7 @@ class ClusterDrain(Drain):
             self._away_until[url] = time.monotonic() + _AWAY_S
             self._doubtful = True
             return []
-        if any(isinstance(answer, AskError | ClusterDownError) for answer in answers):
+        if any(isinstance(answer, ResponseError) and elsewhere(answer) for answer in answers):
             self._doubtful = True
         return answers
 

@@ -40,3 +40,8 @@ def at(url: str, host: str, port: int) -> str:
     parts = urlsplit(url)
     user, sign, _ = parts.netloc.rpartition("@")
     return urlunsplit(parts._replace(netloc=f"{user}{sign}{f'[{host}]' if ':' in host else host}:{port}"))
+
+
+def elsewhere(error: Exception) -> bool:
+    """Tell whether a node has refused a call because it does not have the shard, or not all of it, or not now."""
+    return str(error).startswith(("MOVED ", "ASK ", "TRYAGAIN", "CLUSTERDOWN"))

@@ -65,7 +65,7 @@ class Fence:
             return
         self._nodes.taken_over = lambda pipe: self.alarm(pipe, "a node has taken over shards")
         for pipe in self._nodes.all():
-            self.alarm(pipe, "a node is new to this process")
+            self._begin(pipe, None)
         # a master that is away keeps nobody from selling what the others have
         await asyncio.wait(list(self._verifying.values()), timeout=_OPEN_S)
 
@@ -84,8 +84,11 @@ class Fence:
         """Start verifying; return the error for the request at hand. `lost` is what a script missed, if one did."""
         if pipe not in self._verifying:
             log.warning("alarm: %s", reason)
-            self._verifying[pipe] = asyncio.create_task(self._verify_until_done(pipe, lost))
+            self._begin(pipe, lost)
         return Fenced(reason=reason)
+
+    def _begin(self, pipe: Pipe, lost: Loss | None) -> None:
+        self._verifying[pipe] = asyncio.create_task(self._verify_until_done(pipe, lost))
 
     async def _verify_until_done(self, pipe: Pipe, lost: Loss | None) -> None:
         while pipe in self._nodes.all():

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote, unquote
 
-from redis.exceptions import AskError, NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 
 from engine.domain.catalogue import Event, Product, products_of
 from engine.domain.errors import Busy, Duplicate, Fenced, KeyReused, NotFound, SoldOut, StaleCatalogue, VoucherSpent
 from engine.domain.order import Order, decode, encode
 from engine.ledger import keys
+from engine.ledger.cluster import elsewhere
 from engine.ledger.company import Company
 from engine.ledger.fence import Fence, Loss
 from engine.ledger.nodes import Nodes
@@ -278,7 +279,11 @@ class Ledger:
     async def undrained(self, committed: Committed) -> bool:
         """Tell whether an entry still waits in the outbox to be written."""
         entry = f"{committed.entry[0]}-{committed.entry[1]}"
-        return bool(await self.nodes.pipe(committed.shard).call("XRANGE", keys.outbox(committed.shard), entry, entry))
+        pipe = self.nodes.pipe(committed.shard)
+        try:
+            return bool(await pipe.call("XRANGE", keys.outbox(committed.shard), entry, entry))
+        except ResponseError as error:
+            raise Fenced(reason=f"Redis: {error}") from error
 
     # -------------------------------------------------------------------------------------------------- calling
 
@@ -325,9 +330,7 @@ class Ledger:
         except NoScriptError:
             raise self.fence.alarm(pipe, "the server does not know our scripts") from None
         except ResponseError as error:
-            if isinstance(
-                error, AskError
-            ):  # MOVED, too: nothing was done, and who has the shard now has to be verified
+            if elsewhere(error):  # nothing was done, and who has the shard now has to be verified first
                 self.nodes.doubt()
             raise Fenced(reason=f"Redis: {error}") from error
         return answer

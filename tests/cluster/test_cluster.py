@@ -178,6 +178,35 @@ def test_a_master_that_loses_everything_is_rebuilt_while_the_others_sell(install
     installation.audit()
 
 
+def test_a_shard_that_is_moved_is_verified_and_sells(installation: Installation) -> None:
+    source, target = installation.masters[0], installation.masters[2]
+    with buyers_of(installation) as buyers:
+        until("all sell", lambda: all(buyer.answers[201] > 5 for buyer in buyers))
+        before = installation.epochs()
+        shard = keys.shard_of(installation.server.organizer, buyers[0].path.split("/")[1], SHARDS)
+        move_slot(shard, source, target)
+        sold = buyers[0].answers[201]
+        until("it sells", lambda: buyers[0].answers[201] > sold + 5)
+    assert installation.epochs()[shard] > before[shard]
+    assert set(buyers[1].answers) == {201}
+    for buyer in buyers:
+        assert {201} <= set(buyer.answers) <= {201, 202, 503}
+    installation.audit()
+
+
+def move_slot(shard: int, source: Master, target: Master) -> None:
+    """Move a shard from one master to another as an operator does, key by key."""
+    with source.client() as old, target.client() as new:
+        old_id, new_id = (client.execute_command("CLUSTER MYID").decode() for client in (old, new))
+        slot = old.execute_command("CLUSTER KEYSLOT", keys.shard(shard))
+        new.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", old_id)
+        old.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", new_id)
+        while found := old.execute_command("CLUSTER GETKEYSINSLOT", slot, 100):
+            old.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *found)
+        for client in (new, old):
+            client.execute_command("CLUSTER SETSLOT", slot, "NODE", new_id)
+
+
 def test_a_rush_is_sound(installation: Installation, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "loadtests.rush", "--ready-file", installation.server.ready_file]
     options = ["--buyers", "60", "--units", "30", "--seconds", "6", "--report", tmp_path / "rush.html"]
