@@ -25,7 +25,7 @@ _CANNOT = 2
 _ENVIRONMENT = """
 environment:
   HOLDFAST_REDIS_URL      redis://host:6379/0, rediss://… or unix:///path/to.sock?db=0   (Redis 7+, Valkey 8+)
-  HOLDFAST_QUEUE_URL      where arq keeps its queue, a plain Redis; the same server unless set
+  HOLDFAST_QUEUE_URL      where arq keeps its queue, a plain Redis; the same unless that is a cluster
   HOLDFAST_DATABASE_URL   postgresql://user:password@host:5432/name                     (Postgres 14+)
 The README lists the others."""
 
