@@ -4,7 +4,7 @@
 
 -- name: plan_each_call until the transaction ends; compiling takes longer than counting, and a bitmap of all may be exact
 SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true),
-       set_config('work_mem', '32MB', true);
+       set_config('work_mem', '32MB', true), set_config('random_page_cost', '1.1', true);
 
 -- name: page of the orders that match all conditions given, with the count of all; one row without document if none
 WITH matching AS NOT MATERIALIZED (
@@ -29,25 +29,26 @@ WITH matching AS NOT MATERIALIZED (
                AND (%(event_id)s::bigint IS NOT NULL OR orders.event_id = ANY (ARRAY(
                         SELECT events.id FROM events WHERE events.organizer_id = %(organizer_id)s)))))
       AND (%(facets)s::text[] IS NULL OR orders.facets @> %(facets)s)
+      -- * is for what is not among the facets because it is too much: then one has to look, order by order
       AND (%(payment_provider)s::text IS NULL OR (
                orders.facets && ARRAY['*', 'p' || %(payment_provider)s]
-               AND (NOT orders.facets @> ARRAY['*'] OR EXISTS (
-                        SELECT FROM payments
+               AND (NOT orders.facets @> ARRAY['*'] OR (
+                        SELECT count(*) > 0 FROM payments
                         WHERE payments.order_id = orders.id AND payments.provider = %(payment_provider)s))))
       AND (%(item)s::bigint IS NULL OR (
                orders.facets && ARRAY['*', 'i' || %(item)s::bigint]
-               AND (NOT orders.facets @> ARRAY['*'] OR EXISTS (
-                        SELECT FROM positions
+               AND (NOT orders.facets @> ARRAY['*'] OR (
+                        SELECT count(*) > 0 FROM positions
                         WHERE positions.order_id = orders.id AND positions.item = %(item)s))))
       AND (%(variation)s::bigint IS NULL OR (
                orders.facets && ARRAY['*', 'v' || %(variation)s::bigint]
-               AND (NOT orders.facets @> ARRAY['*'] OR EXISTS (
-                        SELECT FROM positions
+               AND (NOT orders.facets @> ARRAY['*'] OR (
+                        SELECT count(*) > 0 FROM positions
                         WHERE positions.order_id = orders.id AND positions.variation = %(variation)s))))
       AND (%(subevent)s::bigint IS NULL OR (
                orders.facets && ARRAY['*', 's' || %(subevent)s::bigint]
-               AND (NOT orders.facets @> ARRAY['*'] OR EXISTS (
-                        SELECT FROM positions
+               AND (NOT orders.facets @> ARRAY['*'] OR (
+                        SELECT count(*) > 0 FROM positions
                         WHERE positions.order_id = orders.id AND positions.subevent = %(subevent)s))))
       AND (%(subevent_after)s::timestamptz IS NULL OR (
                orders.facets && (ARRAY['*'] || ARRAY(
@@ -56,8 +57,8 @@ WITH matching AS NOT MATERIALIZED (
                      AND (%(event_id)s::bigint IS NULL OR events.id = %(event_id)s)
                      AND coalesce(subevents.body ->> 'date_to', subevents.body ->> 'date_from')::timestamptz
                         > %(subevent_after)s))
-               AND (NOT orders.facets @> ARRAY['*'] OR EXISTS (
-                        SELECT FROM positions JOIN subevents ON subevents.id = positions.subevent
+               AND (NOT orders.facets @> ARRAY['*'] OR (
+                        SELECT count(*) > 0 FROM positions JOIN subevents ON subevents.id = positions.subevent
                         WHERE positions.order_id = orders.id
                           AND coalesce(subevents.body ->> 'date_to', subevents.body ->> 'date_from')::timestamptz
                         > %(subevent_after)s))))
@@ -67,15 +68,16 @@ WITH matching AS NOT MATERIALIZED (
                    WHERE events.organizer_id = %(organizer_id)s
                      AND (%(event_id)s::bigint IS NULL OR events.id = %(event_id)s)
                      AND (subevents.body ->> 'date_from')::timestamptz < %(subevent_before)s))
-               AND (NOT orders.facets @> ARRAY['*'] OR EXISTS (
-                        SELECT FROM positions JOIN subevents ON subevents.id = positions.subevent
+               AND (NOT orders.facets @> ARRAY['*'] OR (
+                        SELECT count(*) > 0 FROM positions JOIN subevents ON subevents.id = positions.subevent
                         WHERE positions.order_id = orders.id
                           AND (subevents.body ->> 'date_from')::timestamptz < %(subevent_before)s))))
-      -- the index finds parts of three letters and more; in canceled positions nobody looks
+      -- only what has trigrams is LIKE something, the rest is read and compared; in canceled positions nobody looks
       AND (%(search)s::text IS NULL
-           OR (orders.search LIKE lower(%(search_like)s)
+           OR ((%(search_like)s::text IS NULL OR orders.search LIKE lower(%(search_like)s))
                AND strpos(split_part(orders.search, E'\f', 1), lower(%(search)s)) > 0)
-           OR (orders.search LIKE lower(%(code_like)s) AND strpos(orders.code, %(search_code)s) > 0
+           OR ((%(code_like)s::text IS NULL OR orders.search LIKE lower(%(code_like)s))
+               AND strpos(orders.code, %(search_code)s) > 0
                AND (%(search_event)s::text IS NULL OR orders.event_id IN (
                         SELECT events.id FROM events
                         WHERE events.organizer_id = %(organizer_id)s AND lower(events.slug) = lower(%(search_event)s))))

@@ -4,7 +4,7 @@
 
 -- name: plan_each_call until the transaction ends; compiling takes longer than counting, and a bitmap of all may be exact
 SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true),
-       set_config('work_mem', '32MB', true);
+       set_config('work_mem', '32MB', true), set_config('random_page_cost', '1.1', true);
 
 -- name: page of the positions that match all conditions given, with the count of all; one row without document if none
 WITH matching AS NOT MATERIALIZED (
@@ -37,7 +37,9 @@ WITH matching AS NOT MATERIALIZED (
       AND (%(statuses)s::text[] IS NULL OR positions.status = ANY (%(statuses)s))
       AND (%(search)s::text IS NULL OR positions.id = ANY (ARRAY(
                SELECT found.id FROM orders AS o JOIN positions AS found ON found.order_id = o.id
-               WHERE o.event_id = %(event_id)s AND o.search LIKE lower(%(search_like)s)
+               WHERE o.event_id = %(event_id)s
+                 AND (%(search_like)s::text IS NULL OR o.search LIKE lower(%(search_like)s))
+                 AND strpos(o.search, lower(%(search)s)) > 0
                  AND (starts_with(o.code, upper(%(search)s))
                       OR strpos(lower(concat_ws(E'\n', o.email, o.doc -> 'invoice_address' ->> 'company')),
                                 lower(%(search)s)) > 0

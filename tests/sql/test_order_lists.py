@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -85,3 +86,50 @@ async def test_a_page_past_the_end_is_empty_and_knows_the_count(database: Databa
     wanted = Wanted(organizer_id=ORGANIZER, event_id=FIRST_EVENT)
     assert (await page(database, wanted, ORDERS, 50))[1:] == (ORDERS // EVENTS, [])
     assert (await page(database, Wanted(organizer_id=ORGANIZER, event_id=1), 0, 50))[1:] == (0, [])
+
+
+async def test_an_order_with_more_facets_than_an_index_takes_is_found_all_the_same(database: Database) -> None:
+    moment = dt.datetime.now(dt.UTC).isoformat()
+    first, event, items = FIRST_ORDER + 5_000_000, FIRST_EVENT + 99, range(70_000_000, 70_000_300)
+    lines = [
+        {
+            "id": first + place,
+            "positionid": place + 1,
+            "item": item,
+            "price": "1.00",
+            "tax_rate": "0.00",
+            "tax_value": "0.00",
+            "secret": f"many{place}",
+            "pseudonymization_id": f"MANY{place}",
+            "attendee_name": f"Person {place}",
+        }
+        for place, item in enumerate(items)
+    ]
+    order: dict[str, Any] = {"id": first, "organizer_id": ORGANIZER, "event_id": event, "version": 1}
+    order |= {
+        "code": "MANYLINES",
+        "status": "n",
+        "secret": "s",
+        "datetime": moment,
+        "expires": moment,
+        "last_modified": moment,
+        "total": "300.00",
+    }
+    payment = {"local_id": 1, "created": moment, "state": "created", "provider": "manual", "amount": "300.00"}
+    order |= {"positions": lines, "payments": [payment]}
+    await database.run(Queries("orders")["upsert"], {"docs": json.dumps([order])})
+    try:
+        for conditions, count in (
+            ({"item": items[-1]}, 1),
+            ({"item": items[-1] + 1}, 0),
+            ({"payment_provider": "manual"}, 1),
+            ({"payment_provider": "other"}, 0),
+            ({"variation": 1}, 0),
+            ({"locale": "en"}, 1),
+            ({"search": "person 299", "search_code": None}, 1),
+            ({"search": "MANY299", "search_code": None}, 1),
+        ):
+            wanted = Wanted(organizer_id=ORGANIZER, event_id=event, **conditions)
+            assert (await page(database, wanted, 0, 50))[1] == count, conditions
+    finally:
+        await database.run(Queries("orders")["delete"], {"ids": [first]})

@@ -1,0 +1,161 @@
+"""What the first page of each list costs at a million orders in one event. `python tests/sql/bench_lists.py --help`
+
+The cost is the best of some tries, in milliseconds and as a multiple of the first page without any filter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+import time
+from argparse import ArgumentParser
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import many_orders
+from many_orders import EVENT, FIRST, ORGANIZER
+
+from engine.embedded.postgres import postgres_server
+from persistence import order_lists, position_lists
+from persistence.database import Database
+from persistence.migrate import migrate
+
+NOW = datetime.now(UTC)
+RECENT = NOW - timedelta(minutes=10)
+TARGET = 5.0
+
+ORDERS: dict[str, dict[str, Any]] = {
+    "no filter": {},
+    "page 1000": {"offset": 50_000},
+    "ordering=-datetime": {"ordering": "-datetime"},
+    "ordering=code": {"ordering": "code"},
+    "ordering=-last_modified": {"ordering": "-last_modified"},
+    "ordering=status": {"ordering": "status"},
+    "status=p (70 %)": {"status": "p"},
+    "status=p, testmode=false": {"status": "p", "testmode": False},
+    "testmode=true (0.1 %)": {"testmode": True},
+    "testmode=false": {"testmode": False},
+    "require_approval=true (0.1 %)": {"require_approval": True},
+    "code": {"code": "c4711"},
+    "email": {"email": "buyer4711@example.org"},
+    "created_since 10 min ago": {"created_since": RECENT},
+    "created_before 10 min ago": {"created_before": RECENT},
+    "modified_since 10 min ago": {"modified_since": RECENT},
+    "modified_since, testmode=false": {"modified_since": RECENT, "testmode": False},
+    "modified_since ever": {"modified_since": NOW - timedelta(days=999), "testmode": False},
+    "locale=de (25 %)": {"locale": "de"},
+    "sales_channel=web (all)": {"sales_channel": "web"},
+    "customer (0.1 %)": {"customer": "RARE"},
+    "payment_provider=manual (99.9 %)": {"payment_provider": "manual"},
+    "payment_provider=rare (0.1 %)": {"payment_provider": "rare"},
+    "item (10 %)": {"item": 3},
+    "item (0.1 %)": {"item": 999},
+    "item of nobody": {"item": 5},
+    "subevent (1 %)": {"subevent": EVENT + 7},
+    "subevent_after (half)": {"subevent_after": datetime(2031, 2, 20, tzinfo=UTC)},
+    "subevent_before (few)": {"subevent_before": datetime(2031, 1, 3, tzinfo=UTC)},
+    "search: a code": {"search": "C471147", "search_code": "C471147"},
+    "search: one person": {"search": "buyer123456@", "search_code": None},
+    "search: a family name (0.02 %)": {"search": "NAME", "search_code": None},
+    "search: nobody": {"search": "zzyyxx", "search_code": "ZZYYXX"},
+    "search: everybody": {"search": "example.org", "search_code": None},
+    "search: two letters": {"search": "qx", "search_code": "QX"},
+}
+POSITIONS: dict[str, dict[str, Any]] = {
+    "no filter": {},
+    "page 1000": {"offset": 50_000},
+    "ordering=-order__datetime": {"ordering": "-order__datetime"},
+    "ordering=order__code": {"ordering": "order__code"},
+    "ordering=attendee_name": {"ordering": "attendee_name"},
+    "order": {"order": "C4711"},
+    "customer (0.1 %)": {"customer": "RARE"},
+    "item (10 %)": {"items": [3]},
+    "item (0.1 %)": {"items": [999]},
+    "subevent (1 %)": {"subevents": [EVENT + 7]},
+    "variation of nobody": {"variations": [1]},
+    "addon_to": {"addon_to": [FIRST + 1]},
+    "voucher": {"vouchers": [1]},
+    "attendee_name": {"attendee_name": "nobody"},
+    "secret": {"secret": "c4ca4238a0b923820dcc509a6f75849b"},
+    "pseudonymization_id": {"pseudonymization_id": "PC4711"},
+    "order__status=n (20 %)": {"statuses": ["n"]},
+    "order__status in n, p (90 %)": {"statuses": ["n", "p"]},
+    "search: one person": {"search": "buyer123456@"},
+    "search: the beginning of a secret": {"search": "c4ca4238"},
+    "search: nobody": {"search": "zzyyxx"},
+    "search: two letters": {"search": "qx"},
+}
+
+Ask = Callable[[dict[str, Any], int], Awaitable[int]]
+
+
+async def main() -> int:
+    """Print the tables; return 1 if something costs more than the target."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--orders", type=int, default=1_000_000, metavar="N", help="default: %(default)s")
+    parser.add_argument("--tries", type=int, default=5, metavar="N", help="default: %(default)s")
+    parser.add_argument("--database", metavar="URL", help="one filled by an earlier run; default: a new one")
+    options = parser.parse_args()
+    if options.database:
+        return await measure(options.database, options.tries)
+    with tempfile.TemporaryDirectory(prefix="holdfast-lists-") as folder, postgres_server(Path(folder)) as url:
+        migrate(url)
+        many_orders.make(url, options.orders)
+        return await measure(url, options.tries)
+
+
+async def measure(url: str, tries: int) -> int:
+    """Print what each list costs."""
+    database = Database(url)
+    await database.open()
+
+    async def orders(conditions: dict[str, Any], offset: int) -> int:
+        wanted = order_lists.Wanted(**{"organizer_id": ORGANIZER, "event_id": EVENT, **conditions})
+        return (await order_lists.page(database, wanted, offset, 50))[1]
+
+    async def organizer(conditions: dict[str, Any], offset: int) -> int:
+        return await orders({**conditions, "event_id": None}, offset)
+
+    async def positions(conditions: dict[str, Any], offset: int) -> int:
+        wanted = position_lists.Wanted(organizer_id=ORGANIZER, event_id=EVENT, **conditions)
+        return (await position_lists.page(database, wanted, offset, 50))[0]
+
+    try:
+        too_dear = 0
+        for name, lists, ask in (
+            ("orders of an event", ORDERS, orders),
+            ("orders of an organizer", ORDERS, organizer),
+            ("order positions", POSITIONS, positions),
+        ):
+            too_dear += await table(name, lists, ask, tries)
+    finally:
+        await database.close()
+    return 1 if too_dear else 0
+
+
+async def table(name: str, lists: dict[str, dict[str, Any]], ask: Ask, tries: int) -> int:
+    """Print one table; return how many rows cost more than the target."""
+    print(f"\n{name:36} {'count':>9} {'ms':>8} {'times':>6}")
+    first = 0.0
+    too_dear = 0
+    for label, asked in lists.items():
+        conditions = dict(asked)
+        offset = conditions.pop("offset", 0)
+        best, count = float("inf"), 0
+        for _ in range(tries):
+            started = time.perf_counter()
+            count = await ask(conditions, offset)
+            best = min(best, (time.perf_counter() - started) * 1000)
+        first = first or best
+        too_dear += best > TARGET * first
+        print(
+            f"{label:36} {count:9} {best:8.1f} {best / first:6.2f}{' !' if best > TARGET * first else ''}", flush=True
+        )
+    return too_dear
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

@@ -1,0 +1,89 @@
+"""Every filter and ordering of the lists is answered from an index, where one event has nearly all orders there are."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import many_orders
+import pytest
+from bench_lists import ORDERS, POSITIONS
+from databases import empty_database
+from many_orders import EVENT, ORGANIZER
+
+from persistence import order_lists, position_lists
+from persistence.database import Database
+from persistence.migrate import migrate
+from persistence.queries import Queries
+
+MANY = 60_000
+READS_ALL = {"search: everybody", "search: two letters"}
+"""What all have, or what has no trigram."""
+READS_ORGANIZER = {*READS_ALL, "ordering=-last_modified", "modified_since ever"}
+"""Sorting or showing all orders of all events: there every row is read in any case."""
+
+
+@pytest.fixture(scope="module")
+async def database(database_url: str) -> AsyncIterator[Database]:
+    with empty_database(database_url) as url:
+        migrate(url)
+        many_orders.make(url, MANY)
+        database = Database(url)
+        await database.open()
+        yield database
+        await database.close()
+
+
+async def plan(database: Database, lists: str, values: dict[str, Any]) -> str:
+    queries = Queries(lists)
+    async with database.transaction() as session:
+        await session.run(queries["plan_each_call"])
+        rows = await session.rows("EXPLAIN " + queries["page"], {**values, "offset": 0, "size": 50})
+    return "\n".join(row["QUERY PLAN"] for row in rows)
+
+
+@pytest.mark.parametrize("whole_organizer", [False, True])
+@pytest.mark.parametrize("name", [name for name in ORDERS if name not in READS_ALL])
+async def test_orders_come_from_an_index(database: Database, name: str, whole_organizer: bool) -> None:
+    conditions = {key: value for key, value in ORDERS[name].items() if key != "offset"}
+    wanted = order_lists.Wanted(organizer_id=ORGANIZER, event_id=None if whole_organizer else EVENT, **conditions)
+    if whole_organizer and name in READS_ORGANIZER:
+        pytest.skip("reads all")
+    explained = await plan(database, "order_lists", order_lists.values(wanted))
+    # to count half of so few rows, reading them all is right; showing a page is another thing
+    shown = explained[explained.index("WindowAgg") :] if name.startswith("subevent_") else explained
+    assert "Seq Scan on orders" not in shown, explained
+    assert "Seq Scan on positions" not in shown, explained
+
+
+@pytest.mark.parametrize("name", [name for name in POSITIONS if name not in {*READS_ALL, "ordering=attendee_name"}])
+async def test_positions_come_from_an_index(database: Database, name: str) -> None:
+    conditions = {key: value for key, value in POSITIONS[name].items() if key != "offset"}
+    wanted = position_lists.Wanted(organizer_id=ORGANIZER, event_id=EVENT, **conditions)
+    explained = await plan(database, "position_lists", position_lists.values(wanted))
+    shown = explained[explained.index("WindowAgg") :]
+    assert "Seq Scan" not in shown.replace("Seq Scan on vouchers", ""), explained
+    assert "Seq Scan on orders" not in explained, explained
+
+
+@pytest.mark.parametrize(
+    ("conditions", "count"),
+    [
+        ({"item": 3}, MANY // 10),
+        ({"item": 999}, MANY // 1000),
+        ({"subevent": EVENT + 7}, MANY // 100),
+        ({"subevent": EVENT + 7, "item": 3}, 0),
+        ({"subevent": EVENT + 7, "item": 7}, MANY // 100),
+        ({"locale": "de", "payment_provider": "rare"}, MANY // 1000),
+        ({"customer": "RARE", "testmode": True}, MANY // 1000),
+        ({"customer": "RARE", "testmode": False}, 0),
+        ({"search": "buyer4711@"}, 1),
+        ({"search": "C4711", "search_code": "C4711"}, 11),
+        ({"search": "er47%", "search_code": None}, 0),
+    ],
+)
+async def test_the_counts_are_exact(database: Database, conditions: dict[str, Any], count: int) -> None:
+    for event in (EVENT, None):
+        wanted = order_lists.Wanted(organizer_id=ORGANIZER, event_id=event, **conditions)
+        _, found, rows = await order_lists.page(database, wanted, 0, 50)
+        assert (found, len(rows)) == (count, min(count, 50))
