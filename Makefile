@@ -11,7 +11,7 @@ SERVER = $(if $(READY_FILE),--ready-file $(READY_FILE))
 .PHONY: help install run test check format rush bench bench-lists clean
 
 help:  ## list what there is
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 install: $(INSTALLED)  ## make .venv with everything that runs, tests and measures Holdfast
 

@@ -241,7 +241,6 @@ CREATE INDEX orders_stored_idx ON orders (event_id, stored_at, id) INCLUDE (test
 CREATE INDEX orders_organizer_idx ON orders (organizer_id, datetime, id)
     INCLUDE (event_id, status, testmode, require_approval, facets);
 CREATE INDEX orders_email_idx ON orders (organizer_id, lower(email));
-CREATE INDEX orders_facets_idx ON orders USING gin (facets) WITH (fastupdate = off);
 CREATE INDEX orders_search_idx ON orders USING gin (search gin_trgm_ops) WITH (gin_pending_list_limit = 1024);
 CREATE INDEX orders_expires_idx ON orders (expires) WHERE status = 'n' AND NOT require_approval;
 

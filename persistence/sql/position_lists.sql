@@ -15,7 +15,8 @@ WITH matching AS NOT MATERIALIZED (
       AND (%(canceled)s::boolean OR NOT positions.canceled)
       AND (%(order)s::text IS NULL
            OR (orders.organizer_id = %(organizer_id)s AND orders.code = upper(%(order)s)))
-      AND (%(customer)s::text IS NULL OR orders.facets @> ARRAY['c' || %(customer)s])
+      AND (%(customer)s::text IS NULL
+           OR (orders.event_id = %(event_id)s AND orders.facets @> ARRAY['c' || left(%(customer)s, 64)]))
       AND (%(items)s::bigint[] IS NULL OR positions.item = ANY (%(items)s))
       AND (%(variations)s::bigint[] IS NULL OR positions.variation = ANY (%(variations)s))
       AND (%(subevents)s::bigint[] IS NULL OR positions.subevent = ANY (%(subevents)s))
