@@ -16,6 +16,7 @@ from engine.domain.catalogue import (
     Question,
     QuestionOption,
     Quota,
+    Seats,
     Subevent,
     TaxRule,
     Variation,
@@ -24,6 +25,7 @@ from engine.domain.catalogue import (
 )
 from engine.domain.errors import StaleCatalogue
 from engine.domain.event_settings import effective
+from persistence import seating
 from persistence.database import Database, Row, Session
 from persistence.queries import Queries
 from persistence.resources import jsonb
@@ -34,19 +36,36 @@ SLUG = re.compile(r"[A-Za-z0-9.\-]{1,50}")
 """What an event's slug may be; nothing else is ever looked up."""
 
 
-async def load_event(source: Session | Database, organizer_id: int, slug: str) -> Event | None:
-    """Return an event with everything below it as of one moment, or None if the organizer has no such event."""
+async def load_event(
+    source: Session | Database, organizer_id: int, slug: str, known: Event | None = None
+) -> Event | None:
+    """Return an event with everything below it as of one moment, or None if the organizer has no such event.
+
+    `known` is an older copy, if there is one: the seats that it has are not read again.
+    """
     if not SLUG.fullmatch(slug):
         return None
-    row = await source.row(_SQL["whole"], {"id": None, "organizer_id": organizer_id, "slug": slug})
-    return None if row is None else _event(row)
+    return await _load(source, {"id": None, "organizer_id": organizer_id, "slug": slug}, known)
 
 
-async def load_event_by_id(source: Session | Database, event_id: int) -> Event:
+async def load_event_by_id(source: Session | Database, event_id: int, known: Event | None = None) -> Event:
     """Return the event with this id, which must exist."""
-    row = await source.row(_SQL["whole"], {"id": event_id, "organizer_id": None, "slug": None})
-    assert row is not None
-    return _event(row)
+    event = await _load(source, {"id": event_id, "organizer_id": None, "slug": None}, known)
+    assert event is not None
+    return event
+
+
+async def _load(source: Session | Database, which: dict[str, Any], known: Event | None) -> Event | None:
+    seats = known.seats if known else Seats()
+    while True:
+        row = await source.row(_SQL["whole"], which)
+        if row is None:
+            return None
+        if row["seats_version"] != seats.version:
+            seats = await seating.load(source, row["id"], seats)
+        # else they were changed in between, and are of another moment
+        if row["seats_version"] == seats.version:
+            return _event(row, seats)
 
 
 async def bump(session: Session, event_id: int) -> int:
@@ -82,7 +101,7 @@ async def replace_event(session: Session, event_id: int, body: dict[str, Any], s
     await session.run(_SQL["replace"], {"id": event_id, "body": jsonb(body), "settings": jsonb(settings)})
 
 
-def _event(row: Row) -> Event:
+def _event(row: Row, seats: Seats) -> Event:
     settings = effective(row["settings"])
     locale = settings["locales"][0]
     variations: dict[int, dict[int, Variation]] = defaultdict(dict)
@@ -152,6 +171,13 @@ def _event(row: Row) -> Event:
         quotas_by_product={product: tuple(ids) for product, ids in by_product.items()},
         reserving=tuple(voucher(voucher_id, kept) for voucher_id, kept in row["reserving"]),
         waiting={(item, variation or 0, date or 0): count for item, variation, date, count in row["waiting"]},
+        seats=seats,
+        seated=frozenset(
+            (item, date)
+            for date, plan in [(0, body), *row["subevents"]]
+            if plan["seating_plan"] is not None
+            for item in plan["seat_category_mapping"].values()
+        ),
     )
 
 

@@ -47,12 +47,13 @@ CREATE INDEX api_tokens_team_idx ON api_tokens (team_id, id);
 -- events.version counts every change to anything below it; front doors cache by it and scripts refuse an older one.
 
 CREATE TABLE events (
-    id           bigint GENERATED ALWAYS AS IDENTITY,
-    organizer_id bigint NOT NULL,
-    slug         text NOT NULL,
-    version      bigint NOT NULL DEFAULT 1,
-    body         jsonb NOT NULL,
-    settings     jsonb NOT NULL DEFAULT '{}',
+    id            bigint GENERATED ALWAYS AS IDENTITY,
+    organizer_id  bigint NOT NULL,
+    slug          text NOT NULL,
+    version       bigint NOT NULL DEFAULT 1,
+    body          jsonb NOT NULL,
+    settings      jsonb NOT NULL DEFAULT '{}',
+    seats_version bigint NOT NULL DEFAULT 0,
     CONSTRAINT events_pkey PRIMARY KEY (id),
     CONSTRAINT events_slug_key UNIQUE (organizer_id, slug),
     CONSTRAINT events_organizer_fkey FOREIGN KEY (organizer_id) REFERENCES organizers (id)
@@ -140,6 +141,40 @@ CREATE TABLE subevents (
     CONSTRAINT subevents_event_fkey FOREIGN KEY (event_id) REFERENCES events (id)
 );
 CREATE INDEX subevents_event_idx ON subevents (event_id, id);
+
+CREATE TABLE seating_plans (
+    id           bigint GENERATED ALWAYS AS IDENTITY,
+    organizer_id bigint NOT NULL,
+    body         jsonb NOT NULL,
+    CONSTRAINT seating_plans_pkey PRIMARY KEY (id),
+    CONSTRAINT seating_plans_organizer_fkey FOREIGN KEY (organizer_id) REFERENCES organizers (id)
+);
+CREATE INDEX seating_plans_organizer_idx ON seating_plans (organizer_id, id);
+
+-- The seats that an event, or one date of a series, got from its plan. version is the event version at which a seat was
+-- last changed, events.seats_version that at which any was made, changed or removed. Redis alone knows who has a seat.
+CREATE TABLE seats (
+    id          bigint GENERATED ALWAYS AS IDENTITY,
+    event_id    bigint NOT NULL,
+    subevent_id bigint,
+    guid        text NOT NULL,
+    name        text NOT NULL,
+    zone_name   text NOT NULL,
+    row_name    text NOT NULL,
+    row_label   text,
+    seat_number text NOT NULL,
+    seat_label  text,
+    rank        bigint NOT NULL,
+    product     bigint,
+    blocked     boolean NOT NULL DEFAULT false,
+    version     bigint NOT NULL,
+    CONSTRAINT seats_pkey PRIMARY KEY (id),
+    CONSTRAINT seats_event_fkey FOREIGN KEY (event_id) REFERENCES events (id),
+    CONSTRAINT seats_subevent_fkey FOREIGN KEY (subevent_id) REFERENCES subevents (id) ON DELETE CASCADE
+);
+CREATE UNIQUE INDEX seats_guid_key ON seats (event_id, coalesce(subevent_id, 0), guid);
+CREATE INDEX seats_rank_idx ON seats (event_id, subevent_id, rank, id);
+CREATE INDEX seats_version_idx ON seats (event_id, version);
 
 -- size null is unlimited. closed_version is the event version at which a client last set `closed`: a quota that closed
 -- itself by selling out (known first to Redis) is never overwritten by an older word from here, nor the other way.
@@ -263,6 +298,7 @@ CREATE TABLE positions (
     has_left            boolean NOT NULL DEFAULT false,
     status              text NOT NULL DEFAULT 'n',
     ordered_at          timestamptz NOT NULL DEFAULT now(),
+    seat_guid           text,
     CONSTRAINT positions_pkey PRIMARY KEY (id),
     CONSTRAINT positions_positionid_key UNIQUE (order_id, positionid)
 );

@@ -10,7 +10,7 @@ from itertools import count
 
 import msgspec
 
-from engine.domain.catalogue import Event, Item, Quota, Variation, products_of
+from engine.domain.catalogue import Event, Item, Quota, Seat, SeatPlace, Seats, Variation, products_of
 from engine.domain.order import Order, OrderStatus, Position
 from engine.ledger import keys
 from engine.ledger.values import HoldGroup, HoldPosition, Move
@@ -40,10 +40,19 @@ def quota(number, size, *products, closed=False, word=1, close_when_sold_out=Fal
     )
 
 
-def event(*quotas, items=3, like=None, version=1, slug=None, reserving=(), waiting=None):
+def seats(*guids, version=1, blocked=()):
+    """Return the seats of an event as they are since a version of it."""
+    made = {}
+    for number, guid in enumerate(guids, 1):
+        place = SeatPlace(number, guid, "Main", "1", None, guid, None, guid)
+        made[0, guid] = Seat(place, 0, 1, guid in blocked, version)
+    return Seats(version, made)
+
+
+def event(*quotas, items=3, like=None, version=1, slug=None, reserving=(), waiting=None, seated=None):
     """Return an event with items 1 to `items` and an item 9 with variations 91 and 92.
 
-    With `like`, the same event with other quotas, one version on unless told.
+    With `like`, the same event with other quotas, one version on unless told. `seated` are its seats.
     """
     names = {
         number: Item(number, f"Item {number}", Decimal(10), True, True, None, None, {})
@@ -78,6 +87,7 @@ def event(*quotas, items=3, like=None, version=1, slug=None, reserving=(), waiti
         quotas_by_product={product: tuple(ids) for product, ids in by_product.items()},
         reserving=reserving,
         waiting=waiting or {},
+        seats=seated or (like.seats if like else Seats()),
     )
 
 
@@ -95,12 +105,16 @@ def product(number):
     return (number, 0, 0) if isinstance(number, int) else (*number, 0)
 
 
-def group(*numbers, cart="c@api", ttl_ms=MINUTE_MS, deadline_ms=None):
-    return HoldGroup(cart, [HoldPosition(product(number), b"{}") for number in numbers], ttl_ms, deadline_ms)
+def group(*numbers, cart="c@api", ttl_ms=MINUTE_MS, deadline_ms=None, seats=()):
+    """Return a group over one position for each of `numbers`, the first ones with these seats."""
+    chosen = [*seats, *[""] * len(numbers)]
+    positions = [HoldPosition(product(number), b"{}", seat=seat) for number, seat in zip(numbers, chosen, strict=False)]
+    return HoldGroup(cart, positions, ttl_ms, deadline_ms)
 
 
-def order(of, *numbers, status="n"):
-    """Return a new order over one position for each of `numbers`."""
+def order(of, *numbers, status="n", seats=()):
+    """Return a new order over one position for each of `numbers`, the first ones with these seats."""
+    chosen = [of.seats.by_name[0, guid].place if guid else None for guid in [*seats, *[""] * len(numbers)]]
     number = next(_order_ids)
     return Order(
         id=number,
@@ -114,11 +128,14 @@ def order(of, *numbers, status="n"):
         expires=NOW,
         last_modified=NOW,
         total=Decimal("10.00"),
-        positions=tuple(_position(index, *product(number)) for index, number in enumerate(numbers, 1)),
+        positions=tuple(
+            _position(index, *product(number), seat=seat)
+            for index, (number, seat) in enumerate(zip(numbers, chosen, strict=False), 1)
+        ),
     )
 
 
-def _position(index, item, variation, subevent):
+def _position(index, item, variation, subevent, *, seat=None):
     number = next(_position_ids)
     return Position(
         id=number,
@@ -131,6 +148,7 @@ def _position(index, item, variation, subevent):
         pseudonymization_id=f"P{number}",
         variation=variation or None,
         subevent=subevent or None,
+        seat=seat,
     )
 
 

@@ -13,10 +13,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from engine.domain.catalogue import Event, Product, Quota, products_of
+from engine.domain.catalogue import Event, Product, Quota, SeatName, products_of
 from engine.ledger.books import Books, EventBooks
+from engine.ledger.outcomes import SeatOwner
 from engine.settings import Settings
-from persistence import audit, orders, outbox
+from persistence import audit, orders, outbox, seating
 from persistence.database import Database
 
 _LOOKS = 5
@@ -62,7 +63,7 @@ async def _audit(settings: Settings, database: Database, books: Books) -> Findin
     checked["shards"] = settings.shards
     async for event in audit.events(database):
         listed, found = await _settled(database, books, event)
-        checked.update({"events": 1, "quotas": len(event.quotas), "holds": listed})
+        checked.update({"events": 1, "quotas": len(event.quotas), "seats": len(event.seats.by_name), "holds": listed})
         problems += found
     checked["orders"] = await audit.order_count(database)
     recent, differences = await _orders(database, books)
@@ -79,8 +80,9 @@ async def _settled(database: Database, books: Books, event: Event) -> tuple[int,
     for _ in range(_LOOKS):
         counts = await orders.counts(database, event.id)
         uses = await orders.voucher_uses(database, event.id)
+        sold = await seating.sold(database, event)
         seen = await books.event(event)
-        found = [*_event(event, seen, counts), *_vouchers(event, seen, uses)]
+        found = [*_event(event, seen, counts), *_vouchers(event, seen, uses), *_seats(event, seen, sold)]
         if not found:
             break
         await asyncio.sleep(_LOOK_AGAIN_S)
@@ -179,6 +181,20 @@ def _quota(event: Event, quota: Quota, books: EventBooks, counts: dict[tuple[Pro
         yield Problem("not more is sold than there is", at, f"at most {allowed}", sold)
     if used > allowed:
         yield Problem("size = free + held + pending + paid + blocked", at, f"at most {allowed} used", used)
+
+
+def _seats(event: Event, books: EventBooks, sold: dict[SeatName, list[int]]) -> Iterator[Problem]:
+    """Yield seats that more than one has, or that Redis says somebody else has than orders and holds do."""
+    for seat in {**event.seats.by_name, **sold}:
+        at = f"{event.organizer}/{event.slug} date {seat[0]} seat {seat[1]!r}"
+        orders_with, holds_with = sold.get(seat, []), books.held_seats.get(seat, [])
+        if len(orders_with) + len(holds_with) > 1:
+            found = [f"order {number}" for number in orders_with] + [f"hold {number}" for number in holds_with]
+            yield Problem("a seat is given once", at, "at most one", found)
+            continue
+        owner = SeatOwner(order=sum(orders_with), hold=sum(holds_with))
+        if books.seats.get(seat) != owner:
+            yield Problem("Redis knows who has a seat", at, owner, books.seats.get(seat))
 
 
 async def _orders(database: Database, books: Books) -> tuple[int, list[Problem]]:

@@ -89,6 +89,43 @@ class Subevent(Struct, frozen=True):
     variation_overrides: dict[int, tuple[Decimal | None, bool]]
 
 
+class SeatPlace(Struct, frozen=True):
+    """Where one sits, as answers tell it."""
+
+    id: int
+    name: str
+    zone_name: str
+    row_name: str
+    row_label: str | None
+    seat_number: str
+    seat_label: str | None
+    seat_guid: str
+
+
+class Seat(Struct, frozen=True):
+    """A seat of an event or of one date of a series (`subevent`, else 0).
+
+    `product` is the item that its category is sold as, `version` the event version at which it was last changed.
+    """
+
+    place: SeatPlace
+    subevent: int
+    product: int | None
+    blocked: bool
+    version: int
+
+
+SeatName = tuple[int, str]
+"""(subevent or 0, guid)."""
+
+
+class Seats(Struct, frozen=True):
+    """All seats of an event. `version` is the event version at which any of them was last made, changed or removed."""
+
+    version: int = 0
+    by_name: dict[SeatName, Seat] = {}
+
+
 class Quota(Struct, frozen=True):
     """`size` None is unlimited. `closed_version` is the event version at which a client last set `closed`, `allowance`
     how many units beyond the size somebody has allowed, by force or by making the quota smaller.
@@ -174,6 +211,9 @@ class Event(Struct, frozen=True):
     reserving: tuple[Voucher, ...] = ()
     waiting: dict[Product, int] = {}
     vouchers: dict[str, Voucher] = {}
+    seats: Seats = Seats()
+    seated: frozenset[tuple[int, int]] = frozenset()
+    """(item, subevent or 0) of all that is only sold with a seat."""
 
     def quotas_of(self, product: Product) -> tuple[int, ...]:
         """Return the ids of the quotas that cover `product`, ascending; empty if nothing lets it be sold."""

@@ -13,6 +13,7 @@
     │   └── UnsupportedMedia 415
     ├── SoldOut            capacity is missing; engine/sales says it in the words of the operation
     ├── VoucherSpent       a voucher was used as often as it may be; so too
+    ├── SeatsTaken         the same for seats
     ├── StaleCatalogue     the request was judged by an old copy of the catalogue; the front door tries again
     └── Unavailable        nothing was done (or it is not known whether); trying again is right
         ├── Busy           409  somebody else was faster, several times
@@ -139,6 +140,14 @@ class VoucherSpent(HoldfastError):
     def __init__(self, lacking: dict[int, int]) -> None:
         super().__init__(lacking)
         self.lacking = lacking
+
+
+class SeatsTaken(HoldfastError):
+    """Somebody else has seats, or they are blocked. `seats` are (subevent or 0, guid)."""
+
+    def __init__(self, seats: list[tuple[int, str]]) -> None:
+        super().__init__(seats)
+        self.seats = seats
 
 
 class StaleCatalogue(HoldfastError):

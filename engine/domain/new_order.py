@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.domain import codes, tax
-from engine.domain.catalogue import Event, Item, Product, Subevent, Variation, Voucher
+from engine.domain.catalogue import Event, Item, Product, Seat, Subevent, Variation, Voucher
 from engine.domain.errors import Invalid
 from engine.domain.fees import FeeLine, fees_of
 from engine.domain.money import AMOUNT_MAX, ZERO
@@ -56,6 +56,7 @@ class Line(Struct, frozen=True):
     attendee: dict[str, Any] = {}
     """The other fields of Position, by their names there: name in parts, e-mail, address."""
     answers: tuple[Answer, ...] = ()
+    seat: Seat | None = None
 
     @property
     def product(self) -> Product:
@@ -76,6 +77,22 @@ def refuse_unsellable(lines: Iterable[Line], event: Event) -> None:
             rows.append({"item": [f'The product "{line.item.name}" is not assigned to a quota.']})
         else:
             rows.append({})
+    if any(rows):
+        raise Invalid({"positions": rows})
+
+
+def refuse_same_seats(lines: Iterable[Line]) -> None:
+    """Refuse positions that ask for a seat that an earlier one asks for. Raises Invalid with a row for each."""
+    seen: set[int] = set()
+    rows: list[dict[str, list[str]]] = []
+    for line in lines:
+        error: dict[str, list[str]] = {}
+        if line.seat:
+            place = line.seat.place
+            if place.id in seen:
+                error = {"seat": [f'The selected seat "{place.name}" is not available.']}
+            seen.add(place.id)
+        rows.append(error)
     if any(rows):
         raise Invalid({"positions": rows})
 
@@ -119,6 +136,7 @@ def position_of(line: Line, order: Order, event: Event) -> Position:
         valid_from=valid_from,
         valid_until=valid_until,
         answers=line.answers,
+        seat=line.seat.place if line.seat else None,
         attendee_name=attendee_name(line.attendee.get("attendee_name_parts", {}), event),
         **line.attendee,
     )

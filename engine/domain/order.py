@@ -18,6 +18,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from engine.domain.catalogue import SeatPlace
+
 
 class OrderStatus(StrEnum):
     PENDING = "n"
@@ -134,6 +136,7 @@ class Position(Struct, frozen=True, omit_defaults=True):
     answers: tuple[Answer, ...] = ()
     checkins: tuple[Checkin, ...] = ()
     has_left: bool = False
+    seat: SeatPlace | None = None
 
 
 class BlockedSecret(Struct, frozen=True, omit_defaults=True):

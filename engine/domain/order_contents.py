@@ -19,7 +19,7 @@ from engine.domain.errors import Invalid, NotFound
 from engine.domain.money import AMOUNT_MAX, ZERO
 from engine.domain.names import attendee_name
 from engine.domain.new_order import Line, position_of
-from engine.domain.next import Next, Rule, quota_full
+from engine.domain.next import FULL, Next, Rule, seat_taken
 from engine.domain.order import Fee, InvoiceAddress, Order, OrderStatus, Position
 from engine.domain.order_changes import pending_again
 from engine.domain.pricing import sold_on
@@ -34,7 +34,7 @@ TOO_LARGE = "The amounts of this order are too large."
 TOO_MANY = "Orders cannot have more than 500 positions."
 
 _POSITIONS_MAX = 500
-_CONTENTS = frozenset({"item", "variation", "subevent", "price", "tax_rule", "valid_from", "valid_until"})
+_CONTENTS = frozenset({"item", "variation", "subevent", "seat", "price", "tax_rule", "valid_from", "valid_until"})
 _PRODUCT = frozenset({"item", "variation", "subevent"})
 
 Recalculation = Literal["keep_net", "keep_gross"]
@@ -89,6 +89,7 @@ def changed(changes: Changes) -> Rule:
                 after = with_position(after, _patched(find(after, patch.position), patch.values, order, event))
         for offset, line in enumerate(changes.create):
             after = _added(after, line, changes.first_id + offset, event, now)
+        _refuse_same_seats(after)
         after = _with_fees(after, changes, event)
         if changes.recalculate:
             after = _with_new_taxes(after, changes.recalculate, event)
@@ -107,7 +108,7 @@ def changed(changes: Changes) -> Rule:
         unsplit = _judged(order, after, event, now, keep_expired=True).order
         staying, new = split(unsplit, leaving, changes.split_off, event, now)
         _refuse_empty(order, staying)
-        return Next(staying, split_off=new, shortage=quota_full)
+        return Next(staying, split_off=new, shortage=FULL)
 
     return rule
 
@@ -117,25 +118,34 @@ def _refuse_empty(before: Order, after: Order) -> None:
         raise Invalid([EMPTIED])
 
 
+def _refuse_same_seats(order: Order) -> None:
+    seen: set[tuple[int | None, str]] = set()
+    for position in order.positions:
+        if position.seat and not position.canceled:
+            if (position.subevent, position.seat.seat_guid) in seen:
+                raise seat_taken(position.seat.name)
+            seen.add((position.subevent, position.seat.seat_guid))
+
+
 def _judged(before: Order, after: Order, event: Event, now: dt.datetime, *, keep_expired: bool = False) -> Next:
     """Return what comes next once the total has changed: dearer may have to be paid again, cheaper may be paid now.
 
     An expired order that is paid now needs its units again; without them it stays expired.
     """
     if after.total == before.total:
-        return Next(after, shortage=quota_full)
+        return Next(after, shortage=FULL)
     if after.status is OrderStatus.PAID:
         dearer = after.total > before.total and payments.owed(after) > 0
-        return Next(pending_again(after, event, now) if dearer else after, shortage=quota_full)
+        return Next(pending_again(after, event, now) if dearer else after, shortage=FULL)
     unpaid = payments.without_open_payments(after)
     paid = payments.settled(after)
     if after.total > before.total or paid.status is not OrderStatus.PAID:
-        return Next(unpaid, shortage=quota_full)
+        return Next(unpaid, shortage=FULL)
     if not after.total:
         paid = payments.freed(paid, now)
     if after.status is OrderStatus.EXPIRED:
         return Next(unpaid) if keep_expired else Next(paid, if_sold_out=unpaid, sold_out_is_fine=True)
-    return Next(paid, shortage=quota_full)
+    return Next(paid, shortage=FULL)
 
 
 def _totaled(order: Order) -> Order:
@@ -225,7 +235,7 @@ def _refuse_unsellable(position: Position, event: Event) -> None:
     if not sold_on(item, item.variations.get(product[1]), event.subevents.get(product[2])):
         raise Invalid([NOT_ON_DATE])
     if not event.quotas_of(product):
-        raise quota_full(event, product, 0)
+        raise FULL.units(event, product, 0)
 
 
 # ------------------------------------------------------------------------------------------------------ fees and taxes

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.domain import cart, codes, names
-from engine.domain.catalogue import Event, Item, Product, Voucher
+from engine.domain.catalogue import Event, Item, Product, Seat, SeatPlace, Voucher
 from engine.domain.errors import Invalid, NotFound, StaleCatalogue
 from engine.domain.order import Answer
 from engine.http.answers import ANSWERS
@@ -29,13 +29,24 @@ from engine.http.products import (
     check_product,
     product_of,
     read,
+    seat_taken,
     settled,
     short_of,
     without_quota,
 )
 from engine.http.voucher_use import cart_voucher, know_vouchers
 from engine.sales import holds
-from engine.sales.holds import Held, HoldGroup, HoldPosition, Outcome, Short, StoredHold, UsedUp, VoucherUse
+from engine.sales.holds import (
+    Held,
+    HoldGroup,
+    HoldPosition,
+    Outcome,
+    SeatTaken,
+    Short,
+    StoredHold,
+    UsedUp,
+    VoucherUse,
+)
 
 _BULK_ROWS_MAX = 1000
 """So that one request cannot keep Redis to itself: a thousand holds are one script of a few milliseconds."""
@@ -45,7 +56,7 @@ _CHILDREN_MAX = 100
 
 _ORDERINGS = ("datetime", "-datetime", "cart_id", "-cart_id")
 _GENERAL = "non_field_errors"
-_USED_UP = {"voucher": ["The specified voucher has already been used the maximum number of times."]}
+_USED_UP: dict[str, Any] = {"voucher": ["The specified voucher has already been used the maximum number of times."]}
 
 
 class CartPositionBody(Struct):
@@ -67,7 +78,7 @@ class CartPositionBody(Struct):
     addon_to: int | None = None
     is_bundled: bool = False
     includes_tax: bool = True
-    seat: None = None
+    seat: SeatPlace | None = None
 
 
 class NewCartPositionBody(CartPositionBody):
@@ -104,15 +115,32 @@ class CartRow(Struct, frozen=True):
             self.position, id=first, addons=tuple(children[:addons]), bundled=tuple(children[addons:]), **times
         )
 
-    def result(self, outcomes: Iterator[Outcome]) -> dict[str, Any]:
-        """Return the row of a bulk reply; only rows that were tried have an outcome."""
+    def refusal(self, outcome: Short | SeatTaken | UsedUp) -> dict[str, Any] | list[str]:
+        """Return why the position is not held: of its quotas in a bare list."""
+        if isinstance(outcome, Short):
+            return [self.short[outcome.quota]]
+        if isinstance(outcome, UsedUp):
+            return _USED_UP
+        assert self.position is not None
+        assert self.position.seat is not None
+        return {"seat": [seat_taken(self.position.seat.name)]}
+
+    def result(self, outcomes: Iterator[Outcome], seats: set[int]) -> dict[str, Any]:
+        """Return the row of a bulk reply; only rows that were tried have an outcome.
+
+        `seats` are the ids of those that went to rows before; this row's is added.
+        """
         if self.position is None:
             return {"success": False, "errors": self.errors, "data": None}
         outcome = next(outcomes)
+        seat = self.position.seat.id if self.position.seat else 0
         if isinstance(outcome, Held):
+            seats.add(seat)
             return {"success": True, "errors": None, "data": self.held(outcome)}
-        errors = _USED_UP if isinstance(outcome, UsedUp) else {_GENERAL: [self.short[outcome.quota]]}
-        return {"success": False, "errors": errors, "data": None}
+        errors = self.refusal(outcome)
+        if isinstance(outcome, SeatTaken) and seat in seats:
+            errors = ["You can not select the same seat multiple times."]
+        return {"success": False, "errors": {_GENERAL: errors} if isinstance(errors, list) else errors, "data": None}
 
 
 class CartReply(Struct, frozen=True, tag="cart"):
@@ -122,15 +150,14 @@ class CartReply(Struct, frozen=True, tag="cart"):
     bulk: bool
 
     def filled(self, outcomes: Iterable[Outcome]) -> Reply:
-        """Return the whole reply. Raises Invalid if the only position is refused."""
+        """Return the whole reply. Raises Invalid if the only position is not held."""
         decided = iter(outcomes)
         if self.bulk:
-            return reply({"results": [row.result(decided) for row in self.rows]})
+            seats: set[int] = set()
+            return reply({"results": [row.result(decided, seats) for row in self.rows]})
         [row], [outcome] = self.rows, decided
-        if isinstance(outcome, UsedUp):
-            raise Invalid(_USED_UP)
-        if isinstance(outcome, Short):
-            raise Invalid([row.short[outcome.quota]])
+        if not isinstance(outcome, Held):
+            raise Invalid(row.refusal(outcome))
         return reply(row.held(outcome), 201)
 
 
@@ -316,6 +343,7 @@ def _drafted(
         bool(values["includes_tax"]),
     )
     voucher: Voucher | None = values["voucher"]
+    seat: Seat | None = values["seat"]
     body = _body(
         kind,
         event,
@@ -326,9 +354,11 @@ def _drafted(
         created=_EPOCH,
         expires=_EPOCH,
         voucher=voucher.id if voucher else None,
+        seat=seat.place if seat else None,
     )
     use = VoucherUse(voucher.id, voucher.max_usages, voucher.skips_quota) if voucher else None
-    return HoldPosition(product, cart.encode(position), voucher=use, parent=parent), body
+    guid = seat.place.seat_guid if seat else ""
+    return HoldPosition(product, cart.encode(position), guid, use, parent), body
 
 
 def _hold_id(call: Call) -> int:
@@ -339,6 +369,7 @@ def _hold_id(call: Call) -> int:
 
 
 def _stored_body(event: Event, hold: StoredHold) -> CartPositionBody:
+    seat = event.seats.by_name.get((hold.product[2], hold.seat)) if hold.seat else None
     return _body(
         CartPositionBody,
         event,
@@ -350,6 +381,7 @@ def _stored_body(event: Event, hold: StoredHold) -> CartPositionBody:
         expires=_instant(hold.deadline_ms),
         addon_to=hold.parent or None,
         voucher=hold.voucher or None,
+        seat=seat.place if seat else None,
     )
 
 
@@ -365,6 +397,7 @@ def _body(
     expires: dt.datetime,
     addon_to: int | None = None,
     voucher: int | None = None,
+    seat: SeatPlace | None = None,
 ) -> _Body:
     item, variation, subevent = product
     return kind(
@@ -384,6 +417,7 @@ def _body(
         voucher=voucher,
         is_bundled=position.is_bundled,
         includes_tax=position.includes_tax,
+        seat=seat,
     )
 
 

@@ -54,6 +54,9 @@ class Resource:
     async def removed(self, session: Session, event: Event, row: Row) -> None:
         """Refuse to delete a row, or take it out of whatever refers to it. Raises Forbidden."""
 
+    async def written(self, call: Call, session: Session, row: Row, before: Row | None) -> None:
+        """Do what else follows from a row that has just been kept. Raises Invalid."""
+
     def columns(self, values: Body) -> Body:
         """Return what the table has in columns of its own."""
         return {}
@@ -89,6 +92,7 @@ class Resource:
             parent = await self._parent(session, call)
             await self.added(session, event, parent)
             row = await self._add(session, event, sent, parent)
+            await self.written(call, session, row, None)
             [body] = await self.bodies(session, event, [row], parent)
         return reply(body, 201)
 
@@ -124,6 +128,7 @@ class Resource:
             extra = {"parent_id": parent["id"]} if parent else {}
             await self.table.replace(session, event.id, row["id"], values, **extra, **self.columns(values))
             fresh = await self._row(session, call, parent)
+            await self.written(call, session, fresh, row)
             [body] = await self.bodies(session, event, [fresh], parent)
         return reply(body)
 

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from engine.domain import mails
-from engine.domain.catalogue import Event
+from engine.domain.catalogue import Event, Item
 from engine.domain.errors import Invalid
 from engine.domain.names import with_scheme
 from engine.domain.new_order import Line
@@ -212,7 +212,6 @@ def patched(sent: Mapping[str, Any], position: Position, event: Event) -> dict[s
         check_state({"country": values.get("country", position.country), "state": values.get("state", position.state)})
     if _PRODUCT & values.keys():
         values |= _product(values, position, event)
-    values.pop("seat", None)
     if "tax_rule" in values:
         values["tax_rule"] = values["tax_rule"].id if values["tax_rule"] else None
     if "answers" in values:
@@ -225,15 +224,22 @@ def _product(values: dict[str, Any], position: Position, event: Event) -> dict[s
     item = values.get("item") or event.items.get(position.item)
     if item is None:
         raise FieldError({"item": ["This field is required."]})
-    whole = {
+    whole: dict[str, Any] = {
         "item": item,
         "variation": values.get("variation", item.variations.get(position.variation or 0)),
         "subevent": values.get("subevent", event.subevents.get(position.subevent or 0)),
-        "seat": values.get("seat"),
+        "seat": values["seat"] if "seat" in values else _kept_seat(position, item, values, event),
     }
     check_product(whole, event, "variation")
     return {
+        "seat": whole["seat"].place if whole["seat"] else None,
         "item": item.id,
         "variation": whole["variation"].id if whole["variation"] else None,
         "subevent": whole["subevent"].id if whole["subevent"] else None,
     }
+
+
+def _kept_seat(position: Position, item: Item, values: dict[str, Any], event: Event) -> str | None:
+    """Return the guid of the seat that a position has, unless what it becomes is sold without one."""
+    date = values["subevent"].id if values.get("subevent") else position.subevent or 0
+    return position.seat.seat_guid if position.seat and (item.id, date) in event.seated else None

@@ -11,8 +11,10 @@ from engine.domain.event_settings import DEFAULTS, effective
 from engine.http.call import Call, Reply, reply
 from engine.http.catalogue import Body, check_order, yes_or_no
 from engine.http.fields import Boolean, Choice, DateTime, Field, Integer, Json, ListOf, Schema, Text
-from engine.http.kept import Kept, Matching, Words, in_order, refuse, with_unknown
+from engine.http.kept import Kept, Matching, Pk, Words, in_order, refuse, with_unknown
 from engine.http.paging import page_body, page_of
+from engine.http.seatingplans import CategoryMapping, plan_of
+from engine.sales import seating
 from persistence import access, catalogue
 from persistence.database import Row
 
@@ -36,8 +38,8 @@ _EVENT = Schema(
     geo_lon=Kept(),
     has_subevents=Boolean(default=False),
     meta_data=Json(default=dict),
-    seating_plan=Kept(),
-    seat_category_mapping=Json(default=dict),
+    seating_plan=Pk(null=True, default=None),
+    seat_category_mapping=CategoryMapping(default=dict),
     timezone=Choice(*_TIMEZONES, default="UTC"),
     plugins=ListOf(Text(max_length=200), null=True, default=list),
     item_meta_properties=Json(default=dict),
@@ -106,6 +108,8 @@ async def create_event(call: Call) -> Reply:
     values = _read(await call.body(), None, partial=False)
     slug, timezone = values.pop("slug"), values.pop("timezone")
     _check(values)
+    if values["seating_plan"] is not None:
+        raise refuse("An event can be given a seating plan once it has been created.", "seating_plan")
     organizer_id = call.principal.organizer_id
     async with call.house.database.transaction() as session:
         event_id = await catalogue.add_event(session, organizer_id, slug, values, {"timezone": timezone})
@@ -136,10 +140,13 @@ async def _update(call: Call, *, partial: bool) -> Reply:
             settings["timezone"] = values.pop("timezone")
         if values.get("has_subevents", row["body"]["has_subevents"]) != row["body"]["has_subevents"]:
             raise refuse("Once created an event cannot change between an series and a single event.", "has_subevents")
+        before = plan_of(row["body"])
         if partial:
             values = row["body"] | values
         _check(values)
         await catalogue.replace_event(session, event.id, values, settings)
+        if plan_of(values) != before:
+            await seating.assign(call.house, session, event, None, values)
         row = await catalogue.event_row(session, event.id)
     return reply(_shown(row))
 
@@ -193,5 +200,9 @@ def _clean(schema: Schema, read_only: frozenset[str], sent: Any, event: Event | 
 
 
 def _check(values: Body) -> None:
+    if values["seating_plan"] is None:
+        values["seat_category_mapping"] = {}
+    elif values["has_subevents"]:
+        raise refuse("Event series should not directly be assigned a seating plan.", "seating_plan")
     check_order(values, "date_from", "date_to", "The event cannot end before it starts.")
     check_order(values, "presale_start", "presale_end", "The event's presale cannot end before it starts.")

@@ -97,6 +97,7 @@ class _PositionSchema(Schema):
                 **{name: values[name] for name in _ADDRESS},
             },
             "answers": tuple(values["answers"]),
+            "seat": values["seat"],
         }
 
 
@@ -243,6 +244,7 @@ async def create(call: Call) -> Reply:
     force: bool = values["force"]
     carts: list[str] = values["consume_carts"] or []
     refuse_misused(lines, event)
+    new_order.refuse_same_seats(lines)
     if not force:
         new_order.refuse_unsellable(lines, event)
     draft = new_order.drafted(_blank(values, event), lines, values["fees"] or [], event)

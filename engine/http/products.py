@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from engine.domain.catalogue import Event, Item, Product, Subevent, Variation
+from engine.domain.catalogue import Event, Item, Product, Seat, Subevent, Variation
 from engine.domain.errors import Invalid
 from engine.http.call import Call
 from engine.http.fields import Field, FieldError, Reference
@@ -110,8 +110,28 @@ def check_product(values: dict[str, Any], event: Event, errors_under: str) -> No
         raise FieldError({"subevent": [NEEDS_SUBEVENT]})
     if not event.has_subevents and subevent is not None:
         raise FieldError({"subevent": ["You cannot set a subevent for this event."]})
-    if values.get("seat"):
+    values["seat"] = _seat(values, event)
+
+
+def _seat(values: dict[str, Any], event: Event) -> Seat | None:
+    """Return the seat with the guid that was sent; there is one exactly if the product needs one. Raises FieldError."""
+    guid: str | None = values.get("seat")
+    date: int = values["subevent"].id if values["subevent"] else 0
+    seated = (values["item"].id, date) in event.seated
+    if not guid:
+        if seated:
+            raise FieldError({"seat": ["The specified product requires to choose a seat."]})
+        return None
+    if not seated:
         raise FieldError({"seat": ["The specified product does not allow to choose a seat."]})
+    seat = event.seats.by_name.get((date, guid))
+    if seat is None:
+        raise FieldError({"seat": ["The specified seat does not exist."]})
+    return seat
+
+
+def seat_taken(name: str) -> str:
+    return f'The selected seat "{name}" is not available.'
 
 
 def product_of(values: dict[str, Any]) -> Product:

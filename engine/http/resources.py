@@ -115,7 +115,7 @@ def position_body(call: Call, event: Event, order: Order, position: Position, *,
         "checkins": [_checkin_body(checkin) for checkin in position.checkins],
         "downloads": _downloads(call, f"{_api_path(event)}orderpositions/{position.id}/") if ticket else [],
         "answers": [_answer_body(answer) for answer in position.answers],
-        "seat": None,
+        "seat": position.seat,
     }
     if pdf_data:
         body["pdf_data"] = printed(event, order, position)

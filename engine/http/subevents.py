@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from engine.domain.catalogue import Event
 from engine.domain.errors import Forbidden
+from engine.http.call import Call
 from engine.http.catalogue import Body, Resource, check_order, yes_or_no
 from engine.http.fields import Boolean, DateTime, Field, Json, ListOf, Money, Schema
-from engine.http.kept import Kept, Link, Words, in_order, refuse
+from engine.http.kept import Kept, Link, Pk, Words, in_order, refuse
+from engine.http.seatingplans import CategoryMapping, plan_of
+from engine.sales import seating
 from persistence.database import Row, Session
 from persistence.resources import ITEMS, SUBEVENTS, VARIATIONS
 
@@ -27,6 +30,7 @@ def _overrides(**product: Field) -> ListOf:
 
 class _Subevents(Resource):
     table = SUBEVENTS
+    param = "subevent"
     orderings = ("date_from", "id")
     read_only = frozenset({"id", "event", "best_availability_state", "last_modified"})
     filters = {"active": yes_or_no, "is_public": yes_or_no}
@@ -43,8 +47,8 @@ class _Subevents(Resource):
         geo_lat=Kept(),
         geo_lon=Kept(),
         frontpage_text=Words(blank=True, null=True, default=None),
-        seating_plan=Kept(),
-        seat_category_mapping=Json(default=dict),
+        seating_plan=Pk(null=True, default=None),
+        seat_category_mapping=CategoryMapping(default=dict),
         item_price_overrides=_overrides(item=Link(ITEMS)),
         variation_price_overrides=_overrides(variation=Link(VARIATIONS)),
         meta_data=Json(default=dict),
@@ -56,8 +60,15 @@ class _Subevents(Resource):
     async def check(self, session: Session, event: Event, values: Body, before: Row | None, parent: Row | None) -> None:
         if not event.has_subevents:
             raise refuse("This event is not an event series, so it has no dates.")
+        if values["seating_plan"] is None:
+            values["seat_category_mapping"] = {}
         check_order(values, "date_from", "date_to", "The event cannot end before it starts.")
         check_order(values, "presale_start", "presale_end", "The event's presale cannot end before it starts.")
+
+    async def written(self, call: Call, session: Session, row: Row, before: Row | None) -> None:
+        assert call.event is not None
+        if plan_of(row["body"]) != (plan_of(before["body"]) if before else (None, {})):
+            await seating.assign(call.house, session, call.event, row["id"], row["body"])
 
     async def removed(self, session: Session, event: Event, row: Row) -> None:
         if await self.table.is_true(session, "sold", event_id=event.id, id=row["id"]):

@@ -53,7 +53,7 @@ def cart_voucher(event: Event, values: dict[str, Any]) -> Voucher | None:
         complaint = "The specified voucher does not exist."
     elif not applies(voucher, event, values["item"], values["variation"]):
         complaint = "The specified voucher is not valid for the given item and variation."
-    elif voucher.seat and voucher.seat != values["seat"]:
+    elif voucher.seat and (values["seat"] is None or voucher.seat != values["seat"].place.seat_guid):
         complaint = "The specified voucher is not valid for this seat."
     elif voucher.subevent and (values["subevent"] is None or voucher.subevent != values["subevent"].id):
         complaint = "The specified voucher is not valid for this subevent."

@@ -10,10 +10,11 @@ from typing import Any
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from engine.domain.catalogue import Event, Product
+from engine.domain.catalogue import Event, Product, SeatName
 from engine.domain.order import Order, decode
 from engine.ledger import keys
 from engine.ledger.cluster import masters
+from engine.ledger.outcomes import SeatOwner, seat_name, seat_owner
 from engine.ledger.reach import reach
 from engine.settings import Settings
 
@@ -22,7 +23,9 @@ _PAGE = 1000
 
 class EventBooks(Struct, frozen=True):
     """One event in Redis. `fields` is the event hash, `live` and `listed` the holds that take units and all of them,
-    `vouchers` how often the former use each voucher, `due` the holds whose deadline is watched."""
+    `vouchers` how often the former use each voucher, `due` the holds whose deadline is watched. `seats` says who has
+    each seat, `held_seats` which holds think that they have it.
+    """
 
     fields: dict[str, str]
     live: Counter[Product]
@@ -30,6 +33,8 @@ class EventBooks(Struct, frozen=True):
     live_ids: frozenset[int]
     due_ids: frozenset[int]
     listed: int
+    seats: dict[SeatName, SeatOwner]
+    held_seats: dict[SeatName, list[int]]
 
     def count(self, state: str, product: Product) -> int:
         """Return the units of a product in one state (h n p b w x d)."""
@@ -98,18 +103,22 @@ class Books:
         pipe.hgetall(keys.event(shard, event.id))
         pipe.zrange(keys.holds(shard, event.id), 0, -1)
         pipe.zrange(keys.due(shard), 0, -1)
-        fields, members, due = await pipe.execute()
+        pipe.hgetall(keys.seats(shard, event.id))
+        fields, members, due, seats = await pipe.execute()
         live: Counter[Product] = Counter()
         vouchers: Counter[int] = Counter()
         live_ids = set()
+        held_seats: dict[SeatName, list[int]] = {}
         for member in members:
-            hold_id, state, product, _, _, _, _, voucher, _ = member.split(b"|", 8)
+            hold_id, state, product, _, _, _, seat, voucher, _ = member.split(b"|", 8)
             if state == b"H":
                 if voucher != b"0":
                     vouchers[int(voucher)] += 1
                 item, variation, subevent = product.split(b".")
                 live[int(item), int(variation), int(subevent)] += 1
                 live_ids.add(int(hold_id))
+                if seat:
+                    held_seats.setdefault(seat_name(subevent + b"." + seat), []).append(int(hold_id))
         mine = b"%d:" % event.id
         return EventBooks(
             {name.decode(): value.decode() for name, value in fields.items()},
@@ -119,6 +128,8 @@ class Books:
             # an expiry of a voucher stands beside them
             frozenset(int(m[len(mine) :]) for m in due if m.startswith(mine) and not m.startswith(mine + b"v")),
             len(members),
+            {seat_name(name): seat_owner(value) for name, value in seats.items() if b"." in name},
+            held_seats,
         )
 
     async def orders(self) -> list[Order]:

@@ -20,11 +20,12 @@ from engine.domain.catalogue import Event
 from engine.domain.errors import Fenced, HoldfastError
 from engine.ledger import keys
 from engine.ledger.nodes import Nodes
+from engine.ledger.outcomes import seat_field, seat_mark
 from engine.ledger.pipe import Pipe
 from engine.ledger.quotas import quota_args
 from engine.ledger.scripts import Script
 from engine.settings import Settings, SettingsError
-from persistence import catalogue, orders, outbox
+from persistence import catalogue, orders, outbox, seating
 from persistence.database import Database, Session
 from persistence.outbox import Mark
 
@@ -173,7 +174,7 @@ class Fence:
         forget = tuple(
             f"{keys.prefix(shard)}{kind}".encode()
             for shard in shards
-            for kind in ("shard", "event:", "order:", "outbox", "reply:")
+            for kind in ("shard", "event:", "seats:", "order:", "outbox", "reply:")
         )
         cursor: Any = 0
         while True:
@@ -203,29 +204,47 @@ class Fence:
             counts[f"{status}{product[0]}.{product[1]}.{product[2]}"] += units
         for voucher, uses in (await orders.voucher_uses(session, event.id)).items():
             counts[f"r{voucher}"] += uses
-        counts.update(await self._surviving_holds(pipe, shard, event.id))
+        held, seats = await self._surviving_holds(pipe, shard, event.id)
+        counts.update(held)
+        if event.seats.version:
+            await self._rebuild_seats(pipe, session, shard, event, seats)
         counted = [value for pair in counts.items() for value in pair]
         args = [event.version, event.id, len(counts), *counted, *quota_args(event)]
         await self._eval(pipe, "event_rebuild", [keys.event(shard, event.id), keys.due(shard)], args)
         log.info("rebuilt event %s/%s: %d products counted", event.organizer, event.slug, len(counts))
 
-    async def _surviving_holds(self, pipe: Pipe, shard: int, event_id: int) -> Counter[str]:
-        """Count the holds that still stand, and see to it that each has its deadline."""
+    @staticmethod
+    async def _rebuild_seats(pipe: Pipe, session: Session, shard: int, event: Event, held: dict[str, str]) -> None:
+        """Write down who has each seat: the order that Postgres knows, else a hold (`held`, owners by field)."""
+        sold = await seating.sold(session, event)
+        owners = held | {seat_field(seat): f"o{order_ids[0]}" for seat, order_ids in sold.items()}
+        values: list[Any] = ["v", event.seats.version, "w", event.seats.version]
+        for name, seat in event.seats.by_name.items():
+            field = seat_field(name)
+            values += [field, owners.get(field, "free") + seat_mark(seat)]
+        for first in range(0, len(values), 2 * _PAGE):
+            await pipe.call("HSET", keys.seats(shard, event.id), *values[first : first + 2 * _PAGE])
+
+    async def _surviving_holds(self, pipe: Pipe, shard: int, event_id: int) -> tuple[Counter[str], dict[str, str]]:
+        """Count the holds that still stand, and see to it that each has its deadline; return who has seats as well."""
         held: Counter[str] = Counter()
+        seats: dict[str, str] = {}
         first = 0
         while members := await pipe.call("ZRANGE", keys.holds(shard, event_id), first, first + _PAGE - 1):
             deadlines: list[Any] = []
             for member in members:
-                hold_id, state, product, _, deadline, _, _, voucher, _ = member.split(b"|", 8)
+                hold_id, state, product, _, deadline, _, seat, voucher, _ = member.split(b"|", 8)
                 if state == b"H":
                     held[f"h{product.decode()}"] += 1
                     if voucher != b"0":
                         held[f"t{voucher.decode()}"] += 1
+                    if seat:
+                        seats[f"{product.rpartition(b'.')[2].decode()}.{seat.decode()}"] = f"h{hold_id.decode()}"
                     deadlines += [deadline, b"%d:%s" % (event_id, hold_id)]
             if deadlines:
                 await pipe.call("ZADD", keys.due(shard), *deadlines)
             first += _PAGE
-        return held
+        return held, seats
 
     async def _eval(self, pipe: Pipe, name: str, script_keys: list[str], args: list[Any] | None = None) -> list[Any]:
         """Run one of the fence's own scripts by its text: they must work before the scripts are loaded."""

@@ -62,6 +62,11 @@ def carts(number: int, event_id: int) -> str:
     return f"{prefix(number)}carts:{event_id}"
 
 
+def seats(number: int, event_id: int) -> str:
+    """Hash: who has each seat of an event (engine/lua/include/seats.lua)."""
+    return f"{prefix(number)}seats:{event_id}"
+
+
 def order(number: int, event_id: int, code: str) -> str:
     """Hash: `v` version and `d` document of an order that was changed lately."""
     return f"{prefix(number)}order:{event_id}:{code}"

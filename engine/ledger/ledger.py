@@ -8,33 +8,43 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from redis.exceptions import NoScriptError, ResponseError
 
-from engine.domain.catalogue import Event, Product, products_of
-from engine.domain.errors import Busy, Duplicate, Fenced, KeyReused, NotFound, SoldOut, StaleCatalogue, VoucherSpent
+from engine.domain.catalogue import Event, Product, SeatName, products_of
+from engine.domain.errors import (
+    Busy,
+    Duplicate,
+    Fenced,
+    KeyReused,
+    NotFound,
+    SeatsTaken,
+    SoldOut,
+    StaleCatalogue,
+    VoucherSpent,
+)
 from engine.domain.order import Order, decode, encode
 from engine.ledger import keys
 from engine.ledger.cluster import elsewhere
 from engine.ledger.company import Company
 from engine.ledger.fence import Fence, Loss
 from engine.ledger.nodes import Nodes
+from engine.ledger.outcomes import SeatOwner, outcome_of, quoted, seat_field, seat_mark, seat_name, seat_owner
 from engine.ledger.quotas import quota_args
 from engine.ledger.replies import CLAIM_MS, KEEP_MS, Claim, Kept, Replay
 from engine.ledger.scripts import ALARMS, load_scripts
 from engine.ledger.values import (
     Committed,
     Counts,
-    Held,
     HoldGroup,
     Move,
     Outcome,
+    SeatMove,
     StoredHold,
     VoucherMove,
     VoucherUse,
     VoucherUses,
-    short_of,
 )
 from engine.ledger.watermark import Watermark
 from engine.settings import Settings
@@ -46,6 +56,10 @@ _AGAIN_MAX = 1000
 
 _PAGE = 1000
 """Vouchers that one call asks about."""
+
+
+_SEATS_MAX = 2000
+"""Seats in one call: it blocks the server for about two milliseconds."""
 
 
 class Ledger:
@@ -77,8 +91,10 @@ class Ledger:
     # ------------------------------------------------------------------------------------------------ catalogue
 
     async def publish(self, event: Event) -> None:
-        """Make this version of an event's quotas live; an older one than the live one is ignored."""
+        """Make this version of an event's quotas and seats live; an older one than the live one is ignored."""
         shard = self.shard_of(event)
+        if event.seats.version:
+            await self._publish_seats(event, shard)
         new = int(event.version == 1)
         await self._run(
             "event_publish",
@@ -86,6 +102,38 @@ class Ledger:
             [keys.event(shard, event.id), keys.shard(shard), keys.outbox(shard), keys.due(shard)],
             [event.version, new, event.id, *quota_args(event)],
         )
+
+    async def _publish_seats(self, event: Event, shard: int) -> None:
+        """Make the seats live that have been made or changed since the last time."""
+        script_keys = [keys.seats(shard, event.id), keys.shard(shard)]
+        version = event.seats.version
+        answer = await self._run("seats_publish", shard, script_keys, [version, 0, 0])
+        if answer[0] == b"older":
+            return
+        fresh = [seat for seat in event.seats.by_name.items() if seat[1].version > answer[1]]
+        for first in range(0, max(1, len(fresh)), _SEATS_MAX):
+            page = fresh[first : first + _SEATS_MAX]
+            marks = [text for name, seat in page for text in (seat_field(name), seat_mark(seat))]
+            last = int(first + _SEATS_MAX >= len(fresh))
+            answer = await self._run("seats_publish", shard, script_keys, [version, last, len(page), *marks])
+            if answer[0] == b"older":
+                return
+
+    async def remove_seats(self, event: Event, seats: Sequence[SeatName]) -> list[SeatName]:
+        """Take seats out of an event; if somebody has any, return the first of those, and none is taken out."""
+        shard = self.shard_of(event)
+        fields = [seat_field(seat) for seat in seats]
+        script_keys = [keys.seats(shard, event.id), keys.shard(shard)]
+        answer = await self._run("seats_remove", shard, script_keys, [len(fields), *fields])
+        return [seat_name(field) for field in answer[1:]]
+
+    async def seat_owners(self, event: Event, seats: Sequence[SeatName]) -> list[SeatOwner]:
+        """Return who has each of some seats (at most 500)."""
+        shard = self.shard_of(event)
+        fields = [seat_field(seat) for seat in seats]
+        script_keys = [keys.event(shard, event.id), keys.seats(shard, event.id)]
+        answer = await self._run("seats_read", shard, script_keys, [len(fields), *fields])
+        return [seat_owner(value) for value in answer[1:]]
 
     async def version(self, event: Event) -> int | None:
         """Return the version of the event that is live, None if the event is unknown here."""
@@ -138,9 +186,9 @@ class Ledger:
         tail: list[Any] = [self._listed_ms, len(groups)]
         for group in groups:
             deadline = "" if group.deadline_ms is None else group.deadline_ms
-            tail += [_quoted(group.cart_id), deadline, group.ttl_ms, len(group.positions)]
+            tail += [quoted(group.cart_id), deadline, group.ttl_ms, len(group.positions)]
             for position in group.positions:
-                seat = _quoted(position.seat) if position.seat else ""
+                seat = quoted(position.seat) if position.seat else ""
                 voucher = _use(position.voucher) if position.voucher else 0
                 tail += [_product(position.product), seat, voucher, position.parent + 1, position.payload]
         tail += _kept_args(kept)
@@ -149,7 +197,7 @@ class Ledger:
         for _ in range(_AGAIN_MAX):
             answer = await self._run("hold_create", shard, hold_keys, [event.id, event.version, first, last, *tail])
             if answer[0] == b"ok":
-                return list(_held(answer, groups))
+                return list(_outcomes(answer, groups))
             first = await sequences.lease(self._database, "hold_ids")
             last = first + sequences.BLOCK["hold_ids"] - 1
         raise Busy(reason="hold ids")
@@ -213,6 +261,7 @@ class Ledger:
         judged: bool = False,
         split_off: Order | None = None,
         vouchers: Sequence[VoucherMove] = (),
+        seats: Sequence[SeatMove] = (),
         kept: Kept | None = None,
     ) -> Committed:
         """Make `order` true as the successor of the version before it, and the new order that was split off it.
@@ -225,7 +274,7 @@ class Ledger:
         """
         shard = self.shard_of(event)
         args: list[Any] = [event.id, event.version if judged else "", order.version - 1, order.id, document, mode]
-        args += [self._listed_ms, len(carts), *(_quoted(cart) for cart in carts), len(moves)]
+        args += [self._listed_ms, len(carts), *(quoted(cart) for cart in carts), len(moves)]
         for move in moves:
             args += [_product(move.product), move.state, move.delta]
         args += [len(needs), *(_product(product) for product in needs)]
@@ -233,6 +282,9 @@ class Ledger:
         args.append(len(vouchers))
         for use in vouchers:
             args += [use.voucher, use.delta, use.max_usages]
+        args.append(len(seats))
+        for one in seats:
+            args += [seat_field(one.seat), one.before, one.after, one.voucher]
         args += _kept_args(kept)
         event_key, holds_key, carts_key, due_key = self._hold_keys(shard, event.id)
         answer = await self._run(
@@ -254,6 +306,8 @@ class Ledger:
         )
         if answer[0] == b"used_up":
             raise VoucherSpent(dict(zip(answer[1::2], answer[2::2], strict=True)))
+        if answer[0] == b"seats_taken":
+            raise SeatsTaken([seat_name(field) for field in answer[1:]])
         if answer[0] == b"sold_out":
             raise SoldOut(list(zip(answer[1::2], answer[2::2], strict=True)))
         return Committed(shard, entry_id(answer[1]) if answer[1] else (0, 0), answer[2])
@@ -350,10 +404,6 @@ def _product(product: Product) -> str:
     return f"{product[0]}.{product[1]}.{product[2]}"
 
 
-def _quoted(name: str) -> str:
-    return quote(name, safe="@+=")
-
-
 def _kept_keys(kept: Kept | None) -> list[str]:
     return [] if kept is None else [kept.claim.key]
 
@@ -362,14 +412,10 @@ def _kept_args(kept: Kept | None) -> list[Any]:
     return [] if kept is None else [kept.claim.owner, kept.reply, KEEP_MS]
 
 
-def _held(answer: list[Any], groups: Sequence[HoldGroup]) -> Iterator[Outcome]:
-    now_ms = answer[1]
+def _outcomes(answer: list[Any], groups: Sequence[HoldGroup]) -> Iterator[Outcome]:
     for index, group in enumerate(groups):
-        status, number, deadline_ms = answer[2 + 3 * index : 5 + 3 * index]
-        if status == b"short":
-            yield short_of(number)
-        else:
-            yield Held(list(range(number, number + len(group.positions))), now_ms, deadline_ms)
+        status, what, deadline_ms = answer[2 + 3 * index : 5 + 3 * index]
+        yield outcome_of(status, what, deadline_ms, len(group.positions), answer[1])
 
 
 def _stored(member: bytes) -> StoredHold:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from engine.ledger.values import Committed, Held, Outcome, short_of
+from engine.ledger.outcomes import outcome_of
+from engine.ledger.values import Committed, Outcome
 
 CLAIM_MS = 60_000
 """A claim whose owner died ends after this; a request that takes longer finds that its key is no longer its own."""
@@ -47,8 +48,8 @@ class Replay(Struct, frozen=True):
         """Return the outcomes of `hold`; of ids only the first of each group, from which the others count on."""
         _, now_ms, *words = self.decided.split()
         return [
-            short_of(number) if status == b"short" else Held([int(number)], int(now_ms), int(deadline_ms))
-            for status, number, deadline_ms in zip(words[::3], words[1::3], words[2::3], strict=True)
+            outcome_of(status, what, int(deadline_ms), 1, int(now_ms))
+            for status, what, deadline_ms in zip(words[::3], words[1::3], words[2::3], strict=True)
         ]
 
     def order(self) -> CommittedOrder | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from engine.domain.catalogue import Product
+from engine.domain.catalogue import Product, SeatName
 
 
 class VoucherUse(Struct, frozen=True):
@@ -62,13 +62,14 @@ class UsedUp(Struct, frozen=True):
     voucher: int
 
 
-Outcome = Held | Short | UsedUp
+class SeatTaken(Struct, frozen=True):
+    """A group that got nothing: somebody else has its seat (subevent or 0, guid), or it is blocked."""
+
+    seat: SeatName
 
 
-def short_of(what: int | bytes) -> Short | UsedUp:
-    """Return what hold_create says there is not enough of."""
-    kind, _, name = (b"%d" % what if isinstance(what, int) else what).rpartition(b":")
-    return UsedUp(int(name)) if kind == b"voucher" else Short(int(name))
+Outcome = Held | Short | UsedUp | SeatTaken
+"""What becomes of a group."""
 
 
 class StoredHold(Struct, frozen=True):
@@ -111,6 +112,15 @@ class VoucherUses(Struct, frozen=True):
 
     redeemed: int
     taken: int
+
+
+class SeatMove(Struct, frozen=True):
+    """A seat that goes from one order to another, by their ids; 0 stands for nobody. `voucher` comes with it, or 0."""
+
+    seat: SeatName
+    before: int
+    after: int
+    voucher: int = 0
 
 
 class Move(Struct, frozen=True):

@@ -1,4 +1,4 @@
--- Takes units and uses of vouchers for groups of cart positions; each group gets all that it asks for or nothing.
+-- Takes units, seats and uses of vouchers for groups of cart positions; each group gets all that it asks for or nothing.
 --
 -- KEYS   1 event  hash        the event's counters
 --        2 holds  sorted set  the event's listed holds, by id
@@ -24,17 +24,20 @@
 -- STATUS unknown_event     no such event here: the fence's alarm
 --        not_owner         the idempotency key is no longer claimed by this request
 --        stale_catalogue   the catalogue is at another version
+--        unknown_seats     the event ought to have seats here and has none: the fence's alarm
 --        again             more holds were due than one call releases; call again (nothing was taken)
 --        need_ids          the block of ids is used up; call again with a fresh one
 --        ok
 -- RETURNS ok, now in ms, then for each group: held, first id, deadline ms |
---        short, what there is not enough of (quota id, or voucher:id), 0
--- WRITES event, holds, carts, due, purge; of other events of the shard what expired; reply, if anything was held:
+-- RETURNS ok, now in ms, then for each group: held, first id, deadline ms |
+--        short, what it cannot have (quota id, voucher: and its id, or seat: and its field as in include/seats.lua), 0
+-- WRITES event, seats, holds, carts, due, purge; of other events of the shard what expired; reply, if anything was held:
 --        decided is what is returned
 -- COST   O(positions × quotas of a product), log n in the sorted sets; at most 8 (64 when short) releases
 --#include now_ms
 --#include units
 --#include vouchers
+--#include seats
 --#include hold
 --#include reap
 --#include reply
@@ -60,7 +63,34 @@ end
 local more_due = reap(due_key, now, 8, listed_ms)
 units_write() -- what was released stays released, whatever becomes of this request
 
--- Deals a group out in memory, or undoes that (sign -1).
+local seats, seats_lost = seats_key(due_key, event), false
+local seat_values, seats_dealt = {}, {} -- by field: what is there, and what this call gives away
+
+-- Deals a group its seats. Returns the first one that it cannot have.
+local function deal_seats(group)
+  group.seats = {}
+  for at = group.first, group.first + 5 * (group.count - 1), 5 do
+    if ARGV[at + 1] ~= '' then
+      local field = seat_field(ARGV[at], ARGV[at + 1])
+      if seat_values[field] == nil then
+        local found = redis.call('HMGET', seats, field, 'v')
+        seat_values[field] = found[1]
+        seats_lost = seats_lost or not found[2]
+      end
+      local has, mark = seat_parts(seat_values[field] or '')
+      local voucher = string.match(ARGV[at + 2], '^%d+')
+      if seats_dealt[field] or has ~= 'free' or not seat_opens(mark, voucher) then return 'seat:' .. field end
+      seats_dealt[field] = true
+      group.seats[#group.seats + 1] = field
+    end
+  end
+end
+
+local function undeal_seats(group)
+  for _, field in ipairs(group.seats) do seats_dealt[field] = nil end
+end
+
+-- Deals units and uses of vouchers out to a group in memory, or undoes that (sign -1).
 local function deal_group(group, sign)
   for at = group.first, group.first + 5 * (group.count - 1), 5 do
     units_move(units, ARGV[at], 'h', sign)
@@ -68,7 +98,7 @@ local function deal_group(group, sign)
   for voucher, use in pairs(group.uses) do vouchers_move(units, voucher, 't', sign * use.count) end
 end
 
--- Deals the units out in memory, group by group: returns a list of groups, each with what it is short of, if anything.
+-- Deals everything out in memory, group by group: returns a list of groups, each with what it is short of, if anything.
 local function deal()
   local groups, at, short_any = {}, 7, false
   for g = 1, group_count do
@@ -91,24 +121,17 @@ local function deal()
         end
       end
     end
+    group.short = deal_seats(group)
     for voucher, use in pairs(group.uses) do
       if units_get(units, 'r' .. voucher) + units_get(units, 't' .. voucher) + use.count > use.max then
-        group.short = 'voucher:' .. voucher
+        group.short = group.short or 'voucher:' .. voucher
       end
     end
-    if not group.short then
-      for _, quota in ipairs(order) do
-        if not units_room(units, quota, needed[quota]) then
-          group.short = tonumber(quota)
-          break
-        end
-      end
+    for _, quota in ipairs(order) do
+      if not group.short and not units_room(units, quota, needed[quota]) then group.short = tonumber(quota) end
     end
-    if group.short then
-      short_any = true
-    elseif deadline > now then
-      deal_group(group, 1)
-    end
+    if group.short or deadline <= now then undeal_seats(group) else deal_group(group, 1) end
+    short_any = short_any or group.short
     groups[g] = group
     at = group.first + 5 * group.count
   end
@@ -119,9 +142,11 @@ local function undeal(groups)
   for _, group in ipairs(groups) do
     if not group.short and group.deadline > now then deal_group(group, -1) end
   end
+  seat_values, seats_dealt = {}, {}
 end
 
 local groups, short_any = deal()
+if seats_lost then return {'unknown_seats'} end
 if short_any and more_due then
   -- "sold out" is only true once nothing is due any more
   undeal(groups)
@@ -163,6 +188,11 @@ for _, group in ipairs(groups) do
       if state == 'H' then
         due_args[#due_args + 1] = group.deadline
         due_args[#due_args + 1] = event .. ':' .. id
+        if ARGV[at + 1] ~= '' then
+          local field = seat_field(ARGV[at], ARGV[at + 1])
+          local _, mark = seat_parts(seat_values[field])
+          redis.call('HSET', seats, field, 'h' .. id .. mark)
+        end
       else
         redis.call('ZADD', string.sub(due_key, 1, -4) .. 'purge', now + listed_ms, event .. ':' .. id)
       end

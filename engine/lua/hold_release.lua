@@ -8,10 +8,11 @@
 --        not_found      no such hold
 --        ok
 -- RETURNS status
--- WRITES event, holds, carts, due, purge, reply
+-- WRITES event, seats, holds, carts, due, purge, reply
 -- COST   O(holds × quotas of a product), log n in the sorted sets
 --#include units
 --#include vouchers
+--#include seats
 --#include hold
 --#include reply
 
@@ -30,6 +31,7 @@ for _, one in ipairs(released) do
 end
 units_write()
 for _, one in ipairs(released) do
+  hold_leave(due_key, event, one)
   redis.call('ZREMRANGEBYSCORE', holds_key, one.id, one.id)
   redis.call('ZREM', carts_key, cart_member(one.cart, one.id))
   redis.call('ZREM', due_key, event .. ':' .. one.id)

@@ -15,6 +15,8 @@
 --        then number of entries that need room; then for each: product (in the order of positions)
 --        then id and document of the order that is split off, both empty if there is none
 --        then number of vouchers; then for each: id, by how much its uses change, max usages
+--        then number of seats that change hands; then for each: field (include/seats.lua), id of the order that has had it
+--        or 0, id of the order that has it now or 0, voucher that comes with it or 0
 --        then, with a reply key: owner of the claim, reply, how long to keep it in ms
 -- STATUS unverified       the shard has no epoch: nobody has verified this server; the fence's alarm
 --        unknown_event    no such event here: the fence's alarm
@@ -23,14 +25,17 @@
 --        conflict         the order is at another version
 --        again            more holds were due than one call releases; call again (nothing was done)
 --        used_up          then pairs: id of a voucher, how many uses it lacks
+--        unknown_seats    the event ought to have seats here and has none: the fence's alarm
+--        seats_taken      then the fields of the seats that somebody else has, or that are blocked; force is no help
 --        sold_out         then pairs: index of the entry from 0, id of the first quota without room
 --        ok
 -- RETURNS ok, id of the outbox entry, epoch
--- WRITES event, order, split, outbox, holds, carts, due, purge; reply: decided is entry, epoch, order id, version
+-- WRITES event, seats, order, split, outbox, holds, carts, due, purge; reply: decided is entry, epoch, order id, version
 -- COST   O(positions × quotas of a product + holds consumed); at most 8 (64 when sold out) releases
 --#include now_ms
 --#include units
 --#include vouchers
+--#include seats
 --#include hold
 --#include reap
 --#include reply
@@ -47,6 +52,8 @@ local need_count = tonumber(ARGV[needs_at])
 local split_id, split_document = ARGV[needs_at + need_count + 1], ARGV[needs_at + need_count + 2]
 local vouchers_at = needs_at + need_count + 3
 local voucher_count = tonumber(ARGV[vouchers_at])
+local seats_at = vouchers_at + 1 + 3 * voucher_count
+local seat_count = tonumber(ARGV[seats_at])
 local owner, reply, keep_ms = ARGV[#ARGV - 2], ARGV[#ARGV - 1], ARGV[#ARGV] -- with a reply key only
 local now = now_ms()
 
@@ -68,7 +75,7 @@ local stored = redis.call('HGET', order_key, 'v')
 if stored and stored ~= follows and not (stored == '-1' and follows == '0') then return {'conflict'} end
 
 local more_due = reap(due_key, now, 8, listed_ms)
-if more_due and need_count + voucher_count > 0 then more_due = reap(due_key, now, 64, listed_ms) end
+if more_due and need_count + voucher_count + seat_count > 0 then more_due = reap(due_key, now, 64, listed_ms) end
 units_write() -- what was released stays released, whatever becomes of this order
 
 local consumed = {}
@@ -106,6 +113,21 @@ if #lacking_uses > 0 then
   return answer
 end
 
+local seats, seat_values, taken = seats_key(due_key, event), {}, {}
+if seat_count > 0 and redis.call('HEXISTS', seats, 'v') == 0 then return {'unknown_seats'} end
+for at = seats_at + 1, seats_at + 4 * seat_count, 4 do
+  local field, from, to = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local value = redis.call('HGET', seats, field)
+  seat_values[field] = value
+  if to ~= '0' then
+    local has, mark = seat_parts(value or '')
+    local credited = has and string.sub(has, 1, 1) == 'h' and consumed[string.sub(has, 2)]
+    local open = (has == 'free' or credited) and seat_opens(mark, ARGV[at + 3])
+    -- an order that has a seat may pass it on, even one that was blocked since
+    if not open and not (has and has == 'o' .. from) then taken[#taken + 1] = field end
+  end
+end
+
 -- The moves have been made in memory. Now every entry is taken out again and dealt one after the other, so that the
 -- first one without room can be named.
 local short = {}
@@ -127,8 +149,13 @@ if mode ~= 'force' then
     end
   end
 end
+if more_due and #short + #taken > 0 then return {'again'} end
+if #taken > 0 then
+  local answer = {'seats_taken'}
+  for _, field in ipairs(taken) do answer[#answer + 1] = field end
+  return answer
+end
 if #short > 0 then
-  if more_due then return {'again'} end
   local answer = {'sold_out'}
   for _, value in ipairs(short) do answer[#answer + 1] = value end
   return answer
@@ -136,10 +163,20 @@ end
 if mode == 'simulate' then return {'ok', '', tonumber(epoch)} end
 
 for _, hold in ipairs(consumed) do
+  hold_leave(due_key, event, hold)
   redis.call('ZREMRANGEBYSCORE', holds_key, hold.id, hold.id)
   redis.call('ZREM', carts_key, cart_member(hold.cart, hold.id))
   redis.call('ZREM', due_key, event .. ':' .. hold.id)
   redis.call('ZREM', purge_key, event .. ':' .. hold.id)
+end
+for at = seats_at + 1, seats_at + 4 * seat_count, 4 do
+  local field, to = ARGV[at], ARGV[at + 2]
+  if to == '0' then
+    seat_free(seats, field, 'o' .. ARGV[at + 1])
+  else
+    local _, mark = seat_parts(seat_values[field])
+    redis.call('HSET', seats, field, 'o' .. to .. mark)
+  end
 end
 local next_version = document == '' and '-1' or string.format('%.0f', tonumber(follows) + 1)
 redis.call('HSET', order_key, 'v', next_version, 'd', document)

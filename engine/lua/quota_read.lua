@@ -10,11 +10,12 @@
 --        ok
 -- RETURNS ok, then for each quota: size (-1 unlimited), closed 0|1, held, pending, paid, blocked, waiting, exited, used;
 --        what carts hold with a voucher that keeps it free for them counts as blocked
--- WRITES event, holds, due, purge: what expired, of other events of the shard too
+-- WRITES event, seats, holds, due, purge: what expired, of other events of the shard too
 -- COST   O(quotas × their products); at most 64 releases
 --#include now_ms
 --#include units
 --#include vouchers
+--#include seats
 --#include hold
 --#include reap
 

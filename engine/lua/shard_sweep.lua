@@ -6,11 +6,12 @@
 -- STATUS unverified  the shard has no epoch: nobody has verified this server; the fence's alarm
 --        ok
 -- RETURNS ok, 1 if there is more to do, else 0
--- WRITES event, holds, carts of the events concerned, due, purge
+-- WRITES event, seats, holds, carts of the events concerned, due, purge
 -- COST   O(what is due), bounded
 --#include now_ms
 --#include units
 --#include vouchers
+--#include seats
 --#include hold
 --#include reap
 

@@ -105,10 +105,11 @@ class Catalogue:
         Raises Fenced if Redis cannot be reached after the commit: the change is kept, and is made live by the next
         change, or by the first process that reads the event afresh.
         """
+        known = next((event for event in self._events.values() if event.id == event_id), None)
         async with self._database.transaction() as session:
             await catalogue.bump(session, event_id)
             yield session
-            event = await catalogue.load_event_by_id(session, event_id)
+            event = await catalogue.load_event_by_id(session, event_id, known)
         self._keep(event)
         await self._ledger.publish(event)
 
@@ -120,7 +121,7 @@ class Catalogue:
                 known = self._events.get(key)
                 if known is not None and known.version > newer_than:
                     return known
-                event = await catalogue.load_event(self._database, *key)
+                event = await catalogue.load_event(self._database, *key, known)
                 if event is None:
                     raise Forbidden
                 live = await self._ledger.version(event)

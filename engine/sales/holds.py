@@ -6,7 +6,17 @@ from collections.abc import Sequence
 
 from engine.domain.catalogue import Event
 from engine.ledger.replies import Kept
-from engine.ledger.values import Held, HoldGroup, HoldPosition, Outcome, Short, StoredHold, UsedUp, VoucherUse
+from engine.ledger.values import (
+    Held,
+    HoldGroup,
+    HoldPosition,
+    Outcome,
+    SeatTaken,
+    Short,
+    StoredHold,
+    UsedUp,
+    VoucherUse,
+)
 from engine.sales.house import House
 
 __all__ = [
@@ -14,6 +24,7 @@ __all__ = [
     "HoldGroup",
     "HoldPosition",
     "Outcome",
+    "SeatTaken",
     "Short",
     "StoredHold",
     "UsedUp",
@@ -26,7 +37,7 @@ __all__ = [
 
 
 async def hold(house: House, event: Event, groups: Sequence[HoldGroup], kept: Kept | None = None) -> list[Outcome]:
-    """Hold units for each group, all of its units or none. Raises StaleCatalogue, Duplicate."""
+    """Hold for each group all that it asks for, or nothing. Raises StaleCatalogue, Duplicate."""
     return await house.ledger.hold(event, groups, kept)
 
 

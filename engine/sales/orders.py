@@ -20,15 +20,17 @@ from engine.domain.errors import (
     Forbidden,
     Invalid,
     NotFound,
+    SeatsTaken,
     SoldOut,
     StaleCatalogue,
     VoucherSpent,
 )
-from engine.domain.next import Rule
+from engine.domain.next import Next, Rule
 from engine.domain.order import Order, OrderStatus, Position, encode
 from engine.ledger.replies import CommittedOrder, Kept
 from engine.ledger.values import DELETED, Committed, Move, VoucherMove
 from engine.sales.house import House
+from engine.sales.seats import seat_moves, seat_of
 from persistence import orders as stored
 from persistence import sequences
 
@@ -125,9 +127,8 @@ async def change(house: House, event: Event, code: str, rule: Rule, keep: Keep =
             known = (await house.catalogue.with_vouchers(event, ids=[voucher_id])).vouchers.values()
             code = next((voucher.code for voucher in known), "")
             raise Invalid.detail(f'The voucher "{code}" has been used in the meantime.') from None
-        except SoldOut as short:
-            index, quota = short.failures[0]
-            error = following.shortage(event, _entering(order, following.order, following.split_off)[index], quota)
+        except (SoldOut, SeatsTaken) as short:
+            error = _refusal(short, order, following, event)
             if following.if_sold_out is None:
                 raise error from None
             told = None if following.sold_out_is_fine else error
@@ -160,6 +161,7 @@ async def delete(house: House, event: Event, code: str, kept: Kept | None = None
                 b"",
                 moves=_moves(units(order), {}),
                 vouchers=_voucher_moves(event, uses(order), {}),
+                seats=seat_moves(order, None),
                 kept=kept,
             )
         except Busy:
@@ -197,6 +199,7 @@ async def _commit_new(
             moves=_moves({}, units(order)),
             needs=[_product(order.positions[index]) for index in asking],
             vouchers=_voucher_moves(event, {}, uses(order)),
+            seats=seat_moves(None, order),
             carts=list(dict.fromkeys(consume_carts)),
             mode=mode,
             judged=True,
@@ -204,6 +207,17 @@ async def _commit_new(
         )
     except VoucherSpent as spent:
         raise Invalid({"positions": _spent_rows(order, spent.lacking)}) from None
+    except SeatsTaken as taken:
+        raise Invalid(
+            {
+                "positions": [
+                    {"seat": [f'The selected seat "{position.seat.name}" is not available.']}
+                    if position.seat and seat_of(position) in taken.seats
+                    else {}
+                    for position in order.positions
+                ]
+            }
+        ) from None
     except SoldOut as short:
         rows: list[dict[str, list[str]]] = [{} for _ in order.positions]
         for index, quota in ((asking[place], quota) for place, quota in short.failures):
@@ -211,6 +225,15 @@ async def _commit_new(
             text = f'There is not enough quota available on quota "{name}" to perform the operation.'
             rows[index] = {"item": [text]}
         raise Invalid({"positions": rows}) from None
+
+
+def _refusal(short: SoldOut | SeatsTaken, order: Order, following: Next, event: Event) -> Invalid:
+    """Say what is missing in the words of the rule."""
+    if isinstance(short, SoldOut):
+        index, quota = short.failures[0]
+        return following.shortage.units(event, _entering(order, following.order, following.split_off)[index], quota)
+    names = {seat_of(position): position.seat.name for position in following.order.positions if position.seat}
+    return following.shortage.seat(names.get(short.seats[0], short.seats[0][1]))
 
 
 async def _commit_next(
@@ -240,6 +263,7 @@ async def _commit_next(
         vouchers=_voucher_moves(event, before, after),
         needs=_entering(old, new, off),
         split_off=off,
+        seats=seat_moves(old, new, off),
         mode="force" if force else "commit",
         kept=keep(told or new),
     )

@@ -2,7 +2,7 @@
 UPDATE events SET version = version + 1 WHERE id = %(id)s RETURNING version;
 
 -- name: whole one event with everything below it in one row, and so of one moment
-SELECT e.id, e.organizer_id, o.slug AS organizer, e.slug, e.version, e.body, e.settings,
+SELECT e.id, e.organizer_id, o.slug AS organizer, e.slug, e.version, e.body, e.settings, e.seats_version,
     (SELECT coalesce(jsonb_agg(jsonb_build_array(i.id, i.body) ORDER BY i.id), '[]')
      FROM items i WHERE i.event_id = e.id) AS items,
     (SELECT coalesce(jsonb_agg(jsonb_build_array(v.id, v.item_id, v.body) ORDER BY v.id), '[]')

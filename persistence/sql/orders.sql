@@ -68,13 +68,14 @@ WITH incoming AS MATERIALIZED (
 ), written_positions AS (
     INSERT INTO positions (id, order_id, event_id, positionid, item, variation, subevent, price, tax_value, canceled,
                            secret, attendee_name, addon_to, voucher, pseudonymization_id, has_left,
-                           status, ordered_at)
+                           status, ordered_at, seat_guid)
     SELECT (p ->> 'id')::bigint, fresh.id, (fresh.doc ->> 'event_id')::bigint, (p ->> 'positionid')::integer,
            (p ->> 'item')::bigint, (p ->> 'variation')::bigint, (p ->> 'subevent')::bigint, (p ->> 'price')::numeric,
            (p ->> 'tax_value')::numeric, coalesce((p ->> 'canceled')::boolean, false), p ->> 'secret',
            p ->> 'attendee_name',
            (p ->> 'addon_to')::bigint, (p ->> 'voucher')::bigint, p ->> 'pseudonymization_id',
-           coalesce((p ->> 'has_left')::boolean, false), fresh.doc ->> 'status', (fresh.doc ->> 'datetime')::timestamptz
+           coalesce((p ->> 'has_left')::boolean, false), fresh.doc ->> 'status',
+           (fresh.doc ->> 'datetime')::timestamptz, p -> 'seat' ->> 'seat_guid'
     FROM fresh, jsonb_array_elements(fresh.doc -> 'positions') AS p
     ON CONFLICT ON CONSTRAINT positions_pkey DO UPDATE
     -- a split moves positions to another order
@@ -82,7 +83,8 @@ WITH incoming AS MATERIALIZED (
         subevent = excluded.subevent, price = excluded.price, tax_value = excluded.tax_value,
         canceled = excluded.canceled, secret = excluded.secret, attendee_name = excluded.attendee_name,
         addon_to = excluded.addon_to, voucher = excluded.voucher, pseudonymization_id = excluded.pseudonymization_id,
-        has_left = excluded.has_left, status = excluded.status, ordered_at = excluded.ordered_at
+        has_left = excluded.has_left, status = excluded.status, ordered_at = excluded.ordered_at,
+        seat_guid = excluded.seat_guid
 ), written_checkins AS (
     INSERT INTO checkins (id, order_id, position_id, list_id, type, datetime)
     SELECT (c ->> 'id')::bigint, fresh.id, (p ->> 'id')::bigint, (c ->> 'list')::bigint, c ->> 'type',

@@ -35,10 +35,10 @@ def test_an_event_comes_back_with_every_field(api: Api) -> None:
     assert made["mood"] == {"a": [1.5]}
     assert (made["live"], made["has_subevents"], made["plugins"], made["date_to"]) == (False, False, [], None)
     assert must(api.get(f"events/{slug}/"), 200) == made
-    patched = must(api.patch(f"events/{slug}/", json={"testmode": True, "seating_plan": 7}), 200)
-    assert patched == made | {"testmode": True, "seating_plan": 7}
+    patched = must(api.patch(f"events/{slug}/", json={"testmode": True, "geo_lat": "7"}), 200)
+    assert patched == made | {"testmode": True, "geo_lat": "7"}
     replaced = must(api.put(f"events/{slug}/", json=EVENT | {"slug": slug}), 200)
-    assert (replaced["testmode"], replaced["seating_plan"], replaced["timezone"]) == (False, None, "UTC")
+    assert (replaced["testmode"], replaced["geo_lat"], replaced["timezone"]) == (False, None, "UTC")
     assert slug in {
         event["slug"] for event in must(api.get("events/", params={"ordering": "-slug"}), 200)["results"]
     } or (must(api.get("events/"), 200)["count"] > 50)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sample_events import LONG_AGO_MS, MINUTE_MS, after, event, group, neighbour, now_ms, product, quota
+from sample_events import LONG_AGO_MS, MINUTE_MS, after, event, group, neighbour, now_ms, product, quota, seats
 
 from engine.domain.errors import NotFound, StaleCatalogue
 from engine.ledger import keys
@@ -336,13 +336,14 @@ async def test_payloads_come_back_as_they_were(ledger, open_event):
 
 
 async def test_a_hold_tells_of_its_seat_its_voucher_and_its_parent(ledger, open_event):
-    of = await open_event(quota(1, 9, 1))
+    of = await open_event(quota(1, 9, 1), seated=seats("Row 1|ü", "2"))
     first = HoldPosition(product(1), b"{}", voucher=VoucherUse(7, 9, False))
     second = HoldPosition(product(1), b"|", seat="Row 1|ü", parent=0)
+    third = HoldPosition(product(1), b"|", seat="2", parent=1)
     await ledger.hold(of, [group(1)])
-    [answer] = await ledger.hold(of, [HoldGroup("c", [first, second, second], MINUTE_MS)])
+    [answer] = await ledger.hold(of, [HoldGroup("c", [first, second, third], MINUTE_MS)])
     told = [(hold.seat, hold.voucher, hold.parent) for hold in (await ledger.hold_page(of, 1, 50, "datetime"))[1]]
-    assert told == [("", 7, 0), ("Row 1|ü", 0, answer.ids[0]), ("Row 1|ü", 0, answer.ids[0])]
+    assert told == [("", 7, 0), ("Row 1|ü", 0, answer.ids[0]), ("2", 0, answer.ids[1])]
 
 
 async def test_pages_are_in_the_order_asked_for(ledger, open_event):

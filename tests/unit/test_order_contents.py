@@ -13,7 +13,7 @@ from engine.domain import payments
 from engine.domain.catalogue import Item, Quota, TaxRule
 from engine.domain.errors import Invalid, NotFound, Refused
 from engine.domain.new_order import Line
-from engine.domain.next import quota_full
+from engine.domain.next import FULL
 from engine.domain.order import InvoiceAddress, OrderStatus, decode, encode
 from engine.domain.order_contents import (
     EMPTIED,
@@ -176,10 +176,10 @@ def test_products_without_quota_are_refused_and_shortages_named_by_quota():
         after(order(), patch=(PositionPatch(101, {"item": UNSOLD}),))
     assert error.value.body == ["There is no quota defined that allows this operation."]
     found = after(order(), create=(line(),), first_id=500)
-    assert found.shortage(CATALOGUE, (TICKET, 0, 0), 4).body == [
+    assert found.shortage.units(CATALOGUE, (TICKET, 0, 0), 4).body == [
         "The quota Tickets does not have enough capacity left to perform the operation."
     ]
-    assert found.shortage is quota_full
+    assert found.shortage is FULL
 
 
 def test_fees_are_canceled_and_changed():

@@ -13,7 +13,7 @@ local function hold_unpack(member)
     voucher = voucher, parent = parent, payload = payload}
 end
 
--- Gives back what a hold has taken, if it has not been given back before.
+-- Gives back in memory what a hold has taken, but for its seat, if it has not been given back before.
 local function hold_end(units, hold)
   if hold.state ~= 'H' then return end
   units_move(units, hold.product, 'h', -1)
@@ -40,6 +40,11 @@ local function hold_family(holds_key, hold)
     end
   end
   return family
+end
+
+-- Gives back the seat of a hold, if it still has it.
+local function hold_leave(due_key, event, hold)
+  if hold.seat ~= '' then seat_free(seats_key(due_key, event), seat_field(hold.product, hold.seat), 'h' .. hold.id) end
 end
 
 -- The place of a hold among the carts: carts in order, and within a cart by id. A space sorts before all that a cart's

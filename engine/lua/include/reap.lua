@@ -1,6 +1,6 @@
 -- Releases holds whose deadline has passed, and what expired vouchers have kept free: at most `most` of the shard, oldest
--- first. Units go back to the counters in memory (units_write makes it so); the hold stays listed as expired until the
--- purge. Returns whether more are due.
+-- first. Units go back to the counters in memory (units_write makes it so), seats at once; the hold stays listed as
+-- expired until the purge. Returns whether more are due.
 local function reap(due_key, now, most, listed_ms)
   local members = redis.call('ZRANGEBYSCORE', due_key, '-inf', '(' .. now, 'LIMIT', 0, most + 1)
   local prefix = string.sub(due_key, 1, -4)
@@ -16,6 +16,7 @@ local function reap(due_key, now, most, listed_ms)
     elseif hold and hold.state == 'H' then
       -- without its version an event is lost and about to be rebuilt from what is listed: nothing to give back to
       if units_get(units, 'v') > 0 then hold_end(units, hold) end
+      hold_leave(due_key, event, hold)
       hold.state = 'E'
       redis.call('ZREMRANGEBYSCORE', holds_key, id, id)
       redis.call('ZADD', holds_key, id, hold_pack(hold))

@@ -1,0 +1,63 @@
+"""What scripts answer about groups and seats, as values."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, unquote
+
+from msgspec import Struct
+
+from engine.domain.catalogue import Seat, SeatName
+from engine.ledger.values import Held, Outcome, SeatTaken, Short, UsedUp
+
+
+class SeatOwner(Struct, frozen=True):
+    """Who has a seat: a hold or an order, by id; both 0 if it is free."""
+
+    hold: int = 0
+    order: int = 0
+
+
+def outcome_of(status: bytes, what: int | bytes, deadline_ms: int, positions: int, now_ms: int) -> Outcome:
+    """Return what became of a group of so many positions, from three words of engine/lua/hold_create.lua."""
+    if status == b"held":
+        first = int(what)
+        return Held(list(range(first, first + positions)), now_ms, deadline_ms)
+    kind, _, name = what.partition(b":") if isinstance(what, bytes) else (b"", b"", b"")
+    match kind:
+        case b"seat":
+            return SeatTaken(seat_name(name))
+        case b"voucher":
+            return UsedUp(int(name))
+    return Short(int(what))
+
+
+def quoted(name: str) -> str:
+    """Return a name in a form that has neither bars nor spaces."""
+    return quote(name, safe="@+=")
+
+
+def seat_field(seat: SeatName) -> str:
+    """Return the field of a seat in its event's hash."""
+    return f"{seat[0]}.{quoted(seat[1])}"
+
+
+def seat_name(field: bytes) -> SeatName:
+    """Return the seat that a field is about."""
+    subevent, _, guid = field.partition(b".")
+    return int(subevent), unquote(guid.decode())
+
+
+def seat_mark(seat: Seat) -> str:
+    """Return what stands behind the owner of a seat."""
+    return "|b" if seat.blocked else ""
+
+
+def seat_owner(value: bytes) -> SeatOwner:
+    """Return who has a seat, from its value."""
+    owner = value.partition(b"|")[0]
+    match owner[:1]:
+        case b"h":
+            return SeatOwner(hold=int(owner[1:]))
+        case b"o":
+            return SeatOwner(order=int(owner[1:]))
+    return SeatOwner()

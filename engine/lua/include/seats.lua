@@ -1,0 +1,29 @@
+-- The seats of an event, a hash beside the event's own, changed at once and not in memory. Fields:
+--   v  version of the catalogue whose seats are all here; w the version that is being brought in
+--   S  (subevent.guid, the guid percent-encoded): who has the seat, free | h<hold id> | o<order id>; then |b if it is
+--      blocked, or |v<voucher id> if only that voucher opens it
+local function seats_key(due_key, event)
+  return string.sub(due_key, 1, -4) .. 'seats:' .. event
+end
+
+local function seat_field(product, seat)
+  return string.match(product, '%d+$') .. '.' .. seat
+end
+
+-- Who has a seat, and its mark.
+local function seat_parts(value)
+  return string.match(value, '^(%w+)(.*)$')
+end
+
+-- May somebody with this voucher (0: none) take a seat with this mark?
+local function seat_opens(mark, voucher)
+  return mark == '' or mark == '|v' .. voucher
+end
+
+-- Gives a seat back, if `owner` is the one who has it.
+local function seat_free(key, field, owner)
+  local value = redis.call('HGET', key, field)
+  if not value then return end
+  local has, mark = seat_parts(value)
+  if has == owner then redis.call('HSET', key, field, 'free' .. mark) end
+end
