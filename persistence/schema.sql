@@ -213,6 +213,7 @@ CREATE TABLE vouchers (
 );
 CREATE INDEX vouchers_event_idx ON vouchers (event_id, id);
 CREATE INDEX vouchers_reserving_idx ON vouchers (event_id) WHERE (body ->> 'block_quota')::boolean;
+CREATE INDEX vouchers_seat_idx ON vouchers (event_id, (body ->> 'seat')) WHERE body ->> 'seat' IS NOT NULL;
 
 -- the columns repeat what availability counts by
 CREATE TABLE waiting_entries (

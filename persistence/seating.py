@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -74,13 +75,10 @@ async def put(session: Session, event_id: int, subevent_id: int | None, seats: S
     await session.run(_SEATS["touch"], {"event_id": event_id})
 
 
-async def absent(
-    session: Session, event_id: int, subevent_id: int | None, seats: Sequence[PlannedSeat]
-) -> dict[str, str]:
-    """Return the names by guid of the seats that an event or a date has and that are not among these."""
+async def absent(session: Session, event_id: int, subevent_id: int | None, seats: Sequence[PlannedSeat]) -> list[Row]:
+    """Return the seats (guid, name, reserved by a voucher) that an event or a date has and that are not among these."""
     guids = [seat.guid for seat in seats]
-    rows = await session.rows(_SEATS["absent"], {"event_id": event_id, "subevent_id": subevent_id, "guids": guids})
-    return {row["guid"]: row["name"] for row in rows}
+    return await session.rows(_SEATS["absent"], {"event_id": event_id, "subevent_id": subevent_id, "guids": guids})
 
 
 async def remove(session: Session, event_id: int, subevent_id: int | None, guids: Sequence[str]) -> None:
@@ -90,6 +88,12 @@ async def remove(session: Session, event_id: int, subevent_id: int | None, guids
 
 async def block(session: Session, event_id: int, seat_id: int, *, blocked: bool) -> None:
     await session.run(_SEATS["block"], {"event_id": event_id, "id": seat_id, "blocked": blocked})
+    await session.run(_SEATS["touch"], {"event_id": event_id})
+
+
+async def reserve(session: Session, event_id: int, guids: Sequence[str]) -> None:
+    """Note that vouchers for seats have come, gone or changed."""
+    await session.run(_SEATS["mark"], {"event_id": event_id, "guids": list(guids)})
     await session.run(_SEATS["touch"], {"event_id": event_id})
 
 
@@ -141,4 +145,6 @@ def _seat(row: dict[str, Any]) -> Seat:
         product=row["product"],
         blocked=row["blocked"],
         version=row["version"],
+        voucher=row["voucher"] or 0,
+        voucher_until=datetime.fromisoformat(row["till"]) if row["till"] else None,
     )

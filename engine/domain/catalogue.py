@@ -105,7 +105,8 @@ class SeatPlace(Struct, frozen=True):
 class Seat(Struct, frozen=True):
     """A seat of an event or of one date of a series (`subevent`, else 0).
 
-    `product` is the item that its category is sold as, `version` the event version at which it was last changed.
+    `product` is the item that its category is sold as, `version` the event version at which it was last changed. It is
+    kept for the bearer of `voucher` (0: of none) until a moment.
     """
 
     place: SeatPlace
@@ -113,6 +114,8 @@ class Seat(Struct, frozen=True):
     product: int | None
     blocked: bool
     version: int
+    voucher: int = 0
+    voucher_until: datetime | None = None
 
 
 SeatName = tuple[int, str]

@@ -72,10 +72,11 @@ async def _body(call: Call, event: Event, subevent: int | None) -> dict[str, Any
 
 async def _bodies(call: Call, event: Event, rows: list[Row]) -> list[dict[str, Any]]:
     found = await owners(call.house, event, rows)
-    return [_shown(row, owner, position) for row, (owner, position) in zip(rows, found, strict=True)]
+    return [_shown(event, row, owner, position) for row, (owner, position) in zip(rows, found, strict=True)]
 
 
-def _shown(row: Row, owner: SeatOwner, position: int | None) -> dict[str, Any]:
+def _shown(event: Event, row: Row, owner: SeatOwner, position: int | None) -> dict[str, Any]:
+    seat = event.seats.by_name.get((row["subevent_id"] or 0, row["guid"]))
     return {
         "id": row["id"],
         "subevent": row["subevent_id"],
@@ -89,5 +90,5 @@ def _shown(row: Row, owner: SeatOwner, position: int | None) -> dict[str, Any]:
         "blocked": row["blocked"],
         "orderposition": position,
         "cartposition": owner.hold or None,
-        "voucher": None,
+        "voucher": (seat.voucher or None) if seat else None,
     }

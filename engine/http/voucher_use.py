@@ -82,6 +82,8 @@ def _complaint(line: Line, event: Event, now: dt.datetime) -> str | None:
         return "This voucher is not valid for this product."
     if voucher.subevent and (line.subevent is None or voucher.subevent != line.subevent.id):
         return "This voucher is not valid for this event date."
+    if voucher.seat and (line.seat is None or line.seat.place.seat_guid != voucher.seat):
+        return "This voucher is not valid for this seat."
     if expired(voucher, now):
         return "This voucher is expired."
     return None

@@ -19,7 +19,7 @@ from engine.http.fields import Boolean, Choice, DateTime, FieldError, Integer, M
 from engine.http.kept import Link, in_order, refuse
 from engine.http.paging import page_body, page_of
 from engine.http.routing import Route
-from persistence import catalogue
+from persistence import catalogue, seating
 from persistence.database import Row, Session
 from persistence.resources import ITEMS, QUOTAS, SUBEVENTS, VARIATIONS, VOUCHERS
 
@@ -118,7 +118,7 @@ class _Vouchers(Resource):
         event = _event(call)
         sent = await call.body()
         async with call.house.catalogue.changing(event.id) as session:
-            fresh = await catalogue.load_event_by_id(session, event.id)
+            fresh = await catalogue.load_event_by_id(session, event.id, event)
             values = await self._read(session, event, sent, partial=False)
             await self._judge(call, session, fresh, values)
             row = await self._keep(session, fresh, values)
@@ -136,7 +136,7 @@ class _Vouchers(Resource):
         errors: list[Any] = []
         rows: list[Row] = []
         async with call.house.catalogue.changing(event.id) as session:
-            fresh = await catalogue.load_event_by_id(session, event.id)
+            fresh = await catalogue.load_event_by_id(session, event.id, event)
             seen: set[str] = set()
             reserved: dict[int, int] = {}
             for one in sent:
@@ -162,19 +162,21 @@ class _Vouchers(Resource):
             if uses[row["id"]] or await self.table.is_true(session, "sold", id=row["id"]):
                 raise Forbidden(_USED)
             await self.table.remove(session, event.id, row["id"])
+            await _reserve(session, event, row["body"]["seat"])
         return NO_CONTENT
 
     async def _update(self, call: Call, *, partial: bool) -> Reply:
         event = _event(call)
         sent = await call.body()
         async with call.house.catalogue.changing(event.id) as session:
-            fresh = await catalogue.load_event_by_id(session, event.id)
+            fresh = await catalogue.load_event_by_id(session, event.id, event)
             row = await self._row(session, call, None)
             values = await self._read(session, event, sent, partial=partial)
             values = (row["body"] | values) if partial else values | {"code": values["code"] or row["body"]["code"]}
             uses = await _redeemed(call, event, [row])
             await self._judge(call, session, fresh, values, row, redeemed=uses[row["id"]])
             await self.table.replace(session, event.id, row["id"], values, **self.columns(values))
+            await _reserve(session, event, row["body"]["seat"], values["seat"])
             row = await self._row(session, call, None)
         return reply(_answer(self.schema, row, uses[row["id"]]))
 
@@ -190,6 +192,7 @@ class _Vouchers(Resource):
         row_id = await self.table.add(session, event.id, values, **self.columns(values))
         row = await self.table.one(session, event.id, row_id)
         assert row is not None
+        await _reserve(session, event, values["seat"])
         return row
 
     async def _answers(self, call: Call, event: Event, rows: list[Row]) -> list[Body]:
@@ -226,10 +229,18 @@ class _Vouchers(Resource):
         key = code_key(values["code"])
         if await self.table.is_true(session, "taken", event_id=event.id, code_key=key, id=own_id):
             raise refuse("A voucher with this code already exists.")
+        if values["seat"] is not None:
+            await _check_seat(call, event, values, own_id)
         await _check_room(call, event, values, before, redeemed=redeemed, reserved={} if reserved is None else reserved)
 
 
 VOUCHER = _Vouchers()
+
+
+async def _reserve(session: Session, event: Event, *guids: str | None) -> None:
+    """Let seats know that their vouchers have changed."""
+    if named := [guid for guid in guids if guid]:
+        await seating.reserve(session, event.id, named)
 
 
 def _check_product(event: Event, values: Body) -> None:
@@ -255,6 +266,26 @@ def _check_product(event: Event, values: Body) -> None:
         raise refuse("You need to select a specific product or quota if this voucher should reserve tickets.")
     elif variation is not None:
         raise refuse("You cannot select a variation without having selected a product that provides variations.")
+
+
+async def _check_seat(call: Call, event: Event, values: Body, own_id: int) -> None:
+    """Refuse a seat that cannot be kept for the bearer of a voucher. Raises Invalid."""
+    guid, date = values["seat"], values["subevent"]
+    if event.has_subevents and date is None:
+        raise refuse("You need to choose a date if you select a seat.")
+    seat = event.seats.by_name.get((date or 0, guid))
+    if seat is None:
+        raise refuse(f'The specified seat ID "{guid}" does not exist for this event.')
+    [owner] = await call.house.ledger.seat_owners(event, [(date or 0, guid)])
+    if seat.blocked or owner.order or owner.hold or seat.voucher not in (0, own_id):
+        raise refuse(f'The seat "{guid}" is currently unavailable (blocked, already sold or a different voucher).')
+    if values["quota"] is not None:
+        raise refuse("You need to choose a specific product if you select a seat.")
+    if values["max_usages"] > 1 or values["min_usages"] > 1:
+        raise refuse("Seat-specific vouchers can only be used once.")
+    if values["item"] is not None and seat.product != values["item"]:
+        product = event.items.get(seat.product or 0)
+        raise refuse(f'You need to choose the product "{product.name if product else ""}" for this seat.')
 
 
 async def _check_room(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from urllib.parse import quote, unquote
 
 from msgspec import Struct
 
 from engine.domain.catalogue import Seat, SeatName
 from engine.ledger.values import Held, Outcome, SeatTaken, Short, UsedUp
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class SeatOwner(Struct, frozen=True):
@@ -49,7 +52,13 @@ def seat_name(field: bytes) -> SeatName:
 
 def seat_mark(seat: Seat) -> str:
     """Return what stands behind the owner of a seat."""
-    return "|b" if seat.blocked else ""
+    if seat.blocked:
+        return "|b"
+    if not seat.voucher:
+        return ""
+    if seat.voucher_until is None:
+        return f"|v{seat.voucher}"
+    return f"|v{seat.voucher},{(seat.voucher_until - _EPOCH) // dt.timedelta(milliseconds=1)}"
 
 
 def seat_owner(value: bytes) -> SeatOwner:

@@ -79,7 +79,7 @@ local function deal_seats(group)
       end
       local has, mark = seat_parts(seat_values[field] or '')
       local voucher = string.match(ARGV[at + 2], '^%d+')
-      if seats_dealt[field] or has ~= 'free' or not seat_opens(mark, voucher) then return 'seat:' .. field end
+      if seats_dealt[field] or has ~= 'free' or not seat_opens(units, mark, voucher, now) then return 'seat:' .. field end
       seats_dealt[field] = true
       group.seats[#group.seats + 1] = field
     end

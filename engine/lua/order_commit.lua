@@ -122,7 +122,7 @@ for at = seats_at + 1, seats_at + 4 * seat_count, 4 do
   if to ~= '0' then
     local has, mark = seat_parts(value or '')
     local credited = has and string.sub(has, 1, 1) == 'h' and consumed[string.sub(has, 2)]
-    local open = (has == 'free' or credited) and seat_opens(mark, ARGV[at + 3])
+    local open = (has == 'free' or credited) and seat_opens(units, mark, ARGV[at + 3], now)
     -- an order that has a seat may pass it on, even one that was blocked since
     if not open and not (has and has == 'o' .. from) then taken[#taken + 1] = field end
   end

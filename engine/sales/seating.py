@@ -37,13 +37,18 @@ async def assign(house: House, session: Session, event: Event, subevent: int | N
     planned = [msgspec.structs.replace(seat, product=mapping.get(seat.category)) for seat in seats_of(layout)]
     gone = await seating.absent(session, event.id, subevent, planned)
     if gone:
-        taken = await house.ledger.remove_seats(event, [(subevent or 0, guid) for guid in gone])
-        if taken:
-            name = gone[taken[0][1]]
-            text = f'seat "{name}" is not present in the new plan and is already sold.'
-            raise Invalid({"seating_plan": [f"You can not change the plan since {text}"]})
-        await seating.remove(session, event.id, subevent, list(gone))
+        names = {seat["guid"]: seat["name"] for seat in gone}
+        if reserved := [seat["name"] for seat in gone if seat["reserved"]]:
+            raise _protected(reserved[0], "is already used in a voucher")
+        if taken := await house.ledger.remove_seats(event, [(subevent or 0, guid) for guid in names]):
+            raise _protected(names[taken[0][1]], "is already sold")
+        await seating.remove(session, event.id, subevent, list(names))
     await seating.put(session, event.id, subevent, planned)
+
+
+def _protected(name: str, why: str) -> Invalid:
+    text = f'You can not change the plan since seat "{name}" is not present in the new plan and {why}.'
+    return Invalid({"seating_plan": [text]})
 
 
 async def owners(house: House, event: Event, rows: Sequence[Row]) -> list[tuple[SeatOwner, int | None]]:

@@ -1,7 +1,13 @@
 -- name: changed seats of an event that were made or changed after a version, how many it has, and the version of all
 SELECT e.seats_version,
     (SELECT count(*) FROM seats s WHERE s.event_id = e.id) AS seats,
-    (SELECT coalesce(jsonb_agg(to_jsonb(s)), '[]') FROM seats s
+    (SELECT coalesce(jsonb_agg(to_jsonb(s) || jsonb_build_object('voucher', v.id, 'till', v.till)), '[]')
+     FROM seats s LEFT JOIN LATERAL (
+         SELECT vouchers.id, vouchers.body -> 'valid_until' AS till FROM vouchers
+         WHERE vouchers.event_id = s.event_id AND vouchers.body ->> 'seat' = s.guid
+           AND coalesce((vouchers.body ->> 'subevent')::bigint, 0) = coalesce(s.subevent_id, 0)
+         ORDER BY vouchers.id LIMIT 1
+     ) AS v ON true
      WHERE s.event_id = e.id AND s.version > %(after)s) AS changed
 FROM events e WHERE e.id = %(event_id)s;
 
@@ -23,7 +29,11 @@ WHERE (seats.name, seats.zone_name, seats.row_name, seats.row_label, seats.seat_
                      excluded.seat_label, excluded.rank, excluded.product);
 
 -- name: absent the seats that an event or a date has and a new plan has not
-SELECT guid, name FROM seats
+SELECT guid, name, EXISTS (
+    SELECT FROM vouchers WHERE vouchers.event_id = seats.event_id AND vouchers.body ->> 'seat' = seats.guid
+      AND coalesce((vouchers.body ->> 'subevent')::bigint, 0) = coalesce(seats.subevent_id, 0)
+) AS reserved
+FROM seats
 WHERE event_id = %(event_id)s AND subevent_id IS NOT DISTINCT FROM %(subevent_id)s::bigint
   AND NOT guid = ANY (%(guids)s)
 ORDER BY rank, id;
@@ -36,6 +46,10 @@ WHERE event_id = %(event_id)s AND subevent_id IS NOT DISTINCT FROM %(subevent_id
 UPDATE seats SET blocked = %(blocked)s, version = e.version
 FROM events e WHERE e.id = seats.event_id AND seats.event_id = %(event_id)s AND seats.id = %(id)s
 RETURNING seats.id;
+
+-- name: mark seats as changed, since their vouchers have
+UPDATE seats SET version = e.version
+FROM events e WHERE e.id = seats.event_id AND seats.event_id = %(event_id)s AND seats.guid = ANY (%(guids)s);
 
 -- name: touch notes that the seats of an event have changed with its version
 UPDATE events SET seats_version = version WHERE id = %(event_id)s;

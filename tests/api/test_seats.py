@@ -293,3 +293,65 @@ def test_a_position_changes_its_seat(hall: Any) -> None:
     assert must(s.patch(second, {"seat": "S-1-1"}), 400) == [taken(1)]
     must(s.delete(second), 204)
     must(s.cart(item, seat="S-1-2"), 201)
+
+
+# ---------------------------------------------------------------------------------------------------------- vouchers
+
+
+def voucher(s: Shop, **fields: Any) -> Any:
+    return s.post("vouchers/", {"code": f"SEAT{fields.get('seat', '')}", "max_usages": 1, **fields})
+
+
+def test_a_voucher_keeps_its_seat_for_its_bearer(hall: Any) -> None:
+    s, item, _ = hall
+    made = must(voucher(s, item=item, seat="S-1-1"), 201)
+    assert must(s.get(f"seats/{seat_ids(s)['S-1-1']}/"), 200)["voucher"] == made["id"]
+    wanted = {"item": item, "seat": "S-1-1"}
+    error = {"positions": [{"seat": [taken(1)]}]}
+    assert must(s.cart(item, seat="S-1-1"), 400) == {"seat": [taken(1)]}
+    assert must(s.order(wanted), 400) == error
+    other = {"positions": [{"voucher": ["This voucher is not valid for this seat."]}]}
+    assert must(s.order({**wanted, "seat": "S-1-2", "voucher": made["code"]}), 400) == other
+    cart = must(s.cart(item, seat="S-1-1", voucher=made["code"]), 201)
+    must(s.delete(f"cartpositions/{cart['id']}/"), 204)
+    order = must(s.order({**wanted, "voucher": made["code"]}), 201)
+    must(s.post(f"orders/{order['code']}/mark_canceled/"), 200)
+    assert must(s.order(wanted), 400) == error
+    must(s.delete(f"vouchers/{made['id']}/"), 403)
+
+
+def test_a_seat_is_for_all_once_its_voucher_is_gone_or_expired(hall: Any) -> None:
+    s, item, _ = hall
+    made = must(voucher(s, item=item, seat="S-1-1"), 201)
+    must(voucher(s, item=item, seat="S-1-2", valid_until="2020-01-01T00:00:00Z"), 201)
+    must(s.cart(item, seat="S-1-2"), 201)
+    must(s.patch(f"vouchers/{made['id']}/", {"seat": "S-1-3"}), 200)
+    must(s.cart(item, seat="S-1-1"), 201)
+    assert must(s.cart(item, seat="S-1-3"), 400) == {"seat": [taken(3)]}
+    must(s.delete(f"vouchers/{made['id']}/"), 204)
+    must(s.cart(item, seat="S-1-3"), 201)
+
+
+def test_only_a_free_seat_gets_a_voucher_of_one_use(hall: Any) -> None:
+    s, item, quota = hall
+    other = s.item("Other")
+    must(s.cart(item, seat="S-1-1"), 201)
+    must(voucher(s, item=item, seat="S-1-2"), 201)
+    gone = "is currently unavailable (blocked, already sold or a different voucher)."
+    for fields, error in (
+        ({"seat": "S-1-1", "item": item}, f'The seat "S-1-1" {gone}'),
+        ({"seat": "S-1-2", "item": item, "code": "OTHER"}, f'The seat "S-1-2" {gone}'),
+        ({"seat": "S-9", "item": item}, 'The specified seat ID "S-9" does not exist for this event.'),
+        ({"seat": "S-1-3", "item": other}, 'You need to choose the product "Ticket" for this seat.'),
+        ({"seat": "S-1-3", "item": item, "max_usages": 2}, "Seat-specific vouchers can only be used once."),
+        ({"seat": "S-1-3", "quota": quota}, "You need to choose a specific product if you select a seat."),
+    ):
+        assert must(voucher(s, **fields), 400) == {"non_field_errors": [error]}
+
+
+def test_a_seat_with_a_voucher_stays_in_the_plan(hall: Any) -> None:
+    s, item, _ = hall
+    must(voucher(s, item=item, seat="S-1-3"), 201)
+    kept = 'seat "Main, Row 1, Seat 3" is not present in the new plan and is already used in a voucher.'
+    error = {"seating_plan": [f"You can not change the plan since {kept}"]}
+    assert must(s.patch("", {"seating_plan": plan(s.api, 2)}), 400) == error
