@@ -91,13 +91,13 @@ def event(*quotas, items=3, like=None, version=1, slug=None, reserving=(), waiti
     )
 
 
-def neighbour(of, *quotas, shards=64):
+def neighbour(of, *quotas, shards=64, seated=None):
     """Return another event that lives in the same shard as `of`."""
     shard = keys.shard_of(of.organizer, of.slug, shards)
     slug = next(
         slug for slug in (f"next{n}-{of.id}" for n in count()) if keys.shard_of(of.organizer, slug, shards) == shard
     )
-    return event(*quotas, slug=slug)
+    return event(*quotas, slug=slug, seated=seated)
 
 
 def product(number):

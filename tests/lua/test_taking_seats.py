@@ -216,7 +216,7 @@ async def test_lost_seats_raise_the_alarm(ledger, hall, server_redis):
     for _ in range(100):
         await asyncio.sleep(0.05)
         try:
-            ledger.fence.check()
+            await ledger.version(of)
         except Fenced:
             continue
         return

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from engine.domain.catalogue import Event, products_of
 from engine.domain.order import Order
 from engine.sales.orders import units
+from engine.sales.seats import seats
 
 
 @dataclass
@@ -16,7 +17,9 @@ class Hold:
     product: tuple[int, int, int]
     deadline_ms: int
     taken: bool
-    """Did it take units? One whose deadline had passed never did."""
+    """Did it take anything? One whose deadline had passed never did."""
+    seat: str = ""
+    parent: int = 0
 
 
 @dataclass
@@ -32,6 +35,23 @@ class Hall:
     def live(self, now):
         """Return the ids of the holds that take units at an instant."""
         return {number for number, hold in self.holds.items() if hold.taken and hold.deadline_ms >= now}
+
+    def owners(self, now):
+        """Return who has each seat, as Redis writes it down."""
+        has = {guid: "free" for _, guid in self.event.seats.by_name}
+        for number in self.live(now):
+            if self.holds[number].seat:
+                assert has[self.holds[number].seat] == "free", "a seat was given twice"
+                has[self.holds[number].seat] = f"h{number}"
+        for order in self.orders.values():
+            for _, guid in seats(order):
+                assert has[guid] == "free", "a seat was given twice"
+                has[guid] = f"o{order.id}"
+        return has
+
+    def open(self, guid, owner):
+        """Can a seat be had that somebody has who would give it away?"""
+        return owner and not self.event.seats.by_name[0, guid].blocked
 
     def counts(self, number, now):
         """Return (held, pending, paid) of a quota."""
@@ -51,14 +71,22 @@ class Hall:
         return size is None or sum(self.counts(number, now)) + extra[number] + count <= size
 
     def deal_groups(self, groups, now):
-        """Return for each (products, takes units?) True or the first quota without room."""
+        """Return for each (products, seats, takes anything?) True, or the first seat or quota that it cannot have."""
         extra, answers = Counter(), []
-        for products, takes in groups:
+        owners = self.owners(now)
+        for products, guids, takes in groups:
+            gone = next(
+                (g for n, g in enumerate(guids) if g in guids[:n] or not self.open(g, owners[g] == "free")), None
+            )
+            if gone:
+                answers.append(gone)
+                continue
             needed = Counter(number for product in products for number in self.event.quotas_of(product))
             short = next((number for number, count in needed.items() if not self.fits(number, count, now, extra)), None)
             answers.append(short or True)
             if not short and takes:
                 extra.update(needed)
+                owners.update(dict.fromkeys(guids, "dealt"))
         return answers
 
     def deal_entries(self, products, consumed, now):
@@ -74,6 +102,18 @@ class Hall:
             else:
                 extra.update(covering)
         return failures
+
+    def deal_seats(self, moves, consumed, now):
+        """Return the seats that an order cannot have, where some holds give theirs back."""
+        owners = self.owners(now)
+        given = {"free", *(f"h{number}" for number in consumed)}
+        return [
+            move.seat
+            for move in moves
+            if move.after
+            and owners[move.seat[1]] != f"o{move.before}"
+            and not self.open(move.seat[1], owners[move.seat[1]] in given)
+        ]
 
     def sold(self, number):
         return sum(self.counts(number, 0)[1:])

@@ -22,14 +22,28 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sample_events import LONG_AGO_MS, MINUTE_MS, event, following, group, neighbour, now_ms, order, product, quota
+from sample_events import (
+    LONG_AGO_MS,
+    MINUTE_MS,
+    event,
+    following,
+    group,
+    neighbour,
+    now_ms,
+    order,
+    product,
+    quota,
+    seats,
+)
 
-from engine.domain.errors import Busy, NotFound, SoldOut
+from engine.domain.errors import Busy, NotFound, SeatsTaken, SoldOut
 from engine.domain.order import encode
 from engine.ledger import keys
 from engine.ledger.ledger import Ledger
-from engine.ledger.values import Held
+from engine.ledger.outcomes import seat_name
+from engine.ledger.values import Held, SeatTaken
 from engine.sales.orders import _entering, _moves, units
+from engine.sales.seats import seat_moves
 from engine.settings import Settings
 from persistence.database import Database
 
@@ -45,12 +59,26 @@ halls = st.sampled_from((0, 1))
 sizes = st.one_of(st.none(), st.integers(0, 7))
 numbers = st.sampled_from((*NUMBERS, *NUMBERS, 3))
 specs = st.tuples(sizes, st.lists(st.sampled_from(NUMBERS), unique=True, min_size=1), st.booleans())
+SEATS = ("A", "B", "C ü|", "D")
+some_seats = st.lists(st.sampled_from(("", "", *SEATS)), max_size=3)
 groups = st.tuples(
     st.lists(numbers, min_size=1, max_size=4),
+    some_seats,
     st.sampled_from(CARTS),
     st.sampled_from(("long", "long", "soon", "soon", "past")),
+    st.booleans(),
 )
 EVERYTHING = quota(90, None, 3)
+
+
+def answer_of(answer):
+    """Return True, or the seat or quota that a group cannot have."""
+    match answer:
+        case Held():
+            return True
+        case SeatTaken(seat=seat):
+            return seat[1]
+    return answer.quota
 
 
 class Sales(RuleBasedStateMachine):
@@ -71,6 +99,8 @@ class Sales(RuleBasedStateMachine):
             answer = self.loop.run_until_complete(action)
         except SoldOut as short:
             answer = short.failures
+        except SeatsTaken as taken:
+            answer = taken.seats
         return self.agree(answer, predict, began)
 
     def agree(self, answer, predict, began):
@@ -95,8 +125,8 @@ class Sales(RuleBasedStateMachine):
 
     @initialize(first=st.lists(specs, min_size=1, max_size=4), second=st.lists(specs, min_size=1, max_size=2))
     def open(self, first, second):
-        one = event(*(self.quota(spec, 1) for spec in first), EVERYTHING)
-        other = neighbour(one, *(self.quota(spec, 1) for spec in second), EVERYTHING)
+        one = event(*(self.quota(spec, 1) for spec in first), EVERYTHING, seated=seats(*SEATS))
+        other = neighbour(one, *(self.quota(spec, 1) for spec in second), EVERYTHING, seated=seats(*SEATS))
         self.shard = self.ledger.shard_of(one)
         self.halls = [Hall(one), Hall(other)]
         for hall in self.halls:
@@ -108,31 +138,44 @@ class Sales(RuleBasedStateMachine):
         if late:
             self.let_pass()
         asked = []
-        for chosen, cart, when in wanted:
+        for chosen, guids, cart, when, family in wanted:
             covered = [number for number in chosen if hall.event.quotas_of(product(number))]
             if covered:
                 deadline = LONG_AGO_MS if when == "past" else None
                 ttl = SOON_MS if when == "soon" else MINUTE_MS
-                asked.append(group(*covered, cart=cart, ttl_ms=ttl, deadline_ms=deadline))
+                one = group(*covered, cart=cart, ttl_ms=ttl, deadline_ms=deadline, seats=guids)
+                if family:
+                    one.positions[1:] = [msgspec.structs.replace(p, parent=0) for p in one.positions[1:]]
+                asked.append(one)
         self.ask_to_hold(hall, asked)
 
     def ask_to_hold(self, hall, asked):
         answers = []
 
         def predict(now):
-            dealt = [([p.product for p in g.positions], g.deadline_ms is None or g.deadline_ms > now) for g in asked]
+            dealt = [
+                (
+                    [p.product for p in g.positions],
+                    [p.seat for p in g.positions if p.seat],
+                    g.deadline_ms is None or g.deadline_ms > now,
+                )
+                for g in asked
+            ]
             return hall.deal_groups(dealt, now)
 
         async def ask():
             answers.extend(await self.ledger.hold(hall.event, asked))
-            return [True if isinstance(answer, Held) else answer.quota for answer in answers]
+            return [answer_of(answer) for answer in answers]
 
         self.compare(ask(), predict)
         for one, answer in zip(asked, answers, strict=True):
             if isinstance(answer, Held):
                 for position, number in zip(one.positions, answer.ids, strict=True):
                     taken = answer.deadline_ms > answer.created_ms
-                    hall.holds[number] = Hold(one.cart_id, position.product, answer.deadline_ms, taken)
+                    parent = 0 if position.parent < 0 else answer.ids[position.parent]
+                    hall.holds[number] = Hold(
+                        one.cart_id, position.product, answer.deadline_ms, taken, position.seat, parent
+                    )
 
     @rule(where=halls, beside=halls, number=st.sampled_from(NUMBERS), order_it=st.booleans())
     def crowd(self, where, beside, number, order_it):
@@ -158,7 +201,8 @@ class Sales(RuleBasedStateMachine):
         if hall.holds:
             number = list(hall.holds)[index % len(hall.holds)]
             self.loop.run_until_complete(self.ledger.hold_release(hall.event, number))
-            del hall.holds[number]
+            for gone in [n for n, one in hall.holds.items() if number in (n, one.parent)]:
+                del hall.holds[gone]
 
     @rule(where=halls, index=indexes)
     def release_in_the_wrong_event(self, where, index):
@@ -186,16 +230,17 @@ class Sales(RuleBasedStateMachine):
     @rule(
         where=halls,
         chosen=st.lists(numbers, min_size=1, max_size=5),
+        guids=st.lists(st.sampled_from(SEATS), max_size=2, unique=True),
         status=st.sampled_from("nnp"),
         carts=st.lists(st.sampled_from(CARTS), unique=True, max_size=2),
         mode=st.sampled_from(("commit", "commit", "commit", "force", "simulate")),
         late=st.booleans(),
     )
-    def create(self, *, where, chosen, status, carts, mode, late):
+    def create(self, *, where, chosen, guids, status, carts, mode, late):
         hall = self.halls[where]
         if late:
             self.let_pass()
-        new = order(hall.event, *chosen, status=status)
+        new = order(hall.event, *chosen, status=status, seats=guids)
         needs = [product(number) for number in chosen]
         self.commit(hall, None, new, needs=needs, carts=carts, mode=mode)
 
@@ -234,23 +279,28 @@ class Sales(RuleBasedStateMachine):
     def commit(self, hall, old, new, *, needs, carts=(), mode="commit"):
         before = units(old) if old else Counter()
         moves = _moves(before, units(new))
+        changing = seat_moves(old, new)
         listed = set(hall.holds)
 
         async def ask():
             failures = []
             try:
                 await self.ledger.order_commit(
-                    hall.event, new, encode(new), moves=moves, needs=needs, carts=carts, mode=mode
+                    hall.event, new, encode(new), moves=moves, needs=needs, carts=carts, seats=changing, mode=mode
                 )
             except SoldOut as short:
                 failures = short.failures
+            except SeatsTaken as taken:
+                failures = taken.seats
             return failures, listed - self.listed(hall)
 
         def consumed(now):
             return {number for number in hall.live(now) if hall.holds[number].cart in carts}
 
         def predict(now):
-            failures = [] if mode == "force" else hall.deal_entries(needs, consumed(now), now)
+            failures = hall.deal_seats(changing, consumed(now), now)
+            if not failures and mode != "force":
+                failures = hall.deal_entries(needs, consumed(now), now)
             return failures, set() if failures or mode == "simulate" else consumed(now)
 
         now = self.compare(ask(), predict)
@@ -294,11 +344,21 @@ class Sales(RuleBasedStateMachine):
             gone = mine[index % len(mine)]
             self.publish(hall, event(*(q for q in hall.event.quotas.values() if q.id != gone), like=hall.event))
 
+    @rule(where=halls, blocked=st.sets(st.sampled_from(SEATS), max_size=2))
+    def block_seats(self, where, blocked):
+        hall = self.halls[where]
+        marked = seats(*SEATS, version=hall.event.version + 1, blocked=blocked)
+        self.publish(hall, event(*hall.event.quotas.values(), like=hall.event, seated=marked))
+
     @rule(where=halls)
     def publish_again(self, where):
         self.loop.run_until_complete(self.ledger.publish(self.halls[where].event))
 
     # ------------------------------------------------------------------------------------------------ every step
+
+    def owners(self, hall):
+        values = self.redis.hgetall(keys.seats(self.shard, hall.event.id))
+        return {seat_name(f)[1]: v.decode().partition("|")[0] for f, v in values.items() if b"." in f}
 
     def listed(self, hall):
         return {int(row[1]) for row in self.redis.zrange(keys.holds(self.shard, hall.event.id), 0, -1, withscores=True)}
@@ -313,8 +373,12 @@ class Sales(RuleBasedStateMachine):
         found = self.loop.run_until_complete(self.ledger.availability(hall.event, list(hall.event.quotas)))
         counted = {number: (count.held, count.pending, count.paid) for number, count in found.items()}
         self.agree(
-            (counted, self.due(hall)),
-            lambda now: ({number: hall.counts(number, now) for number in hall.event.quotas}, hall.live(now)),
+            (counted, self.due(hall), self.owners(hall)),
+            lambda now: (
+                {number: hall.counts(number, now) for number in hall.event.quotas},
+                hall.live(now),
+                hall.owners(now),
+            ),
             began,
         )
         fields = self.redis.hgetall(keys.event(self.shard, hall.event.id))
