@@ -7,8 +7,15 @@ from dataclasses import dataclass, field
 
 from engine.domain.catalogue import Event, products_of
 from engine.domain.order import Order
-from engine.sales.orders import units
+from engine.sales.orders import units, uses
 from engine.sales.seats import seats
+
+USAGES = {7: 2, 8: 4, 9: 2}
+"""Vouchers, and how often each may be used."""
+
+RESERVING = 9
+RESERVED = (1, 0, 0)
+"""The voucher that keeps units free, and of what."""
 
 
 @dataclass
@@ -20,6 +27,7 @@ class Hold:
     """Did it take anything? One whose deadline had passed never did."""
     seat: str = ""
     parent: int = 0
+    voucher: int = 0
 
 
 @dataclass
@@ -53,15 +61,38 @@ class Hall:
         """Can a seat be had that somebody has who would give it away?"""
         return owner and not self.event.seats.by_name[0, guid].blocked
 
+    def redeemed(self, voucher):
+        """Return how often orders use a voucher."""
+        return sum(uses(order).get(voucher, 0) for order in self.orders.values())
+
+    def taken(self, voucher, now, without=()):
+        """Return how often carts use a voucher, without some of them."""
+        return sum(self.holds[hold].voucher == voucher for hold in self.live(now) if hold not in without)
+
+    def lacking(self, more, consumed, now):
+        """Return by voucher how many uses there are too few for `more`, where some holds give theirs back."""
+        found = {}
+        for voucher, count in more.items():
+            total = self.redeemed(voucher) + self.taken(voucher, now, consumed) + count
+            if total > USAGES[voucher]:
+                found[voucher] = min(count, total - USAGES[voucher])
+        return found
+
+    def reserve(self, now):
+        """Return (uses of the reserving voucher that nobody has, those that carts have)."""
+        taken = self.taken(RESERVING, now)
+        return max(0, USAGES[RESERVING] - self.redeemed(RESERVING) - taken), taken
+
     def counts(self, number, now):
-        """Return (held, pending, paid) of a quota."""
+        """Return (held, pending, paid, blocked) of a quota; what carts hold out of a reservation is blocked."""
         products = set(products_of(self.event.quotas[number], self.event.items))
         taken = Counter()
         for order in self.orders.values():
             for (product, state), count in units(order).items():
                 taken[state] += count if product in products else 0
         held = sum(self.holds[hold].product in products for hold in self.live(now))
-        return held, taken["n"], taken["p"]
+        free, carts = self.reserve(now) if RESERVED in products else (0, 0)
+        return held - carts, taken["n"], taken["p"], free + carts
 
     def fits(self, number, count, now, extra):
         """Is there room for `count` more in a quota, where `extra` units a quota have been dealt out besides?"""
@@ -71,29 +102,42 @@ class Hall:
         return size is None or sum(self.counts(number, now)) + extra[number] + count <= size
 
     def deal_groups(self, groups, now):
-        """Return for each (products, seats, takes anything?) True, or the first seat or quota that it cannot have."""
-        extra, answers = Counter(), []
+        """Return for each (products, seats, vouchers, takes anything?) True, or what it cannot have.
+
+        That is the first seat, else a voucher (its id below zero), else the first quota.
+        """
+        extra, used, answers = Counter(), Counter(), []
         owners = self.owners(now)
-        for products, guids, takes in groups:
+        for products, guids, vouchers, takes in groups:
             gone = next(
                 (g for n, g in enumerate(guids) if g in guids[:n] or not self.open(g, owners[g] == "free")), None
             )
-            if gone:
-                answers.append(gone)
+            wanted = Counter(voucher for voucher in vouchers if voucher)
+            needed = Counter(
+                number
+                for product, voucher in zip(products, vouchers, strict=True)
+                if voucher != RESERVING
+                for number in self.event.quotas_of(product)
+            )
+            spent = next(iter(self.lacking(wanted + used, (), now).keys() & wanted.keys()), None)
+            if gone or spent:
+                answers.append(gone or -spent)
                 continue
-            needed = Counter(number for product in products for number in self.event.quotas_of(product))
             short = next((number for number, count in needed.items() if not self.fits(number, count, now, extra)), None)
             answers.append(short or True)
             if not short and takes:
                 extra.update(needed)
                 owners.update(dict.fromkeys(guids, "dealt"))
+                used.update(wanted)
         return answers
 
     def deal_entries(self, products, consumed, now):
         """Return (index, first quota without room) of those that do not fit, where some holds give their units back."""
         extra, failures = Counter(), []
         for hold in consumed:
-            extra.subtract(self.event.quotas_of(self.holds[hold].product))
+            # what was held out of a reservation is kept free again
+            if self.holds[hold].voucher != RESERVING:
+                extra.subtract(self.event.quotas_of(self.holds[hold].product))
         for index, product in enumerate(products):
             covering = self.event.quotas_of(product)
             short = next((number for number in covering if not self.fits(number, 1, now, extra)), None)
@@ -115,14 +159,14 @@ class Hall:
             and not self.open(move.seat[1], owners[move.seat[1]] in given)
         ]
 
-    def sold(self, number):
-        return sum(self.counts(number, 0)[1:])
+    def sold(self, number, now):
+        return sum(self.counts(number, now)[1:])
 
-    def close(self, numbers):
+    def close(self, numbers, now):
         """Close those quotas that close when sold out, and are."""
         for number in numbers:
             quota = self.event.quotas[number]
-            if quota.close_when_sold_out and quota.size is not None and self.sold(number) >= quota.size:
+            if quota.close_when_sold_out and quota.size is not None and self.sold(number, now) >= quota.size:
                 self.closed.add(number)
 
     def allow(self, numbers, now):
@@ -139,5 +183,5 @@ class Hall:
             if quota.closed_version > words.get(number, 0):
                 (self.closed.add if quota.closed else self.closed.discard)(number)
         self.closed &= set(event.quotas)
-        self.close(event.quotas)
+        self.close(event.quotas, now)
         self.allow(event.quotas, now)

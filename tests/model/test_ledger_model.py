@@ -12,7 +12,8 @@ from collections import Counter
 
 import msgspec
 import redis
-from hall import Hall, Hold
+import sample_events
+from hall import RESERVED, RESERVING, USAGES, Hall, Hold
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -22,10 +23,10 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from msgspec.structs import replace
 from sample_events import (
     LONG_AGO_MS,
     MINUTE_MS,
-    event,
     following,
     group,
     neighbour,
@@ -36,13 +37,14 @@ from sample_events import (
     seats,
 )
 
-from engine.domain.errors import Busy, NotFound, SeatsTaken, SoldOut
+from engine.domain.catalogue import Voucher
+from engine.domain.errors import Busy, NotFound, SeatsTaken, SoldOut, VoucherSpent
 from engine.domain.order import encode
 from engine.ledger import keys
 from engine.ledger.ledger import Ledger
 from engine.ledger.outcomes import seat_name
-from engine.ledger.values import Held, SeatTaken
-from engine.sales.orders import _entering, _moves, units
+from engine.ledger.values import Held, SeatTaken, UsedUp, VoucherMove, VoucherUse
+from engine.sales.orders import _entering, _moves, units, uses
 from engine.sales.seats import seat_moves
 from engine.settings import Settings
 from persistence.database import Database
@@ -67,17 +69,51 @@ groups = st.tuples(
     st.sampled_from(CARTS),
     st.sampled_from(("long", "long", "soon", "soon", "past")),
     st.booleans(),
+    st.sampled_from((0, 0, *USAGES)),
 )
 EVERYTHING = quota(90, None, 3)
+KEEPING = Voucher(
+    id=RESERVING,
+    code="KEEP",
+    max_usages=USAGES[RESERVING],
+    valid_until=None,
+    block_quota=True,
+    allow_ignore_quota=False,
+    price_mode="none",
+    value=None,
+    budget=None,
+    item=RESERVED[0],
+    variation=None,
+    quota=None,
+    subevent=None,
+    seat=None,
+)
+
+
+def event(*quotas, **fields):
+    """Return an event with a voucher that keeps units free."""
+    return sample_events.event(*quotas, reserving=(KEEPING,), **fields)
+
+
+def with_voucher(of, voucher):
+    """Return a group, or an order, whose first position has a voucher; the reserving one only fits its product."""
+    first = of.positions[0]
+    made_for = getattr(first, "product", None) or (first.item, first.variation or 0, 0)
+    if not voucher or (voucher == RESERVING and made_for != RESERVED):
+        return of
+    use = VoucherUse(voucher, USAGES[voucher], voucher == RESERVING) if hasattr(first, "product") else voucher
+    return replace(of, positions=type(of.positions)([replace(first, voucher=use), *of.positions[1:]]))
 
 
 def answer_of(answer):
-    """Return True, or the seat or quota that a group cannot have."""
+    """Return True, or the seat, the voucher (below zero) or the quota that a group cannot have."""
     match answer:
         case Held():
             return True
         case SeatTaken(seat=seat):
             return seat[1]
+        case UsedUp(voucher=voucher):
+            return -voucher
     return answer.quota
 
 
@@ -126,7 +162,8 @@ class Sales(RuleBasedStateMachine):
     @initialize(first=st.lists(specs, min_size=1, max_size=4), second=st.lists(specs, min_size=1, max_size=2))
     def open(self, first, second):
         one = event(*(self.quota(spec, 1) for spec in first), EVERYTHING, seated=seats(*SEATS))
-        other = neighbour(one, *(self.quota(spec, 1) for spec in second), EVERYTHING, seated=seats(*SEATS))
+        beside = neighbour(one, *(self.quota(spec, 1) for spec in second), EVERYTHING, seated=seats(*SEATS))
+        other = replace(beside, reserving=(KEEPING,))
         self.shard = self.ledger.shard_of(one)
         self.halls = [Hall(one), Hall(other)]
         for hall in self.halls:
@@ -138,7 +175,7 @@ class Sales(RuleBasedStateMachine):
         if late:
             self.let_pass()
         asked = []
-        for chosen, guids, cart, when, family in wanted:
+        for chosen, guids, cart, when, family, voucher in wanted:
             covered = [number for number in chosen if hall.event.quotas_of(product(number))]
             if covered:
                 deadline = LONG_AGO_MS if when == "past" else None
@@ -146,7 +183,7 @@ class Sales(RuleBasedStateMachine):
                 one = group(*covered, cart=cart, ttl_ms=ttl, deadline_ms=deadline, seats=guids)
                 if family:
                     one.positions[1:] = [msgspec.structs.replace(p, parent=0) for p in one.positions[1:]]
-                asked.append(one)
+                asked.append(with_voucher(one, voucher))
         self.ask_to_hold(hall, asked)
 
     def ask_to_hold(self, hall, asked):
@@ -157,6 +194,7 @@ class Sales(RuleBasedStateMachine):
                 (
                     [p.product for p in g.positions],
                     [p.seat for p in g.positions if p.seat],
+                    [p.voucher.voucher if p.voucher else 0 for p in g.positions],
                     g.deadline_ms is None or g.deadline_ms > now,
                 )
                 for g in asked
@@ -173,8 +211,9 @@ class Sales(RuleBasedStateMachine):
                 for position, number in zip(one.positions, answer.ids, strict=True):
                     taken = answer.deadline_ms > answer.created_ms
                     parent = 0 if position.parent < 0 else answer.ids[position.parent]
+                    voucher = position.voucher.voucher if position.voucher else 0
                     hall.holds[number] = Hold(
-                        one.cart_id, position.product, answer.deadline_ms, taken, position.seat, parent
+                        one.cart_id, position.product, answer.deadline_ms, taken, position.seat, parent, voucher
                     )
 
     @rule(where=halls, beside=halls, number=st.sampled_from(NUMBERS), order_it=st.booleans())
@@ -234,14 +273,16 @@ class Sales(RuleBasedStateMachine):
         status=st.sampled_from("nnp"),
         carts=st.lists(st.sampled_from(CARTS), unique=True, max_size=2),
         mode=st.sampled_from(("commit", "commit", "commit", "force", "simulate")),
+        voucher=st.sampled_from((0, 0, *USAGES)),
         late=st.booleans(),
     )
-    def create(self, *, where, chosen, guids, status, carts, mode, late):
+    def create(self, *, where, chosen, guids, status, carts, mode, voucher, late):
         hall = self.halls[where]
         if late:
             self.let_pass()
-        new = order(hall.event, *chosen, status=status, seats=guids)
-        needs = [product(number) for number in chosen]
+        new = with_voucher(order(hall.event, *chosen, status=status, seats=guids), voucher)
+        skips = new.positions[0].voucher == RESERVING
+        needs = [product(number) for number in chosen[1 if skips else 0 :]]
         self.commit(hall, None, new, needs=needs, carts=carts, mode=mode)
 
     @rule(
@@ -280,14 +321,27 @@ class Sales(RuleBasedStateMachine):
         before = units(old) if old else Counter()
         moves = _moves(before, units(new))
         changing = seat_moves(old, new)
+        old_uses, new_uses = uses(old), uses(new)
+        more = {voucher: n for voucher in USAGES if (n := new_uses.get(voucher, 0) - old_uses.get(voucher, 0))}
+        vouchers = [VoucherMove(voucher, n, USAGES[voucher]) for voucher, n in more.items()]
         listed = set(hall.holds)
 
         async def ask():
             failures = []
             try:
                 await self.ledger.order_commit(
-                    hall.event, new, encode(new), moves=moves, needs=needs, carts=carts, seats=changing, mode=mode
+                    hall.event,
+                    new,
+                    encode(new),
+                    moves=moves,
+                    needs=needs,
+                    carts=carts,
+                    seats=changing,
+                    mode=mode,
+                    vouchers=vouchers,
                 )
+            except VoucherSpent as spent:
+                failures = spent.lacking
             except SoldOut as short:
                 failures = short.failures
             except SeatsTaken as taken:
@@ -298,7 +352,8 @@ class Sales(RuleBasedStateMachine):
             return {number for number in hall.live(now) if hall.holds[number].cart in carts}
 
         def predict(now):
-            failures = hall.deal_seats(changing, consumed(now), now)
+            failures = hall.lacking({voucher: n for voucher, n in more.items() if n > 0}, consumed(now), now)
+            failures = failures or hall.deal_seats(changing, consumed(now), now)
             if not failures and mode != "force":
                 failures = hall.deal_entries(needs, consumed(now), now)
             return failures, set() if failures or mode == "simulate" else consumed(now)
@@ -310,9 +365,11 @@ class Sales(RuleBasedStateMachine):
                 del hall.holds[number]
             hall.orders[new.code] = new
             moved = {number for move in moves for number in hall.event.quotas_of(move.product)}
+            returned = set(hall.event.quotas_of(RESERVED)) if more.get(RESERVING, 0) < 0 else set()
             if mode == "force":
                 hall.allow(moved, now)
-            hall.close(moved)
+            hall.allow(returned, now)  # what an expired order gives up is kept free again, sold or not
+            hall.close(moved | returned, now)
         stored = self.loop.run_until_complete(self.ledger.order_read(hall.event, new.code))
         assert stored == hall.orders.get(new.code)
 
@@ -371,11 +428,18 @@ class Sales(RuleBasedStateMachine):
     def counts_of_one_agree(self, hall):
         began = now_ms(self.redis)
         found = self.loop.run_until_complete(self.ledger.availability(hall.event, list(hall.event.quotas)))
-        counted = {number: (count.held, count.pending, count.paid) for number, count in found.items()}
+        counted = {number: (count.held, count.pending, count.paid, count.blocked) for number, count in found.items()}
+        used = self.loop.run_until_complete(self.ledger.voucher_uses(hall.event, list(USAGES)))
         self.agree(
-            (counted, self.due(hall), self.owners(hall)),
+            (
+                counted,
+                {voucher: (use.redeemed, use.taken) for voucher, use in used.items()},
+                self.due(hall),
+                self.owners(hall),
+            ),
             lambda now: (
                 {number: hall.counts(number, now) for number in hall.event.quotas},
+                {voucher: (hall.redeemed(voucher), hall.taken(voucher, now)) for voucher in USAGES},
                 hall.live(now),
                 hall.owners(now),
             ),
@@ -383,7 +447,7 @@ class Sales(RuleBasedStateMachine):
         )
         fields = self.redis.hgetall(keys.event(self.shard, hall.event.id))
         for number, count in found.items():
-            assert int(fields[b"c%d" % number]) == hall.sold(number)
+            assert int(fields[b"c%d" % number]) == count.pending + count.paid + count.blocked
             assert count.size == hall.event.quotas[number].size
             assert count.closed == (number in hall.closed), f"quota {number}"
             taken = count.held + count.pending + count.paid + count.blocked + count.waiting - count.exited
