@@ -193,8 +193,18 @@ end
 local entry = redis.call('XADD', outbox_key, '*', unpack(fields))
 reply_keep(reply_key, reply, {entry, epoch, order_id, next_version}, keep_ms)
 
-for i = 0, move_count - 1 do
-  for _, quota in ipairs(units_quotas(units, ARGV[moves_at + 1 + 3 * i])) do
+local touched = {}
+for at = moves_at + 1, needs_at - 1, 3 do touched[#touched + 1] = ARGV[at] end
+for at = vouchers_at + 1, vouchers_at + 3 * voucher_count, 3 do
+  local reserve = vouchers_reserve(units, ARGV[at])
+  if reserve and tonumber(ARGV[at + 1]) < 0 then
+    -- what an order gives up that had expired before is kept free again, sold or not
+    touched[#touched + 1] = reserve.product
+    if mode == 'commit' then mode = 'admit' end
+  end
+end
+for _, product in ipairs(touched) do
+  for _, quota in ipairs(units_quotas(units, product)) do
     local size = units_get(units, 's' .. quota)
     local beyond = units_get(units, 'u' .. quota) - size
     if (mode == 'force' or mode == 'admit') and size >= 0 and beyond > units_get(units, 'a' .. quota) then
