@@ -36,10 +36,10 @@ async def counts(database: Database | Session, event_id: int) -> dict[tuple[Prod
     return found
 
 
-async def voucher_uses(database: Database | Session, event_id: int) -> dict[int, int]:
-    """Return by voucher how often an event's orders use it; an expired order keeps its uses."""
+async def voucher_uses(database: Database | Session, event_id: int) -> dict[int, tuple[int, int]]:
+    """Return by voucher how often an event's orders use it, and for how many hundredths (engine.sales.orders.uses)."""
     rows = await database.rows(_SQL["voucher_uses"], {"event_id": event_id})
-    return {row["voucher"]: row["uses"] for row in rows}
+    return {row["voucher"]: (row["uses"], int(row["spent"] * 100)) for row in rows}
 
 
 async def expired(database: Database, most: int) -> list[Row]:

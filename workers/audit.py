@@ -79,10 +79,10 @@ async def _settled(database: Database, books: Books, event: Event) -> tuple[int,
     """Return (number of listed holds, what is wrong with an event), once two looks in a row would say the same."""
     for _ in range(_LOOKS):
         counts = await orders.counts(database, event.id)
-        uses = await orders.voucher_uses(database, event.id)
+        totals = await orders.voucher_uses(database, event.id)
         sold = await seating.sold(database, event)
         seen = await books.event(event)
-        found = [*_event(event, seen, counts), *_vouchers(event, seen, uses), *_seats(event, seen, sold)]
+        found = [*_event(event, seen, counts), *_vouchers(event, seen, totals), *_seats(event, seen, sold)]
         if not found:
             break
         await asyncio.sleep(_LOOK_AGAIN_S)
@@ -135,11 +135,14 @@ def _event(event: Event, books: EventBooks, counts: dict[tuple[Product, str], in
         yield from _quota(event, quota, books, counts)
 
 
-def _vouchers(event: Event, books: EventBooks, uses: dict[int, int]) -> Iterator[Problem]:
-    """Yield what is wrong with an event's vouchers. `uses` is how often orders use each, by Postgres."""
+def _vouchers(event: Event, books: EventBooks, totals: dict[int, tuple[int, int]]) -> Iterator[Problem]:
+    """Yield what is wrong with an event's vouchers. `totals` is how often orders use each, and for how much."""
+    uses = {voucher: count for voucher, (count, _) in totals.items()}
+    spent = {voucher: amount for voucher, (_, amount) in totals.items()}
     where = f"{event.organizer}/{event.slug} voucher"
     for rule, expected, found in (
         ("Redis counts as many redemptions as orders have", uses, books.uses("r")),
+        ("Redis counts as much of vouchers' budgets as orders have used", spent, books.uses("y")),
         ("as many uses are taken as cart positions have", dict(books.vouchers), books.uses("t")),
     ):
         for voucher in sorted(expected.keys() | found.keys()):

@@ -14,6 +14,7 @@
     ├── SoldOut            capacity is missing; engine/sales says it in the words of the operation
     ├── VoucherSpent       a voucher was used as often as it may be; so too
     ├── SeatsTaken         the same for seats
+    ├── VoucherOverspent   a voucher would take more off prices than its budget; so too
     ├── StaleCatalogue     the request was judged by an old copy of the catalogue; the front door tries again
     └── Unavailable        nothing was done (or it is not known whether); trying again is right
         ├── Busy           409  somebody else was faster, several times
@@ -148,6 +149,14 @@ class SeatsTaken(HoldfastError):
     def __init__(self, seats: list[tuple[int, str]]) -> None:
         super().__init__(seats)
         self.seats = seats
+
+
+class VoucherOverspent(HoldfastError):
+    """The budgets of `vouchers` (ids) do not suffice."""
+
+    def __init__(self, vouchers: list[int]) -> None:
+        super().__init__(vouchers)
+        self.vouchers = vouchers
 
 
 class StaleCatalogue(HoldfastError):

@@ -50,6 +50,7 @@ class Line(Struct, frozen=True):
     price: Decimal | None = None
     addon_to: int | None = None
     voucher: Voucher | None = None
+    discount_max: Decimal | None = None
     secret: str | None = None
     validity: tuple[dt.datetime | None, dt.datetime | None] | None = None
     requested_valid_from: dt.datetime | None = None
@@ -97,6 +98,33 @@ def refuse_same_seats(lines: Iterable[Line]) -> None:
         raise Invalid({"positions": rows})
 
 
+def within_budgets(lines: Sequence[Line], left: dict[int, Decimal], event: Event) -> list[Line]:
+    """Return the lines with no more taken off their prices than is `left` of vouchers' budgets, by id.
+
+    Raises Invalid, with a row for each position, where a given price would need more, or nothing is left.
+    """
+    left = dict(left)
+    rows: list[dict[str, list[str]]] = [{} for _ in lines]
+    bounded = list(lines)
+    for index, line in enumerate(lines):
+        if line.voucher is None or line.voucher.id not in left:
+            continue
+        full_price = list_price(line.item, line.variation, line.subevent)
+        discount = max(ZERO, full_price - price_with(line.voucher, full_price, event.currency))
+        budget = max(ZERO, left[line.voucher.id])
+        if discount > budget:
+            if not budget or line.price is not None:
+                rest = f"therefore a discount of {discount} can not be given."
+                rows[index] = {"voucher": [f"The voucher has a remaining budget of {budget}, {rest}"]}
+                continue
+            bounded[index] = replace(line, discount_max=budget)
+            discount = budget
+        left[line.voucher.id] = budget - discount
+    if any(rows):
+        raise Invalid({"positions": rows})
+    return bounded
+
+
 def drafted(blank: Order, lines: Sequence[Line], fees: Iterable[FeeLine], event: Event) -> Order:
     """Return `blank` with positions, fees and total, without ids and secrets. Raises Invalid."""
     positions = tuple(position_of(line, blank, event) for line in lines)
@@ -113,6 +141,8 @@ def position_of(line: Line, order: Order, event: Event) -> Position:
     price = full_price = list_price(line.item, line.variation, line.subevent)
     if line.voucher is not None:
         price = price_with(line.voucher, full_price, event.currency)
+        if line.discount_max is not None:
+            price = max(price, full_price - line.discount_max)
     if line.price is None:
         taxed = tax.of_list_price(price, rule, order.invoice_address, event.currency)
     else:

@@ -43,7 +43,7 @@ from engine.http.people import (
 )
 from engine.http.products import ItemField, SubeventField, VariationField, check_product, read
 from engine.http.resources import order_body, preview_body
-from engine.http.voucher_use import VoucherField, know_vouchers, refuse_misused
+from engine.http.voucher_use import VoucherField, bounded, know_vouchers, refuse_misused
 from engine.sales import orders
 
 POSITIONS_MAX = 500
@@ -244,6 +244,7 @@ async def create(call: Call) -> Reply:
     force: bool = values["force"]
     carts: list[str] = values["consume_carts"] or []
     refuse_misused(lines, event)
+    lines = await bounded(call, lines, event)
     new_order.refuse_same_seats(lines)
     if not force:
         new_order.refuse_unsellable(lines, event)

@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.domain.catalogue import Event, Voucher, code_key
 from engine.domain.errors import Invalid
-from engine.domain.new_order import Line
+from engine.domain.new_order import Line, within_budgets
 from engine.domain.vouchers import applies, expired
 from engine.http.call import Call
 from engine.http.fields import Field, FieldError
@@ -87,3 +87,14 @@ def _complaint(line: Line, event: Event, now: dt.datetime) -> str | None:
     if expired(voucher, now):
         return "This voucher is expired."
     return None
+
+
+async def bounded(call: Call, lines: list[Line], event: Event) -> list[Line]:
+    """Return the lines with no more taken off than the budgets of their vouchers have left. Raises Invalid."""
+    budgets = {line.voucher.id: line.voucher.budget for line in lines if line.voucher}
+    limited = {number: budget for number, budget in budgets.items() if budget is not None}
+    if not limited:
+        return lines
+    uses = await call.house.ledger.voucher_uses(event, list(limited))
+    left = {number: budget - Decimal(uses[number].spent) / 100 for number, budget in limited.items()}
+    return within_budgets(lines, left, event)

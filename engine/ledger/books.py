@@ -41,7 +41,7 @@ class EventBooks(Struct, frozen=True):
         return int(self.fields.get(f"{state}{product[0]}.{product[1]}.{product[2]}", 0))
 
     def uses(self, state: str) -> dict[int, int]:
-        """Return the uses of vouchers in one state (r t), by id."""
+        """Return the uses of vouchers in one state (r t), or what they took off prices (y), by id."""
         return {int(name[1:]): int(n) for name, n in self.fields.items() if name[0] == state and name[1:].isdigit()}
 
     def products(self) -> set[Product]:

@@ -202,8 +202,9 @@ class Fence:
         counts: Counter[str] = Counter()
         for (product, status), units in (await orders.counts(session, event.id)).items():
             counts[f"{status}{product[0]}.{product[1]}.{product[2]}"] += units
-        for voucher, uses in (await orders.voucher_uses(session, event.id)).items():
+        for voucher, (uses, spent) in (await orders.voucher_uses(session, event.id)).items():
             counts[f"r{voucher}"] += uses
+            counts[f"y{voucher}"] += spent
         held, seats = await self._surviving_holds(pipe, shard, event.id)
         counts.update(held)
         if event.seats.version:

@@ -22,6 +22,7 @@ from engine.domain.errors import (
     SeatsTaken,
     SoldOut,
     StaleCatalogue,
+    VoucherOverspent,
     VoucherSpent,
 )
 from engine.domain.order import Order, decode, encode
@@ -166,8 +167,8 @@ class Ledger:
         for first in range(0, len(voucher_ids), _PAGE):
             page = voucher_ids[first : first + _PAGE]
             answer = await self._run("voucher_read", shard, [keys.event(shard, event.id)], [len(page), *page])
-            for voucher_id, redeemed, taken in zip(page, answer[1::2], answer[2::2], strict=True):
-                found[voucher_id] = VoucherUses(redeemed, taken)
+            for voucher_id, *uses in zip(page, answer[1::3], answer[2::3], answer[3::3], strict=True):
+                found[voucher_id] = VoucherUses(*uses)
         return found
 
     # ---------------------------------------------------------------------------------------------------- holds
@@ -281,7 +282,7 @@ class Ledger:
         args += [split_off.id, encode(split_off)] if split_off else ["", b""]
         args.append(len(vouchers))
         for use in vouchers:
-            args += [use.voucher, use.delta, use.max_usages]
+            args += [use.voucher, use.delta, use.max_usages, use.amount, "" if use.budget is None else use.budget]
         args.append(len(seats))
         for one in seats:
             args += [seat_field(one.seat), one.before, one.after, one.voucher]
@@ -306,6 +307,8 @@ class Ledger:
         )
         if answer[0] == b"used_up":
             raise VoucherSpent(dict(zip(answer[1::2], answer[2::2], strict=True)))
+        if answer[0] == b"overspent":
+            raise VoucherOverspent(answer[1:])
         if answer[0] == b"seats_taken":
             raise SeatsTaken([seat_name(field) for field in answer[1:]])
         if answer[0] == b"sold_out":

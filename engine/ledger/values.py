@@ -108,10 +108,11 @@ class Counts(Struct, frozen=True):
 
 
 class VoucherUses(Struct, frozen=True):
-    """How often a voucher was used: `redeemed` by orders, `taken` by carts."""
+    """How often a voucher was used: `redeemed` by orders, `taken` by carts; `spent` hundredths came off prices."""
 
     redeemed: int
     taken: int
+    spent: int
 
 
 class SeatMove(Struct, frozen=True):
@@ -132,11 +133,13 @@ class Move(Struct, frozen=True):
 
 
 class VoucherMove(Struct, frozen=True):
-    """By how much the redeemed uses of a voucher change."""
+    """By how much the redeemed uses of a voucher change, and what it takes off prices, of its budget (hundredths)."""
 
     voucher: int
     delta: int
     max_usages: int
+    amount: int = 0
+    budget: int | None = None
 
 
 DELETED = -1

@@ -14,7 +14,8 @@
 --        then number of moves; then for each: product, state n|p, delta
 --        then number of entries that need room; then for each: product (in the order of positions)
 --        then id and document of the order that is split off, both empty if there is none
---        then number of vouchers; then for each: id, by how much its uses change, max usages
+--        then number of vouchers; then for each: id, by how much its uses change, max usages, by how much what it takes off
+--        prices changes, the most that it may take off or empty (both in hundredths)
 --        then number of seats that change hands; then for each: field (include/seats.lua), id of the order that has had it
 --        or 0, id of the order that has it now or 0, voucher that comes with it or 0
 --        then, with a reply key: owner of the claim, reply, how long to keep it in ms
@@ -25,6 +26,7 @@
 --        conflict         the order is at another version
 --        again            more holds were due than one call releases; call again (nothing was done)
 --        used_up          then pairs: id of a voucher, how many uses it lacks
+--        overspent        then the ids of vouchers that would take off too much
 --        unknown_seats    the event ought to have seats here and has none: the fence's alarm
 --        seats_taken      then the fields of the seats that somebody else has, or that are blocked; force is no help
 --        sold_out         then pairs: index of the entry from 0, id of the first quota without room
@@ -52,7 +54,7 @@ local need_count = tonumber(ARGV[needs_at])
 local split_id, split_document = ARGV[needs_at + need_count + 1], ARGV[needs_at + need_count + 2]
 local vouchers_at = needs_at + need_count + 3
 local voucher_count = tonumber(ARGV[vouchers_at])
-local seats_at = vouchers_at + 1 + 3 * voucher_count
+local seats_at = vouchers_at + 1 + 5 * voucher_count
 local seat_count = tonumber(ARGV[seats_at])
 local owner, reply, keep_ms = ARGV[#ARGV - 2], ARGV[#ARGV - 1], ARGV[#ARGV] -- with a reply key only
 local now = now_ms()
@@ -96,8 +98,8 @@ for i = 0, move_count - 1 do
   units_move(units, ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]))
 end
 
-local lacking_uses = {}
-for at = vouchers_at + 1, vouchers_at + 3 * voucher_count, 3 do
+local lacking_uses, overspent = {}, {}
+for at = vouchers_at + 1, vouchers_at + 5 * voucher_count, 5 do
   local voucher, delta = ARGV[at], tonumber(ARGV[at + 1])
   local beyond = units_get(units, 'r' .. voucher) + units_get(units, 't' .. voucher) + delta - tonumber(ARGV[at + 2])
   if delta > 0 and beyond > 0 then
@@ -105,11 +107,22 @@ for at = vouchers_at + 1, vouchers_at + 3 * voucher_count, 3 do
     lacking_uses[#lacking_uses + 1] = math.min(beyond, delta)
   end
   vouchers_move(units, voucher, 'r', delta)
+  local amount, budget = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
+  if amount ~= 0 then units_add(units, 'y' .. voucher, amount) end
+  if amount > 0 and budget and units_get(units, 'y' .. voucher) > budget then
+    overspent[#overspent + 1] = tonumber(voucher)
+  end
 end
 if #lacking_uses > 0 then
   if more_due then return {'again'} end
   local answer = {'used_up'}
   for _, value in ipairs(lacking_uses) do answer[#answer + 1] = value end
+  return answer
+end
+
+if #overspent > 0 then
+  local answer = {'overspent'}
+  for _, value in ipairs(overspent) do answer[#answer + 1] = value end
   return answer
 end
 
@@ -195,7 +208,7 @@ reply_keep(reply_key, reply, {entry, epoch, order_id, next_version}, keep_ms)
 
 local touched = {}
 for at = moves_at + 1, needs_at - 1, 3 do touched[#touched + 1] = ARGV[at] end
-for at = vouchers_at + 1, vouchers_at + 3 * voucher_count, 3 do
+for at = vouchers_at + 1, vouchers_at + 5 * voucher_count, 5 do
   local reserve = vouchers_reserve(units, ARGV[at])
   if reserve and tonumber(ARGV[at + 1]) < 0 then
     -- what an order gives up that had expired before is kept free again, sold or not

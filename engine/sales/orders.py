@@ -23,6 +23,7 @@ from engine.domain.errors import (
     SeatsTaken,
     SoldOut,
     StaleCatalogue,
+    VoucherOverspent,
     VoucherSpent,
 )
 from engine.domain.next import Next, Rule
@@ -48,6 +49,10 @@ Units = dict[tuple[Product, str], int]
 
 Keep = Callable[[Order | Invalid], Kept | None]
 """From what a change comes to, the order or a refusal, to the reply that is kept with it, if any."""
+
+
+VoucherTotals = dict[int, tuple[int, int]]
+"""By voucher's id: how often it is used, and what comes off prices for it, in hundredths."""
 
 
 class Outcome(Struct, frozen=True):
@@ -122,11 +127,8 @@ async def change(house: House, event: Event, code: str, rule: Rule, keep: Keep =
             )
         except Busy:
             continue
-        except VoucherSpent as spent:
-            [voucher_id, *_] = spent.lacking
-            known = (await house.catalogue.with_vouchers(event, ids=[voucher_id])).vouchers.values()
-            code = next((voucher.code for voucher in known), "")
-            raise Invalid.detail(f'The voucher "{code}" has been used in the meantime.') from None
+        except (VoucherSpent, VoucherOverspent) as spent:
+            raise await _voucher_gone(house, event, spent) from None
         except (SoldOut, SeatsTaken) as short:
             error = _refusal(short, order, following, event)
             if following.if_sold_out is None:
@@ -207,6 +209,8 @@ async def _commit_new(
         )
     except VoucherSpent as spent:
         raise Invalid({"positions": _spent_rows(order, spent.lacking)}) from None
+    except VoucherOverspent:
+        raise Busy(reason="others have used up the budget of a voucher") from None
     except SeatsTaken as taken:
         raise Invalid(
             {
@@ -253,7 +257,7 @@ async def _commit_next(
     modified = max(now, old.last_modified + dt.timedelta(microseconds=1))
     new = msgspec.structs.replace(new, version=old.version + 1, last_modified=modified)
     before, after = uses(old), uses(new, off)
-    if more := [voucher for voucher in after if after[voucher] > before.get(voucher, 0)]:
+    if more := [voucher for voucher in after if after[voucher] != before.get(voucher)]:
         event = await house.catalogue.with_vouchers(event, ids=more)
     committed = await house.ledger.order_commit(
         event,
@@ -322,25 +326,46 @@ def _moves(old: Units, new: Units) -> list[Move]:
     ]
 
 
-def uses(*orders: Order | None) -> dict[int, int]:
-    """Return how often orders use vouchers, by id; one that has only expired keeps them."""
-    found: dict[int, int] = {}
+def uses(*orders: Order | None) -> VoucherTotals:
+    """Return by voucher how often orders use it, and what they get off their prices, in hundredths.
+
+    An order that has only expired keeps its uses, but gets nothing.
+    """
+    found: VoucherTotals = {}
     for order in orders:
         if order is not None and order.status is not OrderStatus.CANCELED:
+            spends = order.status is not OrderStatus.EXPIRED
             for position in order.positions:
                 if position.voucher is not None and not position.canceled:
-                    found[position.voucher] = found.get(position.voucher, 0) + 1
+                    count, amount = found.get(position.voucher, (0, 0))
+                    discount = int((position.voucher_budget_use or 0) * 100) if spends else 0
+                    found[position.voucher] = (count + 1, amount + discount)
     return found
 
 
-def _voucher_moves(event: Event, old: dict[int, int], new: dict[int, int]) -> list[VoucherMove]:
-    """Return the differences; `event` must know the vouchers that are used more often."""
-    usages = {voucher.id: voucher.max_usages for voucher in event.vouchers.values()}
-    return [
-        VoucherMove(voucher, new.get(voucher, 0) - old.get(voucher, 0), usages.get(voucher, 0))
-        for voucher in {**old, **new}
-        if new.get(voucher, 0) != old.get(voucher, 0)
-    ]
+def _voucher_moves(event: Event, old: VoucherTotals, new: VoucherTotals) -> list[VoucherMove]:
+    """Return the differences; `event` must know the vouchers that are used more, or for more."""
+    if not old and not new:
+        return []
+    known = {voucher.id: voucher for voucher in event.vouchers.values()}
+    moves = []
+    for number in {**old, **new}:
+        before, after = old.get(number, (0, 0)), new.get(number, (0, 0))
+        if after != before:
+            voucher = known.get(number)
+            budget = int(voucher.budget * 100) if voucher and voucher.budget is not None else None
+            usages = voucher.max_usages if voucher else 0
+            moves.append(VoucherMove(number, after[0] - before[0], usages, after[1] - before[1], budget))
+    return moves
+
+
+async def _voucher_gone(house: House, event: Event, spent: VoucherSpent | VoucherOverspent) -> Invalid:
+    [voucher_id, *_] = spent.lacking if isinstance(spent, VoucherSpent) else spent.vouchers
+    known = (await house.catalogue.with_vouchers(event, ids=[voucher_id])).vouchers.values()
+    code = next((voucher.code for voucher in known), "")
+    if isinstance(spent, VoucherSpent):
+        return Invalid.detail(f'The voucher "{code}" has been used in the meantime.')
+    return Invalid.detail(f'The voucher "{code}" no longer has sufficient budget.')
 
 
 def _spent_rows(order: Order, lacking: dict[int, int]) -> list[dict[str, list[str]]]:

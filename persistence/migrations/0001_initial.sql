@@ -290,6 +290,7 @@ CREATE TABLE positions (
     attendee_name       text,
     addon_to            bigint,
     voucher             bigint,
+    voucher_budget_use  numeric(13, 2),
     pseudonymization_id text NOT NULL,
     has_left            boolean NOT NULL DEFAULT false,
     status              text NOT NULL DEFAULT 'n',

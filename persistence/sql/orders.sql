@@ -68,14 +68,14 @@ WITH incoming AS MATERIALIZED (
 ), written_positions AS (
     INSERT INTO positions (id, order_id, event_id, positionid, item, variation, subevent, price, tax_value, canceled,
                            secret, attendee_name, addon_to, voucher, pseudonymization_id, has_left,
-                           status, ordered_at, seat_guid)
+                           status, ordered_at, seat_guid, voucher_budget_use)
     SELECT (p ->> 'id')::bigint, fresh.id, (fresh.doc ->> 'event_id')::bigint, (p ->> 'positionid')::integer,
            (p ->> 'item')::bigint, (p ->> 'variation')::bigint, (p ->> 'subevent')::bigint, (p ->> 'price')::numeric,
            (p ->> 'tax_value')::numeric, coalesce((p ->> 'canceled')::boolean, false), p ->> 'secret',
            p ->> 'attendee_name',
            (p ->> 'addon_to')::bigint, (p ->> 'voucher')::bigint, p ->> 'pseudonymization_id',
            coalesce((p ->> 'has_left')::boolean, false), fresh.doc ->> 'status',
-           (fresh.doc ->> 'datetime')::timestamptz, p -> 'seat' ->> 'seat_guid'
+           (fresh.doc ->> 'datetime')::timestamptz, p -> 'seat' ->> 'seat_guid', (p ->> 'voucher_budget_use')::numeric
     FROM fresh, jsonb_array_elements(fresh.doc -> 'positions') AS p
     ON CONFLICT ON CONSTRAINT positions_pkey DO UPDATE
     -- a split moves positions to another order
@@ -84,7 +84,7 @@ WITH incoming AS MATERIALIZED (
         canceled = excluded.canceled, secret = excluded.secret, attendee_name = excluded.attendee_name,
         addon_to = excluded.addon_to, voucher = excluded.voucher, pseudonymization_id = excluded.pseudonymization_id,
         has_left = excluded.has_left, status = excluded.status, ordered_at = excluded.ordered_at,
-        seat_guid = excluded.seat_guid
+        seat_guid = excluded.seat_guid, voucher_budget_use = excluded.voucher_budget_use
 ), written_checkins AS (
     INSERT INTO checkins (id, order_id, position_id, list_id, type, datetime)
     SELECT (c ->> 'id')::bigint, fresh.id, (p ->> 'id')::bigint, (c ->> 'list')::bigint, c ->> 'type',
@@ -167,8 +167,9 @@ FROM orders JOIN positions ON positions.order_id = orders.id
 WHERE orders.event_id = %(event_id)s AND orders.status IN ('n', 'p') AND NOT positions.canceled
 GROUP BY 1, 2, 3, 4;
 
--- name: voucher_uses of an event by voucher
-SELECT positions.voucher, count(*) AS uses
+-- name: voucher_uses of an event by voucher, and what they take off prices
+SELECT positions.voucher, count(*) AS uses,
+       coalesce(sum(positions.voucher_budget_use) FILTER (WHERE orders.status IN ('n', 'p')), 0) AS spent
 FROM orders JOIN positions ON positions.order_id = orders.id
 WHERE orders.event_id = %(event_id)s AND orders.status <> 'c' AND NOT positions.canceled
   AND positions.voucher IS NOT NULL

@@ -265,3 +265,27 @@ def test_a_voucher_may_ignore_the_quota(shop: MakeShop) -> None:
     error = must(s.order({"item": item, "voucher": code}, item), 400)
     assert [list(row) for row in error["positions"]] == [[], ["item"]]
     assert s.availability(quota)["pending_orders"] == 2
+
+
+def test_a_budget_is_given_out_once(sale: Any) -> None:
+    s, item, _ = sale
+    voucher = s.add("vouchers/", price_mode="subtract", value="10.00", budget="25.00", max_usages=99)
+    buy = {"item": item, "voucher": voucher["code"]}
+    order = must(s.order(buy, buy), 201)
+    assert [position["price"] for position in order["positions"]] == ["13.00", "13.00"]
+    error = must(s.order({**buy, "price": "13.00"}), 400)
+    text = "The voucher has a remaining budget of {}, therefore a discount of 10.00 can not be given."
+    assert error == {"positions": [{"voucher": [text.format("5.00")]}]}
+    [last] = must(s.order(buy), 201)["positions"]
+    assert (last["price"], last["voucher_budget_use"]) == ("18.00", "5.00")
+    assert must(s.order(buy), 400) == {"positions": [{"voucher": [text.format("0.00")]}]}
+    must(s.post(f"orders/{order['code']}/mark_canceled/"), 200)
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: s.order(buy, buy), range(6)))
+    given = [
+        p["voucher_budget_use"] for answer in answers if answer.status_code == 201 for p in answer.json()["positions"]
+    ]
+    assert given == ["10.00", "10.00"]
+    assert {answer.status_code for answer in answers} <= {201, 400, 409}
+    refused = must(s.post(f"orders/{order['code']}/reactivate/"), 400)
+    assert refused == {"detail": f'The voucher "{voucher["code"]}" no longer has sufficient budget.'}

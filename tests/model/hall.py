@@ -63,7 +63,7 @@ class Hall:
 
     def redeemed(self, voucher):
         """Return how often orders use a voucher."""
-        return sum(uses(order).get(voucher, 0) for order in self.orders.values())
+        return sum(uses(order).get(voucher, (0, 0))[0] for order in self.orders.values())
 
     def taken(self, voucher, now, without=()):
         """Return how often carts use a voucher, without some of them."""

@@ -322,7 +322,11 @@ class Sales(RuleBasedStateMachine):
         moves = _moves(before, units(new))
         changing = seat_moves(old, new)
         old_uses, new_uses = uses(old), uses(new)
-        more = {voucher: n for voucher in USAGES if (n := new_uses.get(voucher, 0) - old_uses.get(voucher, 0))}
+        more = {
+            voucher: n
+            for voucher in USAGES
+            if (n := new_uses.get(voucher, (0, 0))[0] - old_uses.get(voucher, (0, 0))[0])
+        }
         vouchers = [VoucherMove(voucher, n, USAGES[voucher]) for voucher, n in more.items()]
         listed = set(hall.holds)
 

@@ -1,6 +1,7 @@
 -- Uses of vouchers. Fields of the event hash (V is a voucher's id):
 --   r<V>  uses redeemed by orders
 --   t<V>  uses taken by carts
+--   y<V>  what pending and paid orders have got off their prices, in hundredths
 --   g<V>  what a voucher keeps free until it expires: max usages, ms until which it is valid or empty, product; joined
 --         by commas. Of the unused usages each keeps one unit free (state b of the product); of those that carts have
 --         taken the unit is held already, and they are counted beside (state d).
