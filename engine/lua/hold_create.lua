@@ -29,7 +29,6 @@
 --        need_ids          the block of ids is used up; call again with a fresh one
 --        ok
 -- RETURNS ok, now in ms, then for each group: held, first id, deadline ms |
--- RETURNS ok, now in ms, then for each group: held, first id, deadline ms |
 --        short, what it cannot have (quota id, voucher: and its id, or seat: and its field as in include/seats.lua), 0
 -- WRITES event, seats, holds, carts, due, purge; of other events of the shard what expired; reply, if anything was held:
 --        decided is what is returned
