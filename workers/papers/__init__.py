@@ -1,0 +1,1 @@
+"""What is drawn on paper, as PDF. Pure: what is on it goes in, bytes come out."""
