@@ -75,6 +75,11 @@ async def bump(session: Session, event_id: int) -> int:
     return int(row["version"])
 
 
+async def pass_version(session: Session, event_id: int, live: int) -> None:
+    """Wait for whoever is changing an event; if its version is older than `live` then, give it the one after that."""
+    await session.run(_SQL["pass_version"], {"id": event_id, "live": live})
+
+
 async def add_event(
     session: Session, organizer_id: int, slug: str, body: dict[str, Any], settings: dict[str, Any]
 ) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from engine.domain.errors import HoldfastError, Refused
+from engine.domain.errors import Fenced, HoldfastError, Refused
 from engine.domain.order_changes import expire
 from engine.sales import orders
 from engine.sales.house import House
@@ -41,8 +41,18 @@ async def expire_orders(house: House) -> int:
 
 
 async def sweep(house: House) -> None:
-    """Release due holds of quiet shards, and forget expired ones that were listed long enough."""
+    """Release due holds of quiet shards, and forget expired ones that were listed long enough.
+
+    A shard whose node is away or being verified is left for the next time; those of other nodes have their turn.
+    """
+    fenced = 0
     for shard in range(house.settings.shards):
         more = True
         while more:
-            more = await house.ledger.sweep(shard)
+            try:
+                more = await house.ledger.sweep(shard)
+            except Fenced:
+                fenced += 1
+                more = False
+    if fenced:
+        log.info("%d shards could not be swept yet", fenced)

@@ -15,6 +15,7 @@
     ├── VoucherSpent       a voucher was used as often as it may be; so too
     ├── SeatsTaken         the same for seats
     ├── VoucherOverspent   a voucher would take more off prices than its budget; so too
+    ├── InUse              what is to be deleted is held or sold; engine/http says it in pretix's words
     ├── StaleCatalogue     the request was judged by an old copy of the catalogue; the front door tries again
     └── Unavailable        nothing was done (or it is not known whether); trying again is right
         ├── Busy           409  somebody else was faster, several times
@@ -157,6 +158,10 @@ class VoucherOverspent(HoldfastError):
     def __init__(self, vouchers: list[int]) -> None:
         super().__init__(vouchers)
         self.vouchers = vouchers
+
+
+class InUse(HoldfastError):
+    """Something cannot go: somebody holds it, or has ordered it."""
 
 
 class StaleCatalogue(HoldfastError):

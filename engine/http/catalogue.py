@@ -12,8 +12,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, ClassVar
 
-from engine.domain.catalogue import Event
-from engine.domain.errors import Invalid, NotFound
+from engine.domain.catalogue import Event, Product
+from engine.domain.errors import Forbidden, InUse, Invalid, NotFound
 from engine.http.call import NO_CONTENT, Call, Reply, reply
 from engine.http.fields import FieldError, Schema
 from engine.http.kept import in_order, missing_links, refuse, with_unknown
@@ -40,6 +40,8 @@ class Resource:
     """Query parameters of lists: name of the field and how to read the wanted value."""
     parent: ClassVar[tuple[str, Table] | None] = None
     """For nested kinds: the path parameter that names the parent, and where parents are kept."""
+    in_use: ClassVar[str] = ""
+    """What to say when one cannot be deleted since it is held or sold."""
     children: ClassVar[dict[str, Resource]] = {}
     """Fields that hold nested kinds: written with their parent on POST only, and later by their own endpoints."""
 
@@ -52,7 +54,11 @@ class Resource:
         """Refuse to add one at all. Raises Forbidden or Invalid."""
 
     async def removed(self, session: Session, event: Event, row: Row) -> None:
-        """Refuse to delete a row, or take it out of whatever refers to it. Raises Forbidden."""
+        """Refuse to delete a row, or take it out of whatever refers to it. Raises Forbidden, InUse."""
+
+    def sold_as(self, row_id: int) -> Product | None:
+        """Return what must be neither held nor sold when one goes (0: any), None if it is nothing that is sold."""
+        return None
 
     async def written(self, call: Call, session: Session, row: Row, before: Row | None) -> None:
         """Do what else follows from a row that has just been kept. Raises Invalid."""
@@ -104,11 +110,15 @@ class Resource:
 
     async def delete(self, call: Call) -> Reply:
         event = _event(call)
-        async with call.house.catalogue.changing(event.id) as session:
-            parent = await self._parent(session, call)
-            row = await self._row(session, call, parent)
-            await self.removed(session, event, row)
-            await self.table.remove(session, event.id, row["id"])
+        removing = self.sold_as(call.number(self.param) or 0)
+        try:
+            async with call.house.catalogue.changing(event.id, removing=removing) as session:
+                parent = await self._parent(session, call)
+                row = await self._row(session, call, parent)
+                await self.removed(session, event, row)
+                await self.table.remove(session, event.id, row["id"])
+        except InUse:
+            raise Forbidden(self.in_use) from None
         return NO_CONTENT
 
     # -- how they work -----------------------------------------------------------------------------------------

@@ -107,14 +107,18 @@ async def event_detail(call: Call) -> Reply:
 async def create_event(call: Call) -> Reply:
     values = _read(await call.body(), None, partial=False)
     slug, timezone = values.pop("slug"), values.pop("timezone")
+    if values["seat_category_mapping"]:
+        # it names items, and a new event has none
+        raise refuse("You cannot specify seat category mappings on event creation.", "seat_category_mapping")
     _check(values)
-    if values["seating_plan"] is not None:
-        raise refuse("An event can be given a seating plan once it has been created.", "seating_plan")
     organizer_id = call.principal.organizer_id
     async with call.house.database.transaction() as session:
         event_id = await catalogue.add_event(session, organizer_id, slug, values, {"timezone": timezone})
         if event_id is None:
             raise refuse("This slug has already been used for a different event.", "slug")
+        if values["seating_plan"] is not None:
+            event = await catalogue.load_event_by_id(session, event_id)
+            await seating.assign(call.house, session, event, None, values)
         row = await catalogue.event_row(session, event_id)
     await call.house.catalogue.event(organizer_id, slug)
     return reply(_shown(row), 201)

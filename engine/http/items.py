@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from engine.domain.catalogue import Event
-from engine.domain.errors import Forbidden
+from engine.domain.catalogue import Event, Product
+from engine.domain.errors import Forbidden, InUse
 from engine.http.catalogue import Body, Resource, check_order, whole_number, yes_or_no
 from engine.http.fields import Boolean, Choice, DateTime, Integer, Json, Money, Schema, Text
 from engine.http.kept import Kept, Link, Matching, Percentage, Words, in_order, refuse
@@ -64,6 +64,7 @@ class _TaxRules(Resource):
 class _Variations(Resource):
     table = VARIATIONS
     parent = ("item", ITEMS)
+    in_use = "This variation was ordered or is in a cart, so it cannot be deleted. Set active to false instead."
     read_only = frozenset({"id", "price"})
     filters = {"active": yes_or_no}
     schema = Schema(
@@ -100,9 +101,12 @@ class _Variations(Resource):
         if not await self.table.all(session, event.id, parent["id"]):
             raise Forbidden("This item was made without variations, so it cannot be given any.")
 
+    def sold_as(self, row_id: int) -> Product | None:
+        return 0, row_id, 0
+
     async def removed(self, session: Session, event: Event, row: Row) -> None:
         if await self.table.is_true(session, "sold", event_id=event.id, id=row["id"]):
-            raise Forbidden("This variation was ordered, so it cannot be deleted. Set active to false instead.")
+            raise InUse
         if len(await self.table.all(session, event.id, row["parent_id"])) == 1:
             raise Forbidden("This is the only variation of its item, so it cannot be deleted.")
         await self.table.clear(session, "quotas", event.id, row["id"])
@@ -155,6 +159,7 @@ BUNDLE = _Bundles()
 class _Items(Resource):
     table = ITEMS
     param = "item"
+    in_use = "This item was ordered or is in a cart, so it cannot be deleted. Set active to false instead."
     children = {"variations": VARIATION, "addons": ADDON, "bundles": BUNDLE}
     read_only = frozenset({"id", "has_variations", "tax_rate", "picture"})
     filters = {
@@ -239,9 +244,12 @@ class _Items(Resource):
         text = "The end of validity can not be before its start."
         check_order(values, "validity_fixed_from", "validity_fixed_until", text)
 
+    def sold_as(self, row_id: int) -> Product | None:
+        return row_id, 0, 0
+
     async def removed(self, session: Session, event: Event, row: Row) -> None:
         if await self.table.is_true(session, "sold", event_id=event.id, id=row["id"]):
-            raise Forbidden("This item was ordered, so it cannot be deleted. Set active to false instead.")
+            raise InUse
         for what in ("quotas", "questions", "bundles"):
             await self.table.clear(session, what, event.id, row["id"])
 

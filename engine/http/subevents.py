@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from engine.domain.catalogue import Event
-from engine.domain.errors import Forbidden
+from engine.domain.catalogue import Event, Product
+from engine.domain.errors import InUse
 from engine.http.call import Call
 from engine.http.catalogue import Body, Resource, check_order, yes_or_no
 from engine.http.fields import Boolean, DateTime, Field, Json, ListOf, Money, Schema
@@ -31,6 +31,7 @@ def _overrides(**product: Field) -> ListOf:
 class _Subevents(Resource):
     table = SUBEVENTS
     param = "subevent"
+    in_use = "There are orders or carts for this date, so it cannot be deleted. Set active to false instead."
     orderings = ("date_from", "id")
     read_only = frozenset({"id", "event", "best_availability_state", "last_modified"})
     filters = {"active": yes_or_no, "is_public": yes_or_no}
@@ -70,9 +71,12 @@ class _Subevents(Resource):
         if plan_of(row["body"]) != (plan_of(before["body"]) if before else (None, {})):
             await seating.assign(call.house, session, call.event, row["id"], row["body"])
 
+    def sold_as(self, row_id: int) -> Product | None:
+        return 0, 0, row_id
+
     async def removed(self, session: Session, event: Event, row: Row) -> None:
         if await self.table.is_true(session, "sold", event_id=event.id, id=row["id"]):
-            raise Forbidden("There are orders for this date, so it cannot be deleted. Set active to false instead.")
+            raise InUse
         await self.table.clear(session, "quotas", event.id, row["id"])
 
 

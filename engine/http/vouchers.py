@@ -138,14 +138,18 @@ class _Vouchers(Resource):
         async with call.house.catalogue.changing(event.id) as session:
             fresh = await catalogue.load_event_by_id(session, event.id, event)
             seen: set[str] = set()
+            seats: set[tuple[int | None, str]] = set()
             reserved: dict[int, int] = {}
             for one in sent:
                 try:
                     values = await self._read(session, event, one, partial=False)
                     if values["code"] and code_key(values["code"]) in seen:
                         raise refuse("Duplicate voucher code in request.", "code")
+                    if (seat := (values["subevent"], values["seat"])) in seats:
+                        raise refuse("Duplicate seat in request.", "seat")
                     await self._judge(call, session, fresh, values, reserved=reserved)
                     seen.add(code_key(values["code"]))
+                    seats |= {seat} if values["seat"] else set()
                     rows.append(await self._keep(session, fresh, values))
                     errors.append({})
                 except Invalid as error:

@@ -17,6 +17,7 @@ from engine.domain.errors import (
     Busy,
     Duplicate,
     Fenced,
+    InUse,
     KeyReused,
     NotFound,
     SeatsTaken,
@@ -93,16 +94,25 @@ class Ledger:
 
     async def publish(self, event: Event) -> None:
         """Make this version of an event's quotas and seats live; an older one than the live one is ignored."""
-        shard = self.shard_of(event)
         if event.seats.version:
-            await self._publish_seats(event, shard)
+            await self._publish_seats(event, self.shard_of(event))
+        await self._publish(event, "")
+
+    async def publish_without(self, event: Event, product: Product) -> None:
+        """Make a version live that no longer has a product (0 for any in its parts). Raises InUse if it was taken."""
+        await self._publish(event, _product(product))
+
+    async def _publish(self, event: Event, unused: str) -> None:
+        shard = self.shard_of(event)
         new = int(event.version == 1)
-        await self._run(
+        answer = await self._run(
             "event_publish",
             shard,
             [keys.event(shard, event.id), keys.shard(shard), keys.outbox(shard), keys.due(shard)],
-            [event.version, new, event.id, *quota_args(event)],
+            [event.version, new, event.id, unused, self._listed_ms, *quota_args(event)],
         )
+        if answer[0] == b"in_use":
+            raise InUse
 
     async def _publish_seats(self, event: Event, shard: int) -> None:
         """Make the seats live that have been made or changed since the last time."""

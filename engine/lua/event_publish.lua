@@ -4,22 +4,30 @@
 -- ARGV   1 catalogue version
 --        2 1 when the event has just been made (then it may be new here), else 0
 --        3 event id
---        4 number of vouchers that keep units free; then all that include/vouchers.lua says
+--        4 product that must be neither held nor sold, 0 for any in each of its parts; empty if it does not matter
+--        5 how long expired holds stay listed, ms
+--        6 number of vouchers that keep units free; then all that include/vouchers.lua says
 --        then number of quotas; then each quota as include/quotas.lua says
 -- STATUS unverified     the shard has no epoch: nobody has verified this server; the fence's alarm
 --        unknown_event  the event ought to be here and is not: the fence's alarm
 --        older          a newer version is live
+--        again          more holds were due than one call releases; call again (nothing has been made live)
+--        in_use         somebody holds that product, or it is part of a pending or paid order
 --        ok
 -- RETURNS status, live version
--- WRITES event, outbox, due
+-- WRITES event, outbox, due; with a product, what has expired: events, seats, holds, due, purge
 -- COST   O(fields of the event + quotas × their products)
 --#include now_ms
 --#include units
 --#include vouchers
+--#include seats
+--#include hold
+--#include reap
 --#include quotas
 
 local event_key, shard_key, outbox_key, due_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local version, new = tonumber(ARGV[1]), ARGV[2] == '1'
+local unused, listed_ms = ARGV[4], tonumber(ARGV[5])
 
 if redis.call('HEXISTS', shard_key, 'epoch') == 0 then return {'unverified', 0} end
 local units = units_open(event_key)
@@ -27,7 +35,18 @@ local live = redis.call('HGET', event_key, 'v')
 if not live and not new then return {'unknown_event', 0} end
 if live and tonumber(live) >= version then return {'older', tonumber(live)} end
 
-quotas_apply(units, vouchers_apply(units, 4, now_ms(), due_key, ARGV[3]), outbox_key)
+if unused ~= '' then
+  local more_due = reap(due_key, now_ms(), 64, listed_ms)
+  units_write()
+  if more_due then return {'again'} end
+  -- a part that is 0 matches any number
+  local pattern = '^[hnp]' .. string.gsub(string.gsub(unused, '%f[%d]0%f[%D]', '%%d+'), '%.', '%%.') .. '$'
+  for _, field in ipairs(redis.call('HKEYS', event_key)) do
+    if string.match(field, pattern) and units_get(units, field) > 0 then return {'in_use'} end
+  end
+end
+
+quotas_apply(units, vouchers_apply(units, 6, now_ms(), due_key, ARGV[3]), outbox_key)
 units_set(units, 'v', ARGV[1])
 units_write()
 return {'ok', version}

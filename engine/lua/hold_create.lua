@@ -30,8 +30,8 @@
 --        ok
 -- RETURNS ok, now in ms, then for each group: held, first id, deadline ms |
 --        short, what it cannot have (quota id, voucher: and its id, or seat: and its field as in include/seats.lua), 0
--- WRITES event, seats, holds, carts, due, purge; of other events of the shard what expired; reply, if anything was held:
---        decided is what is returned
+-- WRITES event, seats, holds, carts, due, purge; of other events of the shard what expired; outbox, what a voucher that
+--        asks for no room has allowed; reply, if anything was held: decided is what is returned
 -- COST   O(positions × quotas of a product), log n in the sorted sets; at most 8 (64 when short) releases
 --#include now_ms
 --#include units
@@ -113,6 +113,7 @@ local function deal()
         group.uses[voucher].count = group.uses[voucher].count + 1
         asks = skips == '0'
       end
+      group.unasked = group.unasked or not asks
       if asks then
         for _, quota in ipairs(units_quotas(units, ARGV[p])) do
           if not needed[quota] then order[#order + 1] = quota end
@@ -142,6 +143,20 @@ local function undeal(groups)
     if not group.short and group.deadline > now then deal_group(group, -1) end
   end
   seat_values, seats_dealt = {}, {}
+end
+
+-- Records by how much a group goes beyond the sizes of its quotas: a voucher has allowed it.
+local function allow_beyond(group)
+  for at = group.first, group.first + 5 * (group.count - 1), 5 do
+    for _, quota in ipairs(units_quotas(units, ARGV[at])) do
+      local size = units_get(units, 's' .. quota)
+      local beyond = units_get(units, 'u' .. quota) - size
+      if size >= 0 and beyond > units_get(units, 'a' .. quota) then
+        units_set(units, 'a' .. quota, beyond)
+        redis.call('XADD', string.sub(due_key, 1, -4) .. 'outbox', '*', 'kind', 'quota_allowance', 'id', quota, 'v', beyond)
+      end
+    end
+  end
 end
 
 local groups, short_any = deal()
@@ -174,6 +189,7 @@ for _, group in ipairs(groups) do
     answer[#answer + 1] = group.deadline
     local state = 'H'
     if group.deadline <= now then state = 'E' end
+    if group.unasked and group.deadline > now then allow_beyond(group) end
     local first_id = next_id
     for p = 0, group.count - 1 do
       local id, at, parent = string.format('%.0f', next_id), group.first + 5 * p, '0'

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from msgspec.structs import replace
 
-from engine.domain.catalogue import Event, Voucher, code_key
+from engine.domain.catalogue import Event, Product, Voucher, code_key
 from engine.domain.errors import Busy, Forbidden, StaleCatalogue
 from engine.ledger.ledger import Ledger
 from engine.ledger.values import Counts
@@ -99,9 +99,11 @@ class Catalogue:
         raise Busy(reason="the catalogue keeps changing")
 
     @asynccontextmanager
-    async def changing(self, event_id: int) -> AsyncIterator[Session]:
+    async def changing(self, event_id: int, *, removing: Product | None = None) -> AsyncIterator[Session]:
         """Yield a transaction that changes an event and nobody else can; commit, then make the change live.
 
+        With `removing`, a product of which each part may be 0 for any, it is live before the commit, since only that
+        script can tell whether it is taken: raises InUse if so. Should the commit fail then, `_load` sees to it.
         Raises Fenced if Redis cannot be reached after the commit: the change is kept, and is made live by the next
         change, or by the first process that reads the event afresh.
         """
@@ -110,6 +112,8 @@ class Catalogue:
             await catalogue.bump(session, event_id)
             yield session
             event = await catalogue.load_event_by_id(session, event_id, known)
+            if removing is not None:
+                await self._ledger.publish_without(event, removing)
         self._keep(event)
         await self._ledger.publish(event)
 
@@ -127,10 +131,23 @@ class Catalogue:
                 live = await self._ledger.version(event)
                 if live is None or live < event.version:
                     await self._ledger.publish(event)
+                elif live > event.version:
+                    event = await self._caught_up(event, live)
                 return self._keep(event)
         finally:
             if not lock.locked():
                 self._loading.pop(key, None)
+
+    async def _caught_up(self, event: Event, live: int) -> Event:
+        """Return the event at the version that Redis has and Postgres had not, once that has been committed.
+
+        If it never was, what Postgres has is made live anew, as the version after it.
+        """
+        async with self._database.transaction() as session:
+            await catalogue.pass_version(session, event.id, live)
+            event = await catalogue.load_event_by_id(session, event.id, event)
+        await self._ledger.publish(event)
+        return event
 
     def _keep(self, event: Event) -> Event:
         key = (event.organizer_id, event.slug)

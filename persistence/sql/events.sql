@@ -1,6 +1,9 @@
 -- name: bump counts one more change to an event, and locks it until the transaction ends
 UPDATE events SET version = version + 1 WHERE id = %(id)s RETURNING version;
 
+-- name: pass_version goes past a version that was live without having been committed
+UPDATE events SET version = %(live)s + 1 WHERE id = %(id)s AND version < %(live)s;
+
 -- name: whole one event with everything below it in one row, and so of one moment
 SELECT e.id, e.organizer_id, o.slug AS organizer, e.slug, e.version, e.body, e.settings, e.seats_version,
     (SELECT coalesce(jsonb_agg(jsonb_build_array(i.id, i.body) ORDER BY i.id), '[]')

@@ -329,6 +329,22 @@ def test_what_was_sold_cannot_be_deleted(shop: Make) -> None:
         must(event.get(path), 200)
 
 
+def test_what_is_in_a_cart_cannot_be_deleted_until_it_is_let_go(shop: Make) -> None:
+    event = shop(has_subevents=True)
+    date = event.date()
+    item, [red, _] = event.item_with("Red", "Blue")
+    event.add("quotas/", name="Q", size=5, items=[item], variations=[red], subevent=date)
+    cart = must(event.cart(item, variation=red, subevent=date), 201)["id"]
+    paths = (f"items/{item}/variations/{red}/", f"subevents/{date}/", f"items/{item}/")
+    for path in paths:
+        assert "cannot be deleted" in must(event.delete(path), 403)["detail"]
+        must(event.get(path), 200)
+    must(event.delete(f"cartpositions/{cart}/"), 204)
+    for path in paths:
+        must(event.delete(path), 204)
+        must(event.get(path), 404)
+
+
 # ----------------------------------------------------------------------------------------------- questions and dates
 
 

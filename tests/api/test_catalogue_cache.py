@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from shop import Shop
+from msgspec.structs import replace
+from shop import Shop, must
 
 from engine.domain.catalogue import Event
 from engine.domain.errors import Forbidden
@@ -95,6 +96,43 @@ async def test_changes_that_fail_leave_no_trace(house: House, server: Any, shop:
     assert await house.catalogue.current(event) is event
     loaded = await catalogue.load_event(house.database, event.organizer_id, event.slug)
     assert loaded == event
+
+
+async def test_a_version_that_was_live_and_never_committed_is_passed(
+    house: House, server: Any, shop: Callable[..., Shop]
+) -> None:
+    made = shop()
+    item = made.item()
+    quota = made.quota(5, item)
+    event = await house.catalogue.event(await organizer_id(house, server.organizer), made.slug)
+    gone = replace(event, version=event.version + 1, items={}, quotas={}, quotas_by_product={})
+    await house.ledger.publish_without(gone, (item, 0, 0))
+    must(made.cart(item), 201)
+    assert made.left(quota) == 4
+    after = await house.catalogue.refresh(event)
+    assert after.version == gone.version + 1
+    assert await house.ledger.version(after) == after.version
+
+
+async def test_who_reads_an_event_while_something_is_deleted_waits_for_that(
+    house: House, server: Any, shop: Callable[..., Shop]
+) -> None:
+    made = shop()
+    item, other = made.item(), made.item()
+    quota = made.quota(5, item, other)
+    event = await house.catalogue.event(await organizer_id(house, server.organizer), made.slug)
+
+    async with house.database.transaction() as session:
+        await catalogue.bump(session, event.id)
+        await ITEMS.clear(session, "quotas", event.id, item)
+        await ITEMS.remove(session, event.id, item)
+        await house.ledger.publish_without(await catalogue.load_event_by_id(session, event.id), (item, 0, 0))
+        reading = asyncio.create_task(asyncio.to_thread(made.cart, item))
+        await asyncio.sleep(0.2)
+        assert not reading.done()
+    assert "item" in must(await reading, 400)
+    assert made.left(quota) == 5
+    assert (await house.catalogue.refresh(event)).version == event.version + 1
 
 
 @pytest.mark.parametrize("slug", ["nosuch", "", "a\x00", "a b", "x" * 1000, "\ud800"])

@@ -193,6 +193,40 @@ def test_without_a_plan_there_are_no_seats(hall: Any) -> None:
     assert must(s.cart(item), 201)["seat"] is None
 
 
+def test_an_event_is_made_with_the_seats_of_a_plan(shop: MakeShop) -> None:
+    number = plan(shop().api, 2)
+    s = shop(seating_plan=number)
+    assert must(s.get(""), 200)["seating_plan"] == number
+    assert [(seat["seat_guid"], seat["product"]) for seat in must(s.get("seats/"), 200)["results"]] == [
+        ("S-1-1", None),
+        ("S-1-2", None),
+    ]
+    item = s.item()
+    s.quota(5, item)
+    must(s.cart(item), 201)
+    must(s.patch("", {"seat_category_mapping": {"Stalls": item}}), 200)
+    must(s.cart(item), 400)
+    must(s.cart(item, seat="S-1-1"), 201)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"seating_plan": 2**62}, "seating_plan"),
+        ({"seating_plan": "x"}, "seating_plan"),
+        ({"seat_category_mapping": {"Stalls": 1}}, "seat_category_mapping"),
+        ({"seating_plan": True, "has_subevents": True}, "seating_plan"),
+    ],
+)
+def test_an_event_is_not_made_with_seats_that_cannot_be(shop: MakeShop, fields: dict[str, Any], field: str) -> None:
+    api = shop().api
+    if fields.get("seating_plan") is True:
+        fields = {**fields, "seating_plan": plan(api, 1)}
+    body = {"name": {"en": "Test"}, "slug": "not-made", "date_from": "2031-12-27T10:00:00Z"}
+    assert list(must(api.post("events/", json=body | fields), 400)) == [field]
+    must(api.get("events/not-made/"), 403)
+
+
 def test_each_date_has_its_own_seats(shop: MakeShop) -> None:
     s = shop(has_subevents=True)
     item, first, second, third = s.item(), s.date("First"), s.date("Second"), s.date("Third")

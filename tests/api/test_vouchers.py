@@ -104,6 +104,18 @@ def test_a_batch_makes_all_vouchers_or_none(sale: Any) -> None:
     assert must(s.get("vouchers/"), 200)["count"] == 2
 
 
+def test_one_batch_keeps_a_seat_for_one_voucher(sale: Any) -> None:
+    s, item, _ = sale
+    seats = [{"seat_guid": guid, "seat_number": guid, "category": "Stalls"} for guid in ("A1", "A2")]
+    layout = {"zones": [{"name": "Main", "rows": [{"row_number": "1", "seats": seats}]}]}
+    plan = must(s.api.post("seatingplans/", json={"name": "Hall", "layout": layout}), 201)["id"]
+    must(s.patch("", {"seating_plan": plan, "seat_category_mapping": {"Stalls": item}}), 200)
+    rows = [{"item": item, "seat": "A1"}, {"item": item, "seat": "A2"}, {"item": item, "seat": "A1"}, {"item": item}]
+    errors = must(s.post("vouchers/batch_create/", rows), 400)
+    assert errors == [{}, {}, {"seat": ["Duplicate seat in request."]}, {}]
+    must(s.post("vouchers/batch_create/", rows[:2]), 201)
+
+
 def test_lists_can_be_filtered_and_ordered(sale: Any) -> None:
     s, item, _ = sale
     one = s.add("vouchers/", code="AAAAA", item=item, max_usages=2, tag="x")

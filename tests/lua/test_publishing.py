@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from sample_events import event, following, group, move, order, product, quota
+from sample_events import after, event, following, group, move, now_ms, order, product, quota
 
-from engine.domain.errors import SoldOut
+from engine.domain.errors import InUse, SoldOut, StaleCatalogue
 from engine.domain.order import encode
 from engine.ledger import keys
 from engine.ledger.values import Held, Short
@@ -127,6 +127,48 @@ async def test_a_smaller_size_closes_what_that_sells_out(ledger, open_event):
     smaller = event(quota(1, 1, 1, close_when_sold_out=True), like=of)
     await ledger.publish(smaller)
     assert (await ledger.availability(smaller, [1]))[1].closed
+
+
+@pytest.mark.parametrize("gone", [(1, 0, 0), (0, 0, 0)])
+async def test_what_is_held_or_sold_cannot_go(ledger, open_event, gone):
+    of = await open_event(quota(1, 5, 1, 2))
+    without = event(quota(1, 5, 2), like=of)
+
+    async def refused():
+        with pytest.raises(InUse):
+            await ledger.publish_without(without, gone)
+        assert await ledger.version(of) == of.version
+
+    [answer] = await ledger.hold(of, [group(1)])
+    await refused()
+    await ledger.hold_release(of, answer.ids[0])
+    made = await buy(ledger, of, 1)
+    await refused()
+    canceled = following(made, "c")
+    await ledger.order_commit(of, canceled, encode(canceled), moves=[move(1, "n", -1)])
+    await ledger.publish_without(without, gone)
+    assert await ledger.version(of) == without.version
+    with pytest.raises(StaleCatalogue):
+        await ledger.hold(of, [group(1)])
+
+
+async def test_what_was_only_held_can_go_once_that_has_expired(ledger, open_event, server_redis):
+    of = await open_event(quota(1, 5, 1, 2))
+    deadline = now_ms(server_redis) + 50
+    await ledger.hold(of, [group(1, deadline_ms=deadline), group(2)])
+    await after(server_redis, deadline)
+    await ledger.publish_without(event(quota(1, 5, 2), like=of), (1, 0, 0))
+
+
+async def test_others_may_be_held_and_sold_while_something_goes(ledger, open_event):
+    of = await open_event(quota(1, 50, 1, 10, 11, (9, 91), (9, 92)), items=11)
+    await ledger.hold(of, [group(10, 11)])
+    await buy(ledger, of, 11)
+    await ledger.publish_without(event(quota(1, 50, 10, 11), like=of, items=11), (1, 0, 0))
+    newer = event(quota(1, 50, 10, 11), like=of, items=11, version=7)
+    await ledger.publish_without(newer, (0, 1, 0))
+    with pytest.raises(InUse):
+        await ledger.publish_without(event(quota(1, 50, 10), like=newer, items=11), (11, 0, 0))
 
 
 async def test_an_event_of_thousands_of_products_is_counted(ledger, open_event):

@@ -68,6 +68,24 @@ async def uses(ledger, of, number):
     return found.redeemed, found.taken
 
 
+async def test_what_a_voucher_lets_carts_hold_beyond_the_size_is_allowed(ledger, open_event, server_redis):
+    of = await open_event(quota(1, 2, 1))
+    outbox = keys.outbox(ledger.shard_of(of))
+    [first, *_] = await ledger.hold(of, [using(1, 7, usages=9, skips=True), using(1, 0), using(1, 0)])
+    assert server_redis.xlen(outbox) == 0
+    [second, third] = await ledger.hold(
+        of, [using(1, 7, 0, usages=9, skips=True), using(1, 7, 7, usages=9, skips=True)]
+    )
+    assert second == Short(1)
+    assert isinstance(third, Held)
+    allowed = [{key: fields[key] for key in (b"kind", b"id", b"v")} for _, fields in server_redis.xrange(outbox)]
+    assert allowed == [{b"kind": b"quota_allowance", b"id": b"1", b"v": b"2"}]
+    assert server_redis.hget(keys.event(ledger.shard_of(of), of.id), "a1") == b"2"
+    await ledger.hold_release(of, first.ids[0])
+    await ledger.hold(of, [using(1, 7, usages=9, skips=True)])
+    assert server_redis.xlen(outbox) == 1
+
+
 async def test_carts_use_a_voucher_as_often_as_it_may_be(ledger, open_event):
     of = await open_event(quota(1, 9, 1))
     answers = await ledger.hold(of, [using(1, 7, usages=3) for _ in range(5)])
