@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from aiohttp import web
-
 from engine.http import (
     access,
     cartpositions,
@@ -22,6 +20,7 @@ from engine.http import (
 from engine.http.checkins import CHECKIN_LIST
 from engine.http.door import Door
 from engine.http.items import ADDON, BUNDLE, CATEGORY, ITEM, TAX_RULE, VARIATION
+from engine.http.listener import Listener
 from engine.http.questions import OPTION, QUESTION
 from engine.http.routing import Route, Router
 from engine.http.subevents import SUBEVENT
@@ -138,12 +137,6 @@ ROUTES: tuple[Route, ...] = (
 )
 
 
-def server(house: House) -> web.Server:
+def server(house: House) -> Listener:
     """Return the aiohttp server that answers every request with the route table."""
-    door = Door(house, Router(ROUTES))
-    limit = house.settings.body_bytes_max
-
-    def make_request(message, payload, protocol, writer, task):  # type: ignore[no-untyped-def]
-        return web.BaseRequest(message, payload, protocol, writer, task, protocol._loop, client_max_size=limit)
-
-    return web.Server(door, request_factory=make_request, access_log=None)
+    return Listener(Door(house, Router(ROUTES)), house.settings)

@@ -10,11 +10,19 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from msgspec import Struct
 
+_RATE = re.compile(r"([0-9]{1,9})/(s|m)")
 _ADDRESS = re.compile(r"[^@\s<>\"(),:;]+@[^@\s<>\"(),:;]+")
 
 
 class SettingsError(Exception):
     """A setting that cannot be; the message is one line that names the variable."""
+
+
+class Rate(Struct, frozen=True):
+    """So many requests in so many seconds."""
+
+    requests: int
+    period_s: float
 
 
 class Settings(Struct, frozen=True):
@@ -27,6 +35,14 @@ class Settings(Struct, frozen=True):
     ack_timeout_s: float = 10.0
     """How long an order waits for Postgres before it is answered 202 instead of 201."""
     body_bytes_max: int = 2 * 1024 * 1024
+    body_timeout_s: float = 30.0
+    """How long a body may take to arrive."""
+    idle_timeout_s: float = 75.0
+    """How long a connection may stay without a whole request; longer than load balancers keep theirs, which is 60."""
+    connections_max: int = 10_000
+    """Connections that one front door process keeps open at a time."""
+    rate_limit: str = ""
+    """Requests a token may make, as 100/s or 6000/m, counted by each front door process; empty: any number."""
     order_hot_s: int = 300
     """How long a drained order stays in Redis, so that a slow reader of an old version meets the newer one."""
     cart_listed_s: int = 3600
@@ -38,6 +54,16 @@ class Settings(Struct, frozen=True):
     mail_folder: str = "data/mail"
     public_url: str = "http://127.0.0.1:8000"
     """Below which buyers find their orders: for links in mails."""
+
+    @property
+    def rate(self) -> Rate | None:
+        """What `rate_limit` says. Raises ValueError."""
+        if not self.rate_limit:
+            return None
+        found = _RATE.fullmatch(self.rate_limit)
+        if found is None or not int(found[1]):
+            raise ValueError("a rate looks like 100/s or 6000/m")
+        return Rate(int(found[1]), 60.0 if found[2] == "m" else 1.0)
 
 
 class SmtpServer(Struct, frozen=True):
@@ -65,6 +91,17 @@ def smtp_server(url: str) -> SmtpServer:
     return SmtpServer(parts.hostname, port, tls, user, unquote(parts.password or ""), sender)
 
 
+_POSITIVE = (
+    "ack_timeout_s",
+    "body_bytes_max",
+    "body_timeout_s",
+    "cart_listed_s",
+    "connections_max",
+    "idle_timeout_s",
+    "order_hot_s",
+)
+
+
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings of HOLDFAST_* variables. Raises SettingsError with one clear line."""
     values: dict[str, str | int | float] = {}
@@ -89,7 +126,11 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         raise SettingsError("HOLDFAST_SMTP_URL must look like smtp://user:password@host:25?from=address") from None
     if not 1 <= settings.shards <= 16384:
         raise SettingsError(f"HOLDFAST_SHARDS must be between 1 and 16384, not {settings.shards}")
-    for name in ("ack_timeout_s", "body_bytes_max", "order_hot_s", "cart_listed_s"):
+    try:
+        _ = settings.rate
+    except ValueError as error:
+        raise SettingsError(f"HOLDFAST_RATE_LIMIT: {error}, not {settings.rate_limit!r}") from None
+    for name in _POSITIVE:
         if not 0 < getattr(settings, name) < math.inf:
             raise SettingsError(f"HOLDFAST_{name.upper()} must be more than 0, and finite")
     if settings.redis_appendfsync not in ("everysec", "always", "no"):

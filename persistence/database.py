@@ -35,6 +35,11 @@ _RECONNECT_S = 1.0
 waiting when Postgres is long back. Whoever asks next has a new one made at once."""
 
 
+_WAITING_MAX = 1000
+"""Who may wait for a connection: as many as there may be answers within the time that one waits for it. More are told
+at once to come again, rather than after that time."""
+
+
 class _Connection(psycopg.AsyncConnection[Row]):
     """A connection that is cut when the server is silent for too long: what waits for it then gets an error.
 
@@ -87,6 +92,7 @@ class Database:
             min_size=1,
             max_size=connections_max,
             timeout=timeout_s,
+            max_waiting=_WAITING_MAX,
             reconnect_timeout=_RECONNECT_S,
             open=False,
             kwargs={

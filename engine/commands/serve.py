@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import gc
 import os
+import resource
 import signal
 import socket
 import sys
@@ -14,6 +15,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import uvloop
 
 from engine.api import server
@@ -27,6 +29,8 @@ from engine.settings import Settings
 _FINISH_S = 12.0
 """How long requests under way may take after SIGTERM: an order waits HOLDFAST_ACK_TIMEOUT_S for Postgres, 10 s."""
 _START_S = 60.0
+_OTHER_FILES = 100
+"""Files that a front door has open beside its clients: both stores, logs, the program itself."""
 _YOUNG_OBJECTS = 5000
 """Objects made before garbage is looked for: a few orders' worth, so that most of them are gone by then."""
 
@@ -35,6 +39,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Answer requests until SIGTERM or SIGINT."""
     settings = stores.with_both(settings)
     logs.begin()
+    settings = _with_files(settings)
     if arguments.processes == 1:
         bound = ports.share(arguments.host, arguments.port) if arguments.shared_port else None
         bound = bound or ports.reserve(arguments.host, arguments.port)
@@ -44,6 +49,17 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     with ports.reserve(arguments.host, arguments.port) as reserved:
         _serve_many(arguments, ports.address(reserved)[1])
     return 0
+
+
+def _with_files(settings: Settings) -> Settings:
+    """Return the settings with as many connections as this process may have open files, once it may have its most."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # macOS says "unlimited" and means less
+    files = settings.connections_max + _OTHER_FILES if most == resource.RLIM_INFINITY else most
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+    now, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return msgspec.structs.replace(settings, connections_max=max(1, min(settings.connections_max, now - _OTHER_FILES)))
 
 
 async def _serve(settings: Settings, bound: socket.socket, host: str, ready_file: Path | None) -> None:

@@ -9,6 +9,7 @@
     │   ├── MethodNotAllowed 405
     │   ├── NotAcceptable  406
     │   ├── KeyReused      409  its idempotency key came with a different request before
+    │   ├── TooSlow        408  its body did not arrive
     │   ├── TooLarge       413
     │   └── UnsupportedMedia 415
     ├── SoldOut            capacity is missing; engine/sales says it in the words of the operation
@@ -18,6 +19,7 @@
     ├── InUse              what is to be deleted is held or sold; engine/http says it in pretix's words
     ├── StaleCatalogue     the request was judged by an old copy of the catalogue; the front door tries again
     └── Unavailable        nothing was done (or it is not known whether); trying again is right
+        ├── Throttled      429  this token asks more often than it may
         ├── Busy           409  somebody else was faster, several times
         ├── Duplicate      409  a request with the same idempotency key is at work
         └── Fenced         503  a store is away, or its contents are being verified
@@ -95,6 +97,10 @@ class NotAcceptable(Refused):
     """406. The client takes nothing that we could answer with."""
 
 
+class TooSlow(Refused):
+    """408."""
+
+
 class TooLarge(Refused):
     """413."""
 
@@ -114,6 +120,10 @@ class Unavailable(HoldfastError):
         super().__init__(reason)
         self.retry_after_s = retry_after_s
         self.reason = reason
+
+
+class Throttled(Unavailable):
+    """429. Too many requests with one token; nothing was done."""
 
 
 class Busy(Unavailable):

@@ -14,6 +14,7 @@ from aiohttp import web
 from msgspec import Struct, msgpack
 
 from engine.domain.errors import Invalid, TooLarge, UnsupportedMedia
+from engine.http.bodies import arrived
 from engine.ledger.replies import Claim, Kept
 
 if TYPE_CHECKING:
@@ -87,14 +88,12 @@ class Call:
         return None if self.claim is None else Kept(self.claim, msgpack.encode(done))
 
     async def raw_body(self) -> bytes:
-        """Return the body as it came. Raises TooLarge."""
+        """Return the body as it came. Raises TooLarge, TooSlow."""
         if self._raw is None:
             content = self.request.content
-            try:
-                # nearly all bodies are there with their head, and then nobody needs to wait for them
-                self._raw = content.read_nowait() if content.is_eof() else await self.request.read()
-            except web.HTTPRequestEntityTooLarge:
-                raise TooLarge from None
+            # nearly all bodies are there with their head, and then nobody needs to wait for them
+            there = content.is_eof()
+            self._raw = content.read_nowait() if there else await arrived(self.request, self.house.settings)
         if len(self._raw) > self.house.settings.body_bytes_max:
             raise TooLarge
         return self._raw
@@ -102,7 +101,7 @@ class Call:
     async def body(self) -> Any:
         """Return the decoded body; an empty one is {}.
 
-        Raises Invalid (malformed), UnsupportedMedia (neither JSON nor a form), TooLarge.
+        Raises Invalid (malformed), UnsupportedMedia (neither JSON nor a form), TooLarge, TooSlow.
         """
         raw = await self.raw_body()
         if not raw:

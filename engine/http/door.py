@@ -1,6 +1,7 @@
 """The front door: one function between aiohttp and the handlers.
 
-In this order: path, token, organizer and event, right, method, idempotency key, then the handler, which reads the body.
+In this order: path, token, its rate, organizer and event, right, method, idempotency key, then the handler, which reads
+the body.
 Front doors keep each event's catalogue in memory. A refusal may therefore be an error of an old copy, and a script may
 refuse to sell on one; both times the copy is checked and, if it was old, read again and the handler run once more.
 """
@@ -19,6 +20,7 @@ from engine.http.auth import authenticate
 from engine.http.call import Call, Reply
 from engine.http.errors import answer
 from engine.http.routing import Handler, Router, choose
+from engine.http.throttle import Throttle
 from engine.http.wire import response
 from engine.sales.house import House
 
@@ -37,6 +39,8 @@ class Door:
     def __init__(self, house: House, router: Router) -> None:
         self.house = house
         self.router = router
+        rate = house.settings.rate
+        self.throttle = None if rate is None else Throttle(rate)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         return response(request, await self._answered(request, self._serve(request)))
@@ -63,6 +67,8 @@ class Door:
         if not any(kind in accept for kind in _ANSWERS):
             raise NotAcceptable
         principal = await authenticate(self.house, request.headers.get("Authorization", ""))
+        if self.throttle is not None:
+            self.throttle.take(principal.token_hash)
         if params.get("organizer") not in (None, principal.organizer):
             raise Forbidden
         call = Call(self.house, request, params, principal)

@@ -8,8 +8,20 @@ from engine.http.call import Reply, reply
 BUSY = "The server was too busy to process your request. Please try again."
 
 
+_ALWAYS: dict[type[errors.HoldfastError], tuple[int, str]] = {
+    errors.NotAcceptable: (406, "Could not satisfy the request Accept header."),
+    errors.TooSlow: (408, "The request body did not arrive in time."),
+    errors.KeyReused: (409, "This idempotency key was used for another method, path or body."),
+    errors.TooLarge: (413, "The request body is too large."),
+}
+"""Errors that have nothing to tell but that they are."""
+
+
 def answer(error: errors.HoldfastError) -> Reply:
     """Return the answer for `error`, in pretix's shape (spec/facts.md, Conventions)."""
+    if found := _ALWAYS.get(type(error)):
+        status, text = found
+        return reply({"detail": text}, status)
     match error:
         case errors.Invalid(body=body):
             return reply(body, 400)
@@ -21,14 +33,12 @@ def answer(error: errors.HoldfastError) -> Reply:
             return reply({"detail": text}, 404)
         case errors.MethodNotAllowed(method=method, allowed=allowed):
             return reply({"detail": f'Method "{method}" not allowed.'}, 405, {"Allow": ", ".join(allowed)})
-        case errors.KeyReused():
-            return reply({"detail": "This idempotency key was used for another method, path or body."}, 409)
-        case errors.NotAcceptable():
-            return reply({"detail": "Could not satisfy the request Accept header."}, 406)
-        case errors.TooLarge():
-            return reply({"detail": "The request body is too large."}, 413)
         case errors.UnsupportedMedia(media_type=media_type):
             return reply({"detail": f'Unsupported media type "{media_type}" in request.'}, 415)
+        case errors.Throttled(retry_after_s=wait_s):
+            plural = "" if wait_s == 1 else "s"
+            text = f"Request was throttled. Expected available in {wait_s} second{plural}."
+            return reply({"detail": text}, 429, {"Retry-After": str(wait_s)})
         case errors.Busy(retry_after_s=wait_s):
             return reply({"detail": BUSY}, 409, {"Retry-After": str(wait_s)})
         case errors.Duplicate(retry_after_s=wait_s):

@@ -21,6 +21,8 @@ log = logging.getLogger("holdfast.pipe")
 
 WAITING_MAX = 20_000
 """Calls that may wait for an answer; more means Redis is not keeping up, and the front door says so (503)."""
+UNSENT_BYTES_MAX = 64 * 1024 * 1024
+"""And so many bytes of calls that it has not taken yet: calls are as large as the bodies of requests."""
 ANSWER_TIMEOUT_S = 5.0
 """A server that is silent for this long is taken for dead; whether its last calls were done is then not known."""
 _RECONNECT_S = 0.2
@@ -36,6 +38,7 @@ class Pipe:
         self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
+        self._clogged = False
 
     @property
     def away(self) -> bool:
@@ -63,7 +66,7 @@ class Pipe:
         """Send one command; the future gets its answer, or ResponseError, or Fenced if the connection is lost."""
         loop = self._loop
         future: asyncio.Future[Any] = loop.create_future()
-        if self._connection is None or len(self._waiting) >= WAITING_MAX:
+        if self._connection is None or len(self._waiting) >= WAITING_MAX or (self._clogged and self._unsent()):
             future.set_exception(Fenced(reason="Redis is away" if self._connection is None else "Redis is slow"))
             return future
         if not self._outgoing:
@@ -79,6 +82,12 @@ class Pipe:
             writer = self._connection._writer
             if writer is not None:
                 writer.write(b"".join(data))
+                self._clogged = self._unsent()
+
+    def _unsent(self) -> bool:
+        """Tell whether Redis has too much to take already."""
+        writer = self._connection._writer if self._connection is not None else None
+        return writer is not None and writer.transport.get_write_buffer_size() > UNSENT_BYTES_MAX
 
     async def _connect(self) -> None:
         connection: Connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
@@ -87,6 +96,7 @@ class Pipe:
         except (RedisError, OSError) as error:
             raise Fenced(reason=f"Redis: {error}") from error
         self._outgoing = []
+        self._clogged = False
         self._connection = connection
 
     async def _read(self) -> None:
