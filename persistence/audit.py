@@ -29,6 +29,12 @@ async def reload(database: Database, event: Event) -> Event:
     return await catalogue.load_event(database, event.organizer_id, event.slug) or event
 
 
+async def voucher_limits(database: Database, event_id: int) -> dict[int, int]:
+    """Return by id how often each voucher of an event may be used."""
+    rows = await database.rows(_SQL["voucher_limits"], {"event_id": event_id})
+    return {row["id"]: row["max_usages"] for row in rows}
+
+
 async def order_count(database: Database) -> int:
     """Return how many orders there are."""
     row = await database.row(_SQL["order_count"])

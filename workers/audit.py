@@ -80,9 +80,10 @@ async def _settled(database: Database, books: Books, event: Event) -> tuple[int,
     for _ in range(_LOOKS):
         counts = await orders.counts(database, event.id)
         totals = await orders.voucher_uses(database, event.id)
+        limits = await audit.voucher_limits(database, event.id)
         sold = await seating.sold(database, event)
         seen = await books.event(event)
-        found = [*_event(event, seen, counts), *_vouchers(event, seen, totals), *_seats(event, seen, sold)]
+        found = [*_event(event, seen, counts), *_vouchers(event, seen, totals, limits), *_seats(event, seen, sold)]
         if not found:
             break
         await asyncio.sleep(_LOOK_AGAIN_S)
@@ -135,8 +136,13 @@ def _event(event: Event, books: EventBooks, counts: dict[tuple[Product, str], in
         yield from _quota(event, quota, books, counts)
 
 
-def _vouchers(event: Event, books: EventBooks, totals: dict[int, tuple[int, int]]) -> Iterator[Problem]:
-    """Yield what is wrong with an event's vouchers. `totals` is how often orders use each, and for how much."""
+def _vouchers(
+    event: Event, books: EventBooks, totals: dict[int, tuple[int, int]], limits: dict[int, int]
+) -> Iterator[Problem]:
+    """Yield what is wrong with an event's vouchers.
+
+    `totals` is how often orders use each, and for how much; `limits` how often they may.
+    """
     uses = {voucher: count for voucher, (count, _) in totals.items()}
     spent = {voucher: amount for voucher, (_, amount) in totals.items()}
     where = f"{event.organizer}/{event.slug} voucher"
@@ -148,6 +154,11 @@ def _vouchers(event: Event, books: EventBooks, totals: dict[int, tuple[int, int]
         for voucher in sorted(expected.keys() | found.keys()):
             if expected.get(voucher, 0) != found.get(voucher, 0):
                 yield Problem(rule, f"{where} {voucher}", expected.get(voucher, 0), found.get(voucher, 0))
+    for voucher, most in limits.items():
+        if uses.get(voucher, 0) > most:
+            yield Problem(
+                "a voucher is used as often as it may be", f"{where} {voucher}", f"at most {most}", uses[voucher]
+            )
     free: Counter[Product] = Counter()
     taken: Counter[Product] = Counter()
     for one in event.reserving:

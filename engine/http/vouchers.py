@@ -181,6 +181,12 @@ class _Vouchers(Resource):
             await self._judge(call, session, fresh, values, row, redeemed=uses[row["id"]])
             await self.table.replace(session, event.id, row["id"], values, **self.columns(values))
             await _reserve(session, event, row["body"]["seat"], values["seat"])
+            if values["max_usages"] < row["body"]["max_usages"]:
+                # whoever was about to use it by the old number is stopped before the uses are counted for good
+                await call.house.ledger.publish(await catalogue.load_event_by_id(session, event.id, fresh))
+                uses = await _redeemed(call, event, [row])
+                if values["max_usages"] < uses[row["id"]]:
+                    raise refuse(_FEWER_THAN_USED.format(uses[row["id"]]))
             row = await self._row(session, call, None)
         return reply(_answer(self.schema, row, uses[row["id"]]))
 

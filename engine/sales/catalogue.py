@@ -103,7 +103,8 @@ class Catalogue:
         """Yield a transaction that changes an event and nobody else can; commit, then make the change live.
 
         With `removing`, a product of which each part may be 0 for any, it is live before the commit, since only that
-        script can tell whether it is taken: raises InUse if so. Should the commit fail then, `_load` sees to it.
+        script can tell whether it is taken: raises InUse if so. Whoever else has made a change live before its commit
+        may fail as well: `_load` sees to what was live and never committed.
         Raises Fenced if Redis cannot be reached after the commit: the change is kept, and is made live by the next
         change, or by the first process that reads the event afresh.
         """

@@ -1,6 +1,9 @@
 -- name: events every event, in pages
 SELECT id, organizer_id, slug FROM events WHERE id > %(after)s ORDER BY id LIMIT 100;
 
+-- name: voucher_limits how often each voucher of an event may be used
+SELECT id, (body ->> 'max_usages')::bigint AS max_usages FROM vouchers WHERE event_id = %(event_id)s;
+
 -- name: order_count all orders
 SELECT count(*) AS orders FROM orders;
 

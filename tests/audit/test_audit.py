@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import psycopg
 import pytest
 import redis
-
-from tests.conftest import Server, holdfast_up
-
-
-@pytest.fixture(scope="module")
-def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A Holdfast whose books may be broken without harm to other tests."""
-    with holdfast_up(tmp_path_factory.mktemp("audit"), "--processes", "1") as server:
-        yield server
+from auditing import audit, rules
 
 
 @pytest.fixture(scope="module")
-def sold(own_server: Server) -> dict[str, Any]:
+def sold(own_server: Any) -> dict[str, Any]:
     """An event with one quota of ten, one held unit, one pending and one paid order."""
     root = f"{own_server.base_url}/api/v1/organizers/{own_server.organizer}/"
     with httpx.Client(headers={"Authorization": f"Token {own_server.token}"}) as client:
@@ -47,25 +33,7 @@ def sold(own_server: Server) -> dict[str, Any]:
     return {"item": item, "quota": quota, "paid": paid["code"]}
 
 
-def audit(server: Server) -> tuple[int, dict[str, Any]]:
-    environment = {"HOLDFAST_REDIS_URL": server.redis_url, "HOLDFAST_DATABASE_URL": server.database_url}
-    done = subprocess.run(
-        [sys.executable, "-m", "engine", "audit", "--json"],
-        env={**os.environ, **environment},
-        capture_output=True,
-        timeout=60,
-        check=False,
-        cwd=Path(__file__).parents[2],
-    )
-    assert done.stdout, done.stderr.decode()
-    return done.returncode, json.loads(done.stdout)
-
-
-def rules(finding: dict[str, Any]) -> set[str]:
-    return {problem["rule"] for problem in finding["problems"]}
-
-
-def test_right_books_are_right(own_server: Server, sold: dict[str, Any]) -> None:
+def test_right_books_are_right(own_server: Any, sold: dict[str, Any]) -> None:
     status, finding = audit(own_server)
     assert (status, finding["ok"], finding["problems"]) == (0, True, [])
     assert finding["checked"]["orders"] == 2
@@ -83,7 +51,7 @@ def test_right_books_are_right(own_server: Server, sold: dict[str, Any]) -> None
         ("s{quota}", "the size in Redis is the size in Postgres"),
     ],
 )
-def test_a_counter_that_is_off_by_one_is_found(own_server: Server, sold: dict[str, Any], field: str, rule: str) -> None:
+def test_a_counter_that_is_off_by_one_is_found(own_server: Any, sold: dict[str, Any], field: str, rule: str) -> None:
     with redis.Redis.from_url(own_server.redis_url) as store:
         [key] = store.keys("hf1:*:event:*")
         store.hincrby(key, field.format(**sold), 1)
@@ -93,7 +61,7 @@ def test_a_counter_that_is_off_by_one_is_found(own_server: Server, sold: dict[st
     assert rule in rules(finding)
 
 
-def test_a_deadline_without_its_hold_is_found(own_server: Server, sold: dict[str, Any]) -> None:
+def test_a_deadline_without_its_hold_is_found(own_server: Any, sold: dict[str, Any]) -> None:
     with redis.Redis.from_url(own_server.redis_url) as store:
         [due] = [key for key in store.keys("hf1:*:due") if store.zcard(key)]
         [(member, deadline)] = store.zrange(due, 0, -1, withscores=True)
@@ -139,9 +107,7 @@ def test_a_deadline_without_its_hold_is_found(own_server: Server, sold: dict[str
         ),
     ],
 )
-def test_a_broken_row_is_found(
-    own_server: Server, sold: dict[str, Any], breaking: str, mending: str, rule: str
-) -> None:
+def test_a_broken_row_is_found(own_server: Any, sold: dict[str, Any], breaking: str, mending: str, rule: str) -> None:
     with psycopg.connect(own_server.database_url, autocommit=True) as database:
         database.execute(breaking)
         status, finding = audit(own_server)
@@ -150,7 +116,7 @@ def test_a_broken_row_is_found(
     assert rule in rules(finding)
 
 
-def test_units_that_were_forced_are_allowed(own_server: Server, sold: dict[str, Any]) -> None:
+def test_units_that_were_forced_are_allowed(own_server: Any, sold: dict[str, Any]) -> None:
     root = f"{own_server.base_url}/api/v1/organizers/{own_server.organizer}/events/books/"
     with httpx.Client(headers={"Authorization": f"Token {own_server.token}"}) as client:
         body = {"email": "a@example.org", "force": True, "positions": [{"item": sold["item"]}] * 12}

@@ -1,0 +1,30 @@
+"""Runs the audit as an operator does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def audit(server: Any) -> tuple[int, dict[str, Any]]:
+    """Return the exit status and what was found."""
+    environment = {"HOLDFAST_REDIS_URL": server.redis_url, "HOLDFAST_DATABASE_URL": server.database_url}
+    done = subprocess.run(
+        [sys.executable, "-m", "engine", "audit", "--json"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        timeout=60,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.stdout, done.stderr.decode()
+    return done.returncode, json.loads(done.stdout)
+
+
+def rules(finding: dict[str, Any]) -> set[str]:
+    """Return the rules that were found broken."""
+    return {problem["rule"] for problem in finding["problems"]}
