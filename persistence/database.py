@@ -28,6 +28,13 @@ KEEPALIVE: dict[str, Any] = {
     "tcp_user_timeout": 20_000,
 }
 """And the server's machine may vanish."""
+AWAY = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,  # a standby, or a master that was told to write no more
+    psycopg.errors.IdleInTransactionSessionTimeout,
+)
+"""What psycopg says when the server is not there for us, or not now: trying again is right."""
 _SILENCE_S = 10.0
 """How long the server may take over one answer; a server that hangs must not hang everybody who asks it something."""
 _RECONNECT_S = 1.0
@@ -120,7 +127,7 @@ class Database:
         try:
             async with self._pool.connection() as connection:
                 yield Session(connection)
-        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+        except (*AWAY, PoolTimeout) as error:
             raise Fenced(reason=f"Postgres: {error}") from error
 
     @asynccontextmanager

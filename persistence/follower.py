@@ -14,7 +14,7 @@ import psycopg
 from msgspec import Struct
 
 from engine.domain.errors import Fenced
-from persistence.database import KEEPALIVE, OPTIONS
+from persistence.database import AWAY, KEEPALIVE, OPTIONS
 from persistence.outbox import EntryId, Mark
 from persistence.queries import Queries
 
@@ -109,7 +109,7 @@ class Follower:
     def _rows(self, sql: str, values: dict[str, Any] | None = None) -> list[Any]:
         try:
             return self._connection.execute(sql, values).fetchall()
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except AWAY as error:
             raise Fenced(reason=f"Postgres: {error}") from error
 
     def _transact(self, steps: Sequence[Step], writes: Sequence[tuple[str, dict[str, Any]]]) -> None:
@@ -129,7 +129,7 @@ class Follower:
             raise Moved from error
         except _REFUSALS as error:
             raise Unwritable(str(error)) from error
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except AWAY as error:
             raise Fenced(reason=f"Postgres: {error}") from error
 
 

@@ -39,6 +39,11 @@ async def raise_epochs(database: Database | Session, shards: Sequence[int]) -> d
     return {row["shard"]: _mark(row) for row in rows}
 
 
+async def require(session: Session) -> None:
+    """Raise Fenced unless Postgres still knows the session, and with it the locks that it holds."""
+    await session.row(_SQL["require"])
+
+
 async def parked(database: Database) -> int:
     """Return how many entries were put aside."""
     row = await database.row(_SQL["parked"])

@@ -2,14 +2,15 @@
 
 Any process may raise the alarm; one of them, elected by an advisory lock, verifies, the others wait. A shard whose
 outbox reaches at least to its watermark, under the epoch that Postgres knows, has lost nothing that was confirmed. Any
-other shard is rebuilt from Postgres and from the holds that are still listed. No script is known meanwhile: they are
-loaded last.
+other shard is rebuilt from Postgres and from the holds that are still listed. No script is known while that is done:
+they are loaded last.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from typing import Any
 
@@ -27,7 +28,7 @@ from engine.ledger.scripts import Script
 from engine.settings import Settings, SettingsError
 from persistence import catalogue, orders, outbox, seating
 from persistence.database import Database, Session
-from persistence.outbox import Mark
+from persistence.outbox import EntryId, Mark
 
 log = logging.getLogger("holdfast.fence")
 
@@ -35,6 +36,8 @@ _LOCK = "holdfast fence"
 _WAIT_S = 0.1
 _OPEN_S = 5.0
 """How long a process waits for the last node of a cluster before it serves what the others have."""
+_DRAIN_S = 5.0
+"""How long a shard that lost a key, but not its outbox, may take to be drained before it is rebuilt."""
 _PAGE = 500
 
 
@@ -61,10 +64,10 @@ class Fence:
         fixed = await outbox.fix_shards(self._database, self._shards)
         if fixed != self._shards:
             raise SettingsError(f"HOLDFAST_SHARDS is {self._shards}, but this database was made with {fixed}")
+        self._nodes.taken_over = lambda pipe: self.alarm(pipe, "another server has the shards")
         if not self._nodes.clustered:
             await self._verify(self._nodes.pipe(0), None)
             return
-        self._nodes.taken_over = lambda pipe: self.alarm(pipe, "a node has taken over shards")
         for pipe in self._nodes.all():
             self._begin(pipe, None)
         # a master that is away keeps nobody from selling what the others have
@@ -121,53 +124,85 @@ class Fence:
         known = await pipe.call("SCRIPT", "EXISTS", *(script.sha for script in self._scripts.values()))
         if not all(known):
             return True
-        if self._nodes.clustered and await self._moved(pipe):
+        if await self._moved(pipe):
             return True
         return lost is not None and not await pipe.call("HEXISTS", lost.key, lost.field)
 
     async def _moved(self, pipe: Pipe) -> bool:
-        """Tell whether a node of a cluster has shards that were verified on another: it may know our scripts, too."""
-        own = await pipe.call("CLUSTER", "MYID")
+        """Tell whether a server has shards that were verified on another: it may know our scripts, too."""
+        own = await self._identity(pipe)
         shards = self._nodes.shards(pipe)
         verified_on = await asyncio.gather(*(pipe.call("HGET", keys.shard(shard), "node") for shard in shards))
         return any(node != own for node in verified_on)
 
+    async def _identity(self, pipe: Pipe) -> bytes:
+        """Return what a server is known by: a replica that is promoted is another one, and again when it comes back."""
+        if self._nodes.clustered:
+            node: bytes = await pipe.call("CLUSTER", "MYID")
+            return node
+        return pipe.history
+
     async def _verify_shards(self, session: Session, pipe: Pipe, lost: Loss | None) -> None:
         """Verify all shards of a server, rebuild those that lost something, and load the scripts."""
-        # Nothing may change what is being counted; and should we die on the way, the next call is an alarm again.
-        await pipe.call("SCRIPT", "FLUSH", "SYNC")
         shards = self._nodes.shards(pipe)
         marks = await outbox.marks(session)
         states = await asyncio.gather(*(self._state(pipe, shard) for shard in shards))
         whole: list[int] = []
         damaged: list[int] = []
-        for shard, (epoch, last) in zip(shards, states, strict=True):
+        for shard, (epochs, last) in zip(shards, states, strict=True):
             mark = marks.get(shard)
-            intact = mark is not None and epoch == mark.epoch and last >= mark.last
-            intact = intact and (lost is None or lost.shard != shard)
+            intact = mark is not None and mark.epoch in epochs and last >= mark.last
+            if intact and lost is not None and lost.shard == shard:
+                log.warning("shard %d has lost %s", shard, lost.key)
+                await self._close(pipe)
+                await self._drained(pipe, shard)
+                intact = False
             (whole if intact else damaged).append(shard)
+        if damaged and marks:
+            await self._close(pipe)
+        # should we die before these shards have their new epoch, the next one to verify sees that they were whole
+        await asyncio.gather(*(pipe.call("HSET", keys.shard(n), "next", marks[n].epoch + 1) for n in whole))
         # no drain can write by an old epoch after this, so what Postgres says from here on stays said
         raised = await outbox.raise_epochs(session, [*whole, *damaged])
         log.info("verified %d shards, %d intact, rebuilding %d", len(raised), len(whole), len(damaged))
-        await self._clear(pipe, damaged)
+        await self._clear(session, pipe, damaged)
         await self._rebuild(session, pipe, set(damaged))
+        await outbox.require(session)
         await asyncio.gather(*(self._reopen(pipe, raised[shard]) for shard in raised))
-        if self._nodes.clustered:
-            own = await pipe.call("CLUSTER", "MYID")
-            await asyncio.gather(*(pipe.call("HSET", keys.shard(shard), "node", own) for shard in raised))
+        own = await self._identity(pipe)
+        await asyncio.gather(*(pipe.call("HSET", keys.shard(shard), "node", own) for shard in raised))
         await asyncio.gather(*(pipe.call("SCRIPT", "LOAD", s.text) for s in self._scripts.values()))
         log.info("sales go on")
 
-    async def _state(self, pipe: Pipe, shard: int) -> tuple[int, tuple[int, int]]:
+    @staticmethod
+    async def _close(pipe: Pipe) -> None:
+        """See to it that no script changes what is about to be counted, until all of them are loaded again.
+
+        Whoever else uses this server has to load his scripts again as well; a restart asks the same of him.
+        """
+        await pipe.call("SCRIPT", "FLUSH", "SYNC")
+
+    @staticmethod
+    async def _drained(pipe: Pipe, shard: int) -> None:
+        """Wait until the drain has written what is in a shard's outbox, or does not seem to be there."""
+        deadline = time.monotonic() + _DRAIN_S
+        while await pipe.call("XLEN", keys.outbox(shard)):
+            if time.monotonic() > deadline:
+                log.warning("shard %d is not drained: what it was answered 202 for is lost with it", shard)
+                return
+            await asyncio.sleep(_WAIT_S / 5)
+
+    async def _state(self, pipe: Pipe, shard: int) -> tuple[tuple[int, int], EntryId]:
+        """Return the epochs under which a shard is whole, and the last entry of its outbox."""
         answer = await self._eval(pipe, "shard_state", [keys.shard(shard), keys.outbox(shard)])
-        ms, _, sequence = answer[2].partition(b"-")
-        return answer[1], (int(ms), int(sequence))
+        ms, _, sequence = answer[3].partition(b"-")
+        return (answer[1], answer[2]), (int(ms), int(sequence))
 
     async def _reopen(self, pipe: Pipe, mark: Mark) -> None:
         last = f"{mark.last[0]}-{mark.last[1]}"
         await self._eval(pipe, "shard_open", [keys.shard(mark.shard), keys.outbox(mark.shard)], [mark.epoch, last])
 
-    async def _clear(self, pipe: Pipe, shards: list[int]) -> None:
+    async def _clear(self, session: Session, pipe: Pipe, shards: list[int]) -> None:
         """Delete what a damaged shard believes about events and orders; holds stay, they are counted again."""
         if not shards:
             return
@@ -183,6 +218,9 @@ class Fence:
             for key in found:
                 if key.startswith(forget):
                     gone.setdefault(key[: key.index(b"}")], []).append(key)
+            if gone:
+                # once Postgres has let go of us somebody else may be elected, and may have rebuilt these keys
+                await outbox.require(session)
             # a node of a cluster takes keys of several shards only one shard at a time
             await asyncio.gather(*(pipe.call("UNLINK", *of_shard) for of_shard in gone.values()))
             if int(cursor) == 0:

@@ -28,7 +28,7 @@ def prefix(shard: int) -> str:
 
 
 def shard(number: int) -> str:
-    """Hash: `epoch`, raised by each verification."""
+    """Hash: `epoch`, raised by each verification; `next` while one is under way; `node`, whom it was verified on."""
     return f"{prefix(number)}shard"
 
 

@@ -28,7 +28,7 @@ class Nodes:
     """The pipes of one process, by shard."""
 
     def __init__(self, url: str, shards: int) -> None:
-        first = Pipe(url)
+        first = self._pipe(url)
         self._url = url
         self._by_url = {url: first}
         self._by_shard = [first] * shards
@@ -36,7 +36,8 @@ class Nodes:
         self._doubted = asyncio.Event()
         self.clustered = False
         self.taken_over: Callable[[Pipe], object] = lambda pipe: None
-        """Called for each node that has new shards, before anything is sent there."""
+        """Called for each server that has new shards, or another history than when it was last connected to, before
+        anything is sent there."""
 
     async def open(self) -> None:
         """Connect, to each master if this is a cluster. Raises Fenced if the server, or every node, is away."""
@@ -96,7 +97,7 @@ class Nodes:
         # whoever answers us is the likeliest to know
         known = sorted(self._by_url, key=lambda url: self._by_url[url].away)
         urls = await asyncio.to_thread(masters, [*known, self._url], len(self._by_shard))
-        new = {url: Pipe(url) for url in urls if url not in self._by_url}
+        new = {url: self._pipe(url) for url in urls if url not in self._by_url}
         await asyncio.gather(*(pipe.open(wait=False) for pipe in new.values()))
         by_url = {**self._by_url, **new}
         old, self._by_shard = self._by_shard, [by_url[url] for url in urls]
@@ -107,3 +108,9 @@ class Nodes:
         if new or gone:
             log.info("%d masters: %d new, %d gone", len(self._by_url), len(new), len(gone))
         await asyncio.gather(*(pipe.close() for pipe in gone))
+
+    def _pipe(self, url: str) -> Pipe:
+        return Pipe(url, self._replaced)
+
+    def _replaced(self, pipe: Pipe) -> None:
+        self.taken_over(pipe)

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from redis.asyncio.connection import Connection, ConnectionPool
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
 from engine.domain.errors import Fenced
 
@@ -29,9 +30,15 @@ _RECONNECT_S = 0.2
 
 
 class Pipe:
-    """Calls to one Redis server. Raises Fenced while it is away."""
+    """Calls to one Redis server. Raises Fenced while it is away, or while it is a replica of another.
 
-    def __init__(self, url: str) -> None:
+    `history` is the id that Redis gives to all that one master has written; whoever is promoted begins another.
+    `replaced` is called when a connection finds another history than the one before it.
+    """
+
+    def __init__(self, url: str, replaced: Callable[[Pipe], object] = lambda pipe: None) -> None:
+        self.history = b""
+        self._replaced = replaced
         self._pool = ConnectionPool.from_url(url)
         self._connection: Connection | None = None
         self._outgoing: list[bytes] = []
@@ -92,12 +99,21 @@ class Pipe:
     async def _connect(self) -> None:
         connection: Connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
         try:
-            await connection.connect()  # type: ignore[no-untyped-call]
-        except (RedisError, OSError) as error:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                await connection.connect()  # type: ignore[no-untyped-call]
+                history = await _history(connection)
+        except (RedisError, OSError, asyncio.IncompleteReadError) as error:
+            _close(connection)
             raise Fenced(reason=f"Redis: {error}") from error
+        except Fenced:
+            _close(connection)
+            raise
         self._outgoing = []
         self._clogged = False
         self._connection = connection
+        before, self.history = self.history, history
+        if before not in (b"", history):
+            self._replaced(self)
 
     async def _read(self) -> None:
         while not self._closing:
@@ -120,6 +136,10 @@ class Pipe:
                 continue
             if connection is not self._connection or not self._waiting:
                 continue
+            if isinstance(answer, ReadOnlyError):
+                # the name in our URL may lead to the new master by now; this connection never will
+                self._drop("the server has become a replica")
+                continue
             future, _ = self._waiting.popleft()
             if future.done():
                 continue
@@ -141,10 +161,24 @@ class Pipe:
         if connection is not None:
             if not self._closing:
                 log.warning("lost the connection to Redis: %s", reason)
-            if connection._writer is not None:
-                connection._writer.close()
-                connection._writer = None  # what is closed by hand needs no warning that nobody closed it
+            _close(connection)
         waiting, self._waiting = self._waiting, deque()
         for future, _ in waiting:
             if not future.done():
                 future.set_exception(Fenced(reason=f"Redis: {reason}"))
+
+
+def _close(connection: Connection) -> None:
+    if connection._writer is not None:
+        connection._writer.close()
+        connection._writer = None  # what is closed by hand needs no warning that nobody closed it
+
+
+async def _history(connection: Connection) -> bytes:
+    """Return the id of a master's history. Raises Fenced if the server is a replica, and redis-py's errors."""
+    await connection.send_command("INFO", "replication")
+    told: bytes = await connection.read_response()
+    facts = dict(line.split(b":", 1) for line in told.splitlines() if b":" in line)
+    if facts.get(b"role") != b"master":
+        raise Fenced(reason="Redis: the server is a replica")
+    return facts[b"master_replid"]

@@ -8,6 +8,7 @@
 -- WRITES shard, outbox
 -- COST   O(1)
 redis.call('HSET', KEYS[1], 'epoch', ARGV[1])
+redis.call('HDEL', KEYS[1], 'next')
 if redis.call('EXISTS', KEYS[2]) == 0 then
   -- a stream exists once it has had an entry; its last id stays when the entry goes
   redis.call('XADD', KEYS[2], '0-1', 'kind', 'none')

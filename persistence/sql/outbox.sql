@@ -41,6 +41,9 @@ SELECT count(*) AS parked FROM parked_entries;
 -- name: lock_try an advisory lock that ends with the connection
 SELECT pg_try_advisory_lock(hashtext(%(name)s)) AS got;
 
+-- name: require an answer: it comes as long as the connection, and what it has locked, is there
+SELECT 1 AS here;
+
 -- name: unlock an advisory lock
 SELECT pg_advisory_unlock(hashtext(%(name)s));
 

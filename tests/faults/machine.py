@@ -7,7 +7,8 @@ import json
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,3 +57,18 @@ def send(members: list[int], number: signal.Signals) -> None:
             os.kill(pid, number)
         except ProcessLookupError:
             continue
+
+
+@contextmanager
+def stopped(server: Any, kind: str) -> Iterator[None]:
+    """Stop all processes of one kind, with their children, as long as the block lasts."""
+    members: list[int] = []
+    for pid in pids(server, kind):
+        # the parent first, so that no child is missed
+        os.kill(pid, signal.SIGSTOP)
+        members += family(pid)
+    send(members, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        send(members, signal.SIGCONT)

@@ -4,29 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import os
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from crowd import PRICE, Client, Shop
-from machine import pids, until
+from machine import stopped, until
 
 SLACK_S = 0.5
 """What one request may take on a busy machine."""
-
-
-@contextmanager
-def without_worker(up: Any) -> Iterator[None]:
-    """Stop the worker as long as the block lasts."""
-    [worker] = pids(up, "workers")
-    os.kill(worker, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(worker, signal.SIGCONT)
 
 
 async def left(api: Client, shop: Shop) -> int:
@@ -63,7 +48,7 @@ async def test_unpaid_orders_expire_by_themselves_and_give_back_their_units(up: 
 
 async def test_holds_expire_at_their_instant_without_any_worker(up: Any, api: Client) -> None:
     shop = await api.shop(3)
-    with without_worker(up):
+    with stopped(up, "workers"):
         deadline = time.time() + 1.5
         expires = dt.datetime.fromtimestamp(deadline, dt.UTC).isoformat()
         hold = {"item": shop.items[0], "price": PRICE, "expires": expires}
@@ -85,7 +70,7 @@ async def test_holds_expire_at_their_instant_without_any_worker(up: Any, api: Cl
 
 async def test_a_hold_can_be_had_the_moment_another_expires(up: Any, api: Client) -> None:
     shop = await api.shop(1)
-    with without_worker(up):
+    with stopped(up, "workers"):
         deadline = time.time() + 1.0
         expires = dt.datetime.fromtimestamp(deadline, dt.UTC).isoformat()
         hold = {"item": shop.items[0], "price": PRICE, "expires": expires}

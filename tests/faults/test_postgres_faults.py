@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import books
 import pytest
 from crowd import Client, Crowd
-from machine import family, kill_one, pids, send, until
+from machine import kill_one, stopped, until
 
 
 @pytest.fixture(scope="module")
@@ -20,25 +16,11 @@ def environment() -> dict[str, str]:
     return {"HOLDFAST_ACK_TIMEOUT_S": "1"}
 
 
-@contextmanager
-def hanging(up: Any) -> Iterator[None]:
-    """Stop every process of Postgres, as a disk that does not answer would, as long as the block lasts."""
-    postmaster = pids(up, "postgres")[0]
-    # the postmaster first, so that no process is missed
-    os.kill(postmaster, signal.SIGSTOP)
-    stopped = family(postmaster)
-    send(stopped, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        send(stopped, signal.SIGCONT)
-
-
 async def test_orders_are_202_while_postgres_hangs_and_durable_once_it_is_back(up: Any, api: Client) -> None:
     crowd = Crowd(api, await api.shop(100_000, 100_000))
     async with crowd.rush():
         await until("the rush is on", lambda: crowd.confirmed() > 25)
-        with hanging(up):
+        with stopped(up, "postgres"):
             await until("orders are taken without Postgres", lambda: crowd.statuses["order 202"] > 20)
             code = next(reversed(crowd.orders))
             order = await api.must("GET", f"{crowd.shop.path}orders/{code}/")
@@ -54,7 +36,7 @@ async def test_a_postgres_that_hangs_for_long_leaves_no_request_hanging(up: Any,
     crowd = Crowd(api, await api.shop(100_000, 100_000), buyers=4)
     async with crowd.rush():
         await until("the rush is on", lambda: crowd.confirmed() > 10)
-        with hanging(up):
+        with stopped(up, "postgres"):
             status, _, headers = await api.ask("GET", f"{crowd.shop.path}orders/")
             assert status == 503, "a list needs Postgres"
             assert headers["Retry-After"].isdigit()
