@@ -8,6 +8,7 @@ import signal
 import threading
 from contextlib import suppress
 from typing import Any
+from urllib.parse import unquote
 
 import uvloop
 from arq import cron
@@ -99,6 +100,14 @@ def _drain(drain: Drain, halt: threading.Event, loop: asyncio.AbstractEventLoop,
         loop.call_soon_threadsafe(drained.set_result, None)
 
 
+def _queue(settings: Settings) -> RedisSettings:
+    """Return where the queue is; arq reads a URL but for what is quoted in the path of a socket."""
+    found = RedisSettings.from_dsn(settings.queue_url or settings.redis_url)
+    if found.unix_socket_path is not None:
+        found.unix_socket_path = unquote(found.unix_socket_path)
+    return found
+
+
 async def _jobs(house: House, settings: Settings) -> None:
     """Run arq's worker; begin again when its Redis was away."""
     while True:
@@ -109,7 +118,7 @@ async def _jobs(house: House, settings: Settings) -> None:
                 cron(_mail, name="send_mails", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
                 cron(_sweep, name="sweep", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
             ],
-            redis_settings=RedisSettings.from_dsn(settings.queue_url or settings.redis_url),
+            redis_settings=_queue(settings),
             queue_name=QUEUE,
             ctx={"house": house, "mailing": asyncio.Lock()},
             handle_signals=False,

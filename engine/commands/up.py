@@ -122,7 +122,7 @@ class _Up:
                 self.redis = RedisServer(self.folder / "redis", appendfsync=self.settings.redis_appendfsync)
                 self.supervisor.add(self.redis)
                 self.redis.start()
-            self.settings = msgspec.structs.replace(self.settings, redis_url=self.redis.url)
+            self.settings = msgspec.structs.replace(self.settings, redis_url=self.redis.own_url)
         if not self.settings.database_url:
             with _step("postgres"):
                 self.postgres = PostgresServer(self.folder / "postgres")
@@ -167,8 +167,7 @@ class _Up:
             "base_url": self.base_url,
             "token": self.token,
             "organizer": self.arguments.organizer,
-            "redis_url": self.settings.redis_url,
-            "queue_url": self.settings.queue_url,
+            **self._redis_urls(),
             "database_url": self.settings.database_url,
             "processes": {
                 "front_doors": [door.pid for door in self.doors],
@@ -178,6 +177,13 @@ class _Up:
             },
         }
         readiness.write(self.arguments.ready_file, content)
+
+    def _redis_urls(self) -> dict[str, str]:
+        """Return how to reach Redis, with all rights where it is ours: the file is for those who look after it."""
+        own, queue = self.settings.redis_url, self.settings.queue_url
+        if self.redis is None:
+            return {"redis_url": own, "queue_url": queue}
+        return {"redis_url": self.redis.url, "queue_url": self.redis.url if queue == own else queue}
 
 
 def _token(database_url: str, organizer: str, folder: Path) -> str:

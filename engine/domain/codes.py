@@ -134,14 +134,14 @@ class _Source:
 
 
 _LOWER = "abcdefghijklmnopqrstuvwxyz"
-_order_secrets = _Source(_LOWER + "0123456789", 16)
+_order_secrets = _Source(_LOWER + "0123456789", 26)
 _ticket_secrets = _Source("abcdefghjkmnpqrstuvwxyz23456789", 32)
 _pseudonyms = _Source("ABCDEFGHJKLMNPQRSTUVWXYZ3789", 10)
 _cart_names = _Source(_LOWER + _LOWER.upper() + "0123456789", 48)
 
 
 def order_secret() -> str:
-    """Return the secret in an order's link: 16 of a-z 0-9."""
+    """Return the secret in an order's link: 26 of a-z 0-9. pretix has 16, which are 83 bits and not 134."""
     return _order_secrets()
 
 

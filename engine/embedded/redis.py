@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from engine.embedded.binaries import redis_binary
 from engine.embedded.process import Server, spawn
+from engine.embedded.redis_users import ADMINISTRATOR, HOLDFAST, RedisUsers
 from engine.embedded.sockets import SocketFolder
 
 _SOCKET = "redis.sock"
@@ -25,6 +26,7 @@ class RedisServer(Server):
         super().__init__(folder)
         self.appendfsync = appendfsync
         self._sockets = SocketFolder(self.folder, _SOCKET)
+        self._users = RedisUsers(self.folder)
 
     @property
     def socket(self) -> Path:
@@ -32,10 +34,20 @@ class RedisServer(Server):
 
     @property
     def url(self) -> str:
-        return f"unix://{quote(str(self.socket))}?db=0"
+        """For an administrator, who may do everything."""
+        return self._url(ADMINISTRATOR)
+
+    @property
+    def own_url(self) -> str:
+        """For Holdfast's own processes, which may do what they have to."""
+        return self._url(HOLDFAST)
+
+    def _url(self, user: str) -> str:
+        return f"unix://{user}:{self._users.password(user)}@{quote(str(self.socket))}?db=0"
 
     def prepare(self) -> None:
         self._sockets.ensure()
+        self._users.ensure()
 
     def launch(self, lock: int) -> subprocess.Popen[bytes]:
         options = {
@@ -43,6 +55,7 @@ class RedisServer(Server):
             "unixsocket": str(self.socket),
             "unixsocketperm": "700",
             "dir": str(self.folder),
+            "aclfile": str(self._users.file),
             "appendonly": "yes",
             "appendfsync": self.appendfsync,
             "maxmemory-policy": "noeviction",
@@ -54,12 +67,16 @@ class RedisServer(Server):
 
     def ready(self) -> bool:
         """Say whether it answers PING; while it still reads its file it answers LOADING."""
+        hello = f"AUTH {HOLDFAST} {self._users.password(HOLDFAST)}\r\nPING\r\n".encode()
         try:
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(1)
                 connection.connect(str(self.socket))
-                connection.sendall(b"PING\r\n")
-                return connection.recv(64).startswith(b"+PONG")
+                connection.sendall(hello)
+                answers = b""
+                while answers.count(b"\r\n") < hello.count(b"\r\n") and (piece := connection.recv(256)):
+                    answers += piece
+                return answers.endswith(b"+PONG\r\n")
         except OSError:
             return False
 

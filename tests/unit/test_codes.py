@@ -54,7 +54,7 @@ def test_other_texts_are_no_generated_codes(code: str) -> None:
 @pytest.mark.parametrize(
     ("make", "form"),
     [
-        (codes.order_secret, r"[a-z0-9]{16}"),
+        (codes.order_secret, r"[a-z0-9]{26}"),
         (codes.ticket_secret, r"[a-hjkmnp-z2-9]{32}"),
         (codes.pseudonymization_id, r"[A-HJ-NP-Z3789]{10}"),
         (codes.cart_id, r"[A-Za-z0-9]{48}@api"),
