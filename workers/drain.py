@@ -19,7 +19,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from engine.domain.errors import Fenced
 from engine.ledger import keys
-from engine.ledger.ledger import entry_id
+from engine.ledger.commits import entry_id
 from engine.ledger.scripts import load_scripts
 from engine.settings import Settings
 from persistence.follower import Follower, Moved, Step, Unwritable

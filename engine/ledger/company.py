@@ -1,56 +1,59 @@
-"""Holds that travel together: all groups that one turn of the event loop asks of one event go in one script call.
+"""Work that travels together: what one turn of the event loop asks of one event goes in one script call.
 
-A script call costs Redis and this process as much as the hold itself; shared by the requests of a turn, it is paid
-once. A request that is alone waits for nobody.
+A script call costs Redis and this process as much as the hold or half as much as the order that it is made for; shared
+by the requests of a turn, it is paid once. A request that is alone waits for nobody.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from typing import Generic, TypeVar
 
-from engine.domain.catalogue import Event
-from engine.ledger.values import HoldGroup, Outcome
-
-Send = Callable[[Event, Sequence[HoldGroup]], Awaitable[list[Outcome]]]
-
-GROUPS_MAX = 64
-"""Groups in one call: it blocks the server for about a millisecond, and makes nobody wait longer than that."""
+Work = TypeVar("Work")
+Answer = TypeVar("Answer")
 
 
-class _Call:
-    """The groups of one script call to be, and who waits for which of them."""
+class _Call(Generic[Work, Answer]):
+    """The work of one script call to be, and who waits for which part of it."""
 
-    __slots__ = ("event", "groups", "waiting")
+    __slots__ = ("send", "waiting", "works")
 
-    def __init__(self, event: Event) -> None:
-        self.event = event
-        self.groups: list[HoldGroup] = []
-        self.waiting: list[tuple[int, asyncio.Future[list[Outcome]]]] = []
+    def __init__(self, send: Callable[[Sequence[Work]], Awaitable[list[Answer]]]) -> None:
+        self.send = send
+        self.works: list[Work] = []
+        self.waiting: list[tuple[int, asyncio.Future[list[Answer]]]] = []
 
 
-class Company:
-    """Collects groups by event and version, and sends them when the turn of the loop is over."""
+class Company(Generic[Work, Answer]):
+    """Collects work of one kind, and sends it when the turn of the loop is over, at most `most` at a time."""
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self._calls: dict[tuple[int, int], _Call] = {}
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._calls: dict[Hashable, _Call[Work, Answer]] = {}
         self._sending: set[asyncio.Task[None]] = set()
 
-    def hold(self, event: Event, groups: Sequence[HoldGroup]) -> asyncio.Future[list[Outcome]]:
-        """Send groups along with others of this turn; the future gets the outcomes of these groups, in order."""
+    def join(
+        self,
+        key: Hashable,
+        works: Sequence[Work],
+        send: Callable[[Sequence[Work]], Awaitable[list[Answer]]],
+    ) -> asyncio.Future[list[Answer]]:
+        """Send work along with what else has the same `key` this turn; the future gets the answers to it, in order.
+
+        `send` of the first who comes sends it all: it returns one answer to each work.
+        """
         loop = asyncio.get_running_loop()
         if not self._calls:
             loop.call_soon(self._depart)
-        key = (event.id, event.version)
         call = self._calls.get(key)
-        if call is None or len(call.groups) + len(groups) > GROUPS_MAX:
+        if call is None or len(call.works) + len(works) > self._most:
             if call is not None:
                 self._start(call)
-            call = self._calls[key] = _Call(event)
-        future: asyncio.Future[list[Outcome]] = loop.create_future()
-        call.groups.extend(groups)
-        call.waiting.append((len(groups), future))
+            call = self._calls[key] = _Call(send)
+        future: asyncio.Future[list[Answer]] = loop.create_future()
+        call.works.extend(works)
+        call.waiting.append((len(works), future))
         return future
 
     def _depart(self) -> None:
@@ -58,15 +61,15 @@ class Company:
         for call in calls.values():
             self._start(call)
 
-    def _start(self, call: _Call) -> None:
+    def _start(self, call: _Call[Work, Answer]) -> None:
         # the loop keeps only weak references to tasks
         task = asyncio.get_running_loop().create_task(self._run(call))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
-    async def _run(self, call: _Call) -> None:
+    async def _run(self, call: _Call[Work, Answer]) -> None:
         try:
-            outcomes = await self._send(call.event, call.groups)
+            answers = await call.send(call.works)
         except BaseException as error:
             for _, future in call.waiting:
                 if not future.done():
@@ -77,5 +80,5 @@ class Company:
         first = 0
         for count, future in call.waiting:
             if not future.done():
-                future.set_result(outcomes[first : first + count])
+                future.set_result(answers[first : first + count])
             first += count

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,15 +21,12 @@ from engine.domain.errors import (
     InUse,
     KeyReused,
     NotFound,
-    SeatsTaken,
-    SoldOut,
     StaleCatalogue,
-    VoucherOverspent,
-    VoucherSpent,
 )
-from engine.domain.order import Order, decode, encode
+from engine.domain.order import Order, decode
 from engine.ledger import keys
 from engine.ledger.cluster import elsewhere
+from engine.ledger.commits import Commit, commit, committed, product_text
 from engine.ledger.company import Company
 from engine.ledger.fence import Fence, Loss
 from engine.ledger.nodes import Nodes
@@ -59,6 +57,14 @@ _AGAIN_MAX = 1000
 _PAGE = 1000
 """Vouchers that one call asks about."""
 
+_GROUPS_MAX = 64
+"""Groups of holds in one call: it blocks the server for about a millisecond, and makes nobody wait longer than that."""
+
+_QUOTAS_MAX = 500
+"""Quotas that one call asks about for several requests; most ask for the same."""
+
+_ORDERS_MAX = 32
+"""Orders in one call, for the same reason."""
 
 _SEATS_MAX = 2000
 """Seats in one call: it blocks the server for about two milliseconds."""
@@ -73,7 +79,9 @@ class Ledger:
         self._scripts = load_scripts()
         self.nodes = Nodes(settings.redis_url, settings.shards)
         self._listed_ms = settings.cart_listed_s * 1000
-        self._company = Company(self._hold)
+        self._holds: Company[HoldGroup, Outcome] = Company(_GROUPS_MAX)
+        self._reads: Company[int, Counts] = Company(_QUOTAS_MAX)
+        self._orders: Company[Commit, tuple[int, list[Any]]] = Company(_ORDERS_MAX)
         self.watermark = Watermark(self.nodes.url, database)
         self.fence = Fence(self.nodes, database, settings, self._scripts)
 
@@ -153,22 +161,28 @@ class Ledger:
         return int(answer[1]) if answer[0] == b"ok" else None
 
     async def availability(self, event: Event, quota_ids: Sequence[int]) -> dict[int, Counts]:
-        """Return the counts of quotas by id, exact at this instant."""
+        """Return the counts of quotas by id, exact at this instant. Who asks for the same quotas shares the answer."""
         if not quota_ids:
             return {}
+        counts = await self._reads.join((event.id, event.version), quota_ids, partial(self._availability, event))
+        return dict(zip(quota_ids, counts, strict=True))
+
+    async def _availability(self, event: Event, quota_ids: Sequence[int]) -> list[Counts]:
+        """Return the counts of each of `quota_ids`, which may name a quota more than once."""
         shard = self.shard_of(event)
-        args: list[Any] = [event.version, self._listed_ms, len(quota_ids)]
-        for quota_id in quota_ids:
-            products = [_product(product) for product in products_of(event.quotas[quota_id], event.items)]
+        wanted = dict.fromkeys(quota_ids)
+        args: list[Any] = [event.version, self._listed_ms, len(wanted)]
+        for quota_id in wanted:
+            products = [product_text(product) for product in products_of(event.quotas[quota_id], event.items)]
             args += [quota_id, len(products), *products]
         answer = await self._run("quota_read", shard, [keys.event(shard, event.id), keys.due(shard)], args)
         found = {}
-        for index, quota_id in enumerate(quota_ids):
+        for index, quota_id in enumerate(wanted):
             size, closed, held, pending, paid, blocked, waiting, exited, used = answer[1 + 9 * index : 10 + 9 * index]
             found[quota_id] = Counts(
                 None if size == -1 else size, closed == 1, held, pending, paid, blocked, waiting, exited, used
             )
-        return found
+        return [found[quota_id] for quota_id in quota_ids]
 
     async def voucher_uses(self, event: Event, voucher_ids: Sequence[int]) -> dict[int, VoucherUses]:
         """Return by id how often vouchers have been used."""
@@ -190,7 +204,9 @@ class Ledger:
         """
         if not groups:
             return []
-        return await (self._company.hold(event, groups) if kept is None else self._hold(event, groups, kept))
+        if kept is not None:
+            return await self._hold(event, groups, kept)
+        return await self._holds.join((event.id, event.version), groups, partial(self._hold, event))
 
     async def _hold(self, event: Event, groups: Sequence[HoldGroup], kept: Kept | None = None) -> list[Outcome]:
         shard = self.shard_of(event)
@@ -201,7 +217,7 @@ class Ledger:
             for position in group.positions:
                 seat = quoted(position.seat) if position.seat else ""
                 voucher = _use(position.voucher) if position.voucher else 0
-                tail += [_product(position.product), seat, voucher, position.parent + 1, position.payload]
+                tail += [product_text(position.product), seat, voucher, position.parent + 1, position.payload]
         tail += _kept_args(kept)
         hold_keys = [*self._hold_keys(shard, event.id), *_kept_keys(kept)]
         first = last = 0
@@ -284,46 +300,43 @@ class Ledger:
         version, VoucherSpent, SoldOut.
         """
         shard = self.shard_of(event)
-        args: list[Any] = [event.id, event.version if judged else "", order.version - 1, order.id, document, mode]
-        args += [self._listed_ms, len(carts), *(quoted(cart) for cart in carts), len(moves)]
-        for move in moves:
-            args += [_product(move.product), move.state, move.delta]
-        args += [len(needs), *(_product(product) for product in needs)]
-        args += [split_off.id, encode(split_off)] if split_off else ["", b""]
-        args.append(len(vouchers))
-        for use in vouchers:
-            args += [use.voucher, use.delta, use.max_usages, use.amount, "" if use.budget is None else use.budget]
-        args.append(len(seats))
-        for one in seats:
-            args += [seat_field(one.seat), one.before, one.after, one.voucher]
-        args += _kept_args(kept)
-        event_key, holds_key, carts_key, due_key = self._hold_keys(shard, event.id)
-        answer = await self._run(
-            "order_commit",
+        work = commit(
             shard,
-            [
-                event_key,
-                keys.order(shard, event.id, order.code),
-                keys.outbox(shard),
-                keys.shard(shard),
-                holds_key,
-                carts_key,
-                due_key,
-                keys.purge(shard),
-                keys.order(shard, event.id, (split_off or order).code),
-                *_kept_keys(kept),
-            ],
-            args,
+            event,
+            order,
+            document,
+            moves=moves,
+            needs=needs,
+            carts=carts,
+            mode=mode,
+            split_off=split_off,
+            vouchers=vouchers,
+            seats=seats,
+            kept=kept,
         )
-        if answer[0] == b"used_up":
-            raise VoucherSpent(dict(zip(answer[1::2], answer[2::2], strict=True)))
-        if answer[0] == b"overspent":
-            raise VoucherOverspent(answer[1:])
-        if answer[0] == b"seats_taken":
-            raise SeatsTaken([seat_name(field) for field in answer[1:]])
-        if answer[0] == b"sold_out":
-            raise SoldOut(list(zip(answer[1::2], answer[2::2], strict=True)))
-        return Committed(shard, entry_id(answer[1]) if answer[1] else (0, 0), answer[2])
+        version = event.version if judged else ""
+        for _ in range(_AGAIN_MAX):
+            [(epoch, answer)] = await self._orders.join(
+                (event.id, version), [work], partial(self._commit, shard, event.id, version)
+            )
+            if answer[0] != b"again":
+                return committed(shard, epoch, answer)
+        raise Busy(reason="holds are expiring faster than they can be released")
+
+    async def _commit(
+        self, shard: int, event_id: int, version: int | str, commits: Sequence[Commit]
+    ) -> list[tuple[int, list[Any]]]:
+        """Return epoch and answer for each order."""
+        event_key, holds_key, carts_key, due_key = self._hold_keys(shard, event_id)
+        script_keys = [event_key, keys.outbox(shard), keys.shard(shard), holds_key, carts_key, due_key]
+        args = [event_id, version, self._listed_ms, len(commits)]
+        for one in commits:
+            script_keys += one.keys
+            args += one.args
+        _, epoch, *answers = await self._run("order_commit", shard, script_keys, args)
+        if [b"unknown_seats"] in answers:
+            raise self._alarm("order_commit", b"unknown_seats", shard, script_keys)
+        return [(epoch, answer) for answer in answers]
 
     # -------------------------------------------------------------------------------------------------- replies
 
@@ -371,8 +384,7 @@ class Ledger:
             if status == b"again":
                 continue
             if status in ALARMS:
-                lost = Loss(shard, *ALARMS[status](shard, script_keys))
-                raise self.fence.alarm(self.nodes.pipe(shard), f"{name} answered {status.decode()}", lost)
+                raise self._alarm(name, status, shard, script_keys)
             if status == b"stale_catalogue":
                 raise StaleCatalogue
             if status in (b"not_owner", b"running"):
@@ -381,10 +393,12 @@ class Ledger:
                 raise KeyReused
             if status == b"not_found":
                 raise NotFound
-            if status == b"conflict":
-                raise Busy(reason="the order was changed by somebody else")
             return answer
         raise Busy(reason="holds are expiring faster than they can be released")
+
+    def _alarm(self, name: str, status: bytes, shard: int, script_keys: Sequence[str]) -> Fenced:
+        lost = Loss(shard, *ALARMS[status](shard, script_keys))
+        return self.fence.alarm(self.nodes.pipe(shard), f"{name} answered {status.decode()}", lost)
 
     async def _call(self, name: str, shard: int, script_keys: Sequence[str], args: Sequence[Any]) -> list[Any]:
         """Run a script by its hash, as it is. NOSCRIPT is the alarm, and nothing here loads a script."""
@@ -403,18 +417,8 @@ class Ledger:
         return answer
 
 
-def entry_id(text: bytes) -> tuple[int, int]:
-    """Return a stream id as numbers that compare in order."""
-    ms, _, sequence = text.partition(b"-")
-    return int(ms), int(sequence)
-
-
 def _use(use: VoucherUse) -> str:
     return f"{use.voucher}.{use.max_usages}.{int(use.skips_quota)}"
-
-
-def _product(product: Product) -> str:
-    return f"{product[0]}.{product[1]}.{product[2]}"
 
 
 def _kept_keys(kept: Kept | None) -> list[str]:

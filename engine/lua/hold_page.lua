@@ -21,7 +21,7 @@ if ordering == 'datetime' or ordering == '-datetime' then
 else
   local command = ordering == 'cart_id' and 'ZRANGE' or 'ZREVRANGE'
   for _, member in ipairs(redis.call(command, carts_key, first, last)) do
-    local id = tonumber(string.match(member, '(%d+)$'))
+    local id = tonumber(string.sub(member, -15))
     answer[#answer + 1] = redis.call('ZRANGEBYSCORE', holds_key, id, id)[1]
   end
 end

@@ -52,3 +52,8 @@ end
 local function cart_member(cart, id)
   return cart .. ' ' .. string.format('%015d', id)
 end
+
+-- The id of the hold with that place.
+local function cart_hold(member)
+  return tonumber(string.sub(member, -15))
+end

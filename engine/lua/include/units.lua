@@ -41,7 +41,28 @@ local function units_get(units, field)
   return tonumber(value or 0)
 end
 
+-- What units_set has overwritten since units_begin, four words each: units, field, its value, whether it was to be written.
+local journal, journaled
+
+local function units_begin()
+  journal, journaled = {}, 0
+end
+
+-- Puts everything back as it was at units_begin.
+local function units_undo()
+  for i = journaled - 3, 1, -4 do
+    journal[i].value[journal[i + 1]] = journal[i + 2]
+    journal[i].changed[journal[i + 1]] = journal[i + 3]
+  end
+  journaled = 0
+end
+
 local function units_set(units, field, value)
+  if journal then
+    journal[journaled + 1], journal[journaled + 2] = units, field
+    journal[journaled + 3], journal[journaled + 4] = units.value[field], units.changed[field]
+    journaled = journaled + 4
+  end
   units.value[field] = value
   units.changed[field] = value
 end
