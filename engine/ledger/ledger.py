@@ -108,7 +108,7 @@ class Ledger:
 
     async def publish_without(self, event: Event, product: Product) -> None:
         """Make a version live that no longer has a product (0 for any in its parts). Raises InUse if it was taken."""
-        await self._publish(event, _product(product))
+        await self._publish(event, product_text(product))
 
     async def _publish(self, event: Event, unused: str) -> None:
         shard = self.shard_of(event)
