@@ -4,7 +4,7 @@
 -- ARGV   1 catalogue version
 --        2 1 when the event has just been made (then it may be new here), else 0
 --        3 event id
---        4 product that must be neither held nor sold, 0 for any in each of its parts; empty if it does not matter
+--        4 product that must be neither held nor sold (a part of it that is 0 stands for any), or empty
 --        5 how long expired holds stay listed, ms
 --        6 number of vouchers that keep units free; then all that include/vouchers.lua says
 --        then number of quotas; then each quota as include/quotas.lua says
