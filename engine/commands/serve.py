@@ -80,6 +80,8 @@ async def _serve(settings: Settings, bound: socket.socket, host: str, ready_file
             readiness.write(ready_file, {"base_url": base_url, "processes": {"front_doors": [os.getpid()]}})
         await stop.wait()
         listening.close()
+        # connections that only stay open are not worth waiting for
+        app.pre_shutdown()
         await app.shutdown(_FINISH_S)
 
 

@@ -1,0 +1,196 @@
+"""Stores that stand still under a flood: everybody is told so in time, nothing piles up, and sales go on afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import httpx
+import pytest
+
+Doors = Callable[..., Any]
+
+PATIENCE_S = 20.0
+"""No answer may take longer: a store's silence is noticed after 5 to 10 s."""
+
+
+@pytest.fixture
+def event(own: Any) -> dict[str, Any]:
+    """An event with plenty of tickets, and one order, so that everything that is remembered is remembered."""
+    slug = f"s{time.monotonic_ns()}"
+    with httpx.Client(
+        base_url=f"{own.base_url}/api/v1/organizers/{own.organizer}/", headers={"Authorization": f"Token {own.token}"}
+    ) as client:
+        body: dict[str, Any] = {
+            "name": {"en": "A"},
+            "slug": slug,
+            "currency": "EUR",
+            "date_from": "2031-01-01T10:00:00Z",
+        }
+        assert client.post("events/", json=body).status_code == 201
+        item = client.post(f"events/{slug}/items/", json={"name": {"en": "T"}, "default_price": "1.00"}).json()["id"]
+        body = {"name": "All", "size": 10**6, "items": [item], "variations": []}
+        assert client.post(f"events/{slug}/quotas/", json=body).status_code == 201
+    order = {"email": "a@example.org", "positions": [{"item": item}]}
+    return {"path": f"events/{slug}/", "item": item, "order": order, "hold": {"item": item, "price": "1.00"}}
+
+
+@contextmanager
+def standing(server: Any, kind: str) -> Iterator[None]:
+    """Stop a store as long as the block lasts; it neither answers nor ends."""
+    [first] = json.loads(server.ready_file.read_text())["processes"][kind]
+    os.kill(first, signal.SIGSTOP)
+    stopped = family(first)
+    for pid in stopped[1:]:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+
+
+def family(pid: int) -> list[int]:
+    found = [pid]
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        found += family(int(child))
+    return found
+
+
+async def flood(
+    door: Any, method: str, path: str, body: Any, *, clients: int, seconds: float
+) -> tuple[Counter[int], float, int, set[str]]:
+    """Return statuses, the longest answer's time, the most memory used meanwhile, and what Retry-After said at 503."""
+    statuses: Counter[int] = Counter()
+    slowest, most = 0.0, 0
+    waits: set[str] = set()
+    until = time.monotonic() + seconds
+
+    async def one(session: aiohttp.ClientSession) -> None:
+        nonlocal slowest
+        while time.monotonic() < until:
+            began = time.monotonic()
+            async with session.request(method, door.root + path, json=body) as answer:
+                await answer.read()
+            slowest = max(slowest, time.monotonic() - began)
+            statuses[answer.status] += 1
+            if answer.status == 503:
+                waits.add(answer.headers["Retry-After"])
+                await asyncio.sleep(0.2)
+
+    async def watch() -> None:
+        nonlocal most
+        while True:
+            most = max(most, door.memory_bytes())
+            await asyncio.sleep(0.05)
+
+    watching = asyncio.create_task(watch())
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(
+        headers=door.headers, connector=connector, timeout=aiohttp.ClientTimeout(total=PATIENCE_S)
+    ) as session:
+        await asyncio.gather(*(one(session) for _ in range(clients)))
+    watching.cancel()
+    return statuses, slowest, most, waits
+
+
+def settled(door: Any, method: str, path: str, body: Any) -> int:
+    """Return the status of a request once the stores are believed again."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        status = httpx.request(
+            method, door.root + path, json=body, headers=door.headers, timeout=PATIENCE_S
+        ).status_code
+        if status != 503 or time.monotonic() > deadline:
+            return status
+        time.sleep(0.2)
+
+
+async def test_a_redis_that_stands_still_is_503_in_time_and_fills_no_memory(
+    front_door: Doors, own: Any, event: dict[str, Any]
+) -> None:
+    door = front_door()
+    path = event["path"] + "cartpositions/"
+    assert await asyncio.to_thread(settled, door, "POST", path, event["hold"]) == 201
+    before = door.memory_bytes()
+    large = event["hold"] | {"attendee_name_parts": {"full_name": "x" * 9000}}
+    with standing(own, "redis"):
+        statuses, slowest, most, waits = await flood(door, "POST", path, large, clients=400, seconds=6)
+    assert set(statuses) <= {201, 503}
+    assert statuses[503] >= 400
+    assert slowest < PATIENCE_S / 2
+    assert all(wait.isdigit() for wait in waits)
+    assert most - before < 80_000_000, statuses
+    assert await asyncio.to_thread(settled, door, "POST", path, event["hold"]) == 201
+
+
+async def test_a_postgres_that_stands_still_is_503_in_time_and_fills_no_memory(
+    front_door: Doors, own: Any, event: dict[str, Any]
+) -> None:
+    door = front_door()
+    path = event["path"] + "orders/"
+    assert await asyncio.to_thread(settled, door, "GET", path, None) == 200
+    before = door.memory_bytes()
+    with standing(own, "postgres"):
+        statuses, slowest, most, waits = await flood(door, "GET", path, None, clients=1300, seconds=3)
+    assert set(statuses) == {503}
+    assert slowest < PATIENCE_S * 0.8
+    assert all(wait.isdigit() for wait in waits)
+    assert most - before < 120_000_000, statuses
+    assert await asyncio.to_thread(settled, door, "GET", path, None) == 200
+
+
+def test_sigterm_answers_what_is_under_way_and_takes_nothing_new(
+    front_door: Doors, own: Any, event: dict[str, Any]
+) -> None:
+    door = front_door()
+    path = event["path"] + "orders/"
+    assert httpx.post(door.root + path, json=event["order"], headers=door.headers).status_code == 201
+    answers: list[httpx.Response] = []
+
+    def order() -> None:
+        answers.append(httpx.post(door.root + path, json=event["order"], headers=door.headers, timeout=30))
+
+    with socket.create_connection(("127.0.0.1", door.port)) as idle:
+        with standing(own, "postgres"):
+            buyers = [threading.Thread(target=order) for _ in range(10)]
+            for buyer in buyers:
+                buyer.start()
+            time.sleep(0.7)
+            assert not answers, "they wait for Postgres"
+            door.process.send_signal(signal.SIGTERM)
+            time.sleep(0.5)
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", door.port), 2)
+            assert door.process.poll() is None
+        for buyer in buyers:
+            buyer.join(15)
+        idle.settimeout(5)
+        assert idle.recv(100) == b"", "a connection without a request is closed"
+    assert [answer.status_code for answer in answers] == [201] * 10
+    assert door.process.wait(10) == 0
+    count = httpx.get(f"{own.base_url}/api/v1/organizers/{own.organizer}/{path}", headers=door.headers).json()["count"]
+    assert count == 11
+
+
+def test_sigterm_ends_in_time_whatever_a_client_does(front_door: Doors, event: dict[str, Any]) -> None:
+    door = front_door()
+    with socket.create_connection(("127.0.0.1", door.port)) as slow:
+        head = f"POST {door.root}events/ HTTP/1.1\r\nHost: x\r\nAuthorization: {door.headers['Authorization']}\r\n"
+        slow.sendall(head.encode() + b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+        time.sleep(0.3)
+        door.process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        assert door.process.wait(30) == 0
+        assert time.monotonic() - began < 28
