@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from http.client import HTTPException
@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from loadtests.api import Api, ApiError
 from loadtests.figures import number, table
+from loadtests.full_hold import RATIO_MOST, ROUNDS, Comparison, FullHolds
 from loadtests.generator import VALUE, Job, Outcome
 from loadtests.processes import cpu_us
 from loadtests.shop import PRICE, create_event, create_item, create_quota
@@ -228,6 +229,17 @@ class Bench:
         yield self.measure(self.job("confirm", codes), "confirm", concurrency, seconds)[0]
         yield self.measure(self.job("availability"), "availability", concurrency, seconds)[0]
 
+    def comparisons(self, concurrencies: Sequence[int], *, quick: bool) -> list[Comparison]:
+        """Measure what full holds cost; nothing where the pids are not known, or nobody is judged."""
+        judged = [concurrency for concurrency in concurrencies if concurrency >= JUDGED_FROM]
+        if not (self.groups and judged):
+            return []
+        rounds = 2 if quick else ROUNDS
+        api = Api(self.target)
+        holds = FullHolds(api, self.job("hold"), rounds * len(judged))
+        api.close()
+        return [holds.compare(self.run, self.groups, concurrency, rounds) for concurrency in judged]
+
 
 def known_processes(target: Target) -> dict[str, list[int]]:
     """Return the system's processes by group; empty if they are not on this machine."""
@@ -241,6 +253,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = read_options(arguments)
     stop_on_sigterm()
     points: list[Point] = []
+    comparisons: list[Comparison] = []
     try:
         with ExitStack() as stack:
             target = stack.enter_context(opened(options, "--processes", "1"))
@@ -250,6 +263,7 @@ def main(arguments: list[str] | None = None) -> int:
                 for point in bench.points(concurrency, options.seconds):
                     points.append(point)
                     print(f"  {point.kind}, {concurrency} at a time: {number(point.rate)}/s", file=sys.stderr)
+            comparisons += bench.comparisons(options.concurrency, quick=options.quick)
     except (TargetError, ApiError, OSError, HTTPException) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
@@ -257,9 +271,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     report = Path(options.report)
     report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_bytes(msgspec.json.format(msgspec.json.encode(as_json(points, target, options.seconds))))
+    report.write_bytes(msgspec.json.format(msgspec.json.encode(as_json(points, comparisons, target, options.seconds))))
     tell(points, report)
-    missed = options.check and any(point.met is False for point in points)
+    tell_comparisons(comparisons)
+    verdicts = [*(point.met for point in points), *(one.met for one in comparisons)]
+    missed = options.check and False in verdicts
     return 1 if missed or any(point.unexpected for point in points) else 0
 
 
@@ -285,7 +301,7 @@ def read_options(arguments: list[str] | None) -> Namespace:
     return options
 
 
-def as_json(points: list[Point], target: Target, seconds: float) -> dict[str, object]:
+def as_json(points: list[Point], comparisons: list[Comparison], target: Target, seconds: float) -> dict[str, object]:
     """Return all figures, and what they were measured on."""
     rows = []
     for point in points:
@@ -294,7 +310,9 @@ def as_json(points: list[Point], target: Target, seconds: float) -> dict[str, ob
     machine = {"cpus": os.cpu_count(), "platform": platform.platform(), "python": platform.python_version()}
     doors = len(target.processes.get("front_doors", []))
     when = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"when": when, "machine": machine, "front_doors": doors, "seconds": seconds, "points": rows}
+    full = [{**msgspec.to_builtins(one), "ratio": one.ratio, "met": one.met} for one in comparisons]
+    figures = {"points": rows, "full_holds": full}
+    return {"when": when, "machine": machine, "front_doors": doors, "seconds": seconds, **figures}
 
 
 def tell(points: list[Point], report: Path) -> None:
@@ -317,6 +335,18 @@ def tell(points: list[Point], report: Path) -> None:
     for point in points:
         if point.unexpected:
             print(f"UNEXPECTED: {point.kind} at {point.concurrency}: {point.unexpected} times, first: {point.example}")
+
+
+def tell_comparisons(comparisons: list[Comparison]) -> None:
+    """Print what full holds cost."""
+    rows = []
+    for one in comparisons:
+        sums = [number(sum(spent.values())) for spent in (one.plain_us, one.full_us)]
+        verdict = "met" if one.met else "MISSED"
+        rows.append([str(one.concurrency), *sums, f"{one.ratio:.2f}", f"<= {RATIO_MOST:g}", verdict])
+    if rows:
+        print("\nA hold of two quotas, a seat and a voucher of its own, beside a plain one, in turns:\n")
+        print(table(["at once", "plain us", "full us", "ratio", "target", ""], rows))
 
 
 if __name__ == "__main__":

@@ -9,18 +9,16 @@ from contextlib import asynccontextmanager
 
 from msgspec.structs import replace
 
-from engine.domain.catalogue import Event, Product, Voucher, code_key
+from engine.domain.catalogue import Event, Product, code_key
 from engine.domain.errors import Busy, Forbidden, StaleCatalogue
 from engine.ledger.ledger import Ledger
 from engine.ledger.values import Counts
+from engine.sales.voucher_codes import VoucherCodes
 from persistence import catalogue
 from persistence.database import Database, Session
 
 _EVENTS_MAX = 1000
 """Events kept in memory a process; the one that was not asked for the longest goes first."""
-
-_VOUCHERS_MAX = 10_000
-"""Codes of vouchers kept in memory a process, unknown ones too: by event, version and code."""
 
 _NEWER_MAX = 5
 """Times that a catalogue may change while one question about it is asked."""
@@ -33,7 +31,7 @@ class Catalogue:
         self._database, self._ledger = database, ledger
         self._events: OrderedDict[tuple[int, str], Event] = OrderedDict()
         self._loading: dict[tuple[int, str], asyncio.Lock] = {}
-        self._vouchers: OrderedDict[tuple[int, int, str], Voucher | None] = OrderedDict()
+        self._codes = VoucherCodes(database)
 
     async def event(self, organizer_id: int, slug: str) -> Event:
         """Return an event, from memory if it is there. Raises Forbidden if the organizer has no such event.
@@ -65,26 +63,12 @@ class Catalogue:
 
         Postgres is asked once for each code and version of the catalogue; for vouchers named by id each time.
         """
-        keys, wanted_ids = {code_key(code) for code in codes}, set(ids)
-        known = {key: self._vouchers[event.id, event.version, key] for key in keys if self._remembers(event, key)}
-        if missing := sorted(keys - known.keys()):
-            found = await catalogue.vouchers(self._database, event, missing, ())
-            known |= dict.fromkeys(missing) | {code_key(voucher.code): voucher for voucher in found}
-            for key in missing:
-                self._vouchers[event.id, event.version, key] = known[key]
-            while len(self._vouchers) > _VOUCHERS_MAX:
-                self._vouchers.popitem(last=False)
-        if wanted_ids:
-            found = await catalogue.vouchers(self._database, event, (), sorted(wanted_ids))
-            known |= {code_key(voucher.code): voucher for voucher in found}
-        return replace(event, vouchers={key: voucher for key, voucher in known.items() if voucher is not None})
-
-    def _remembers(self, event: Event, key: str) -> bool:
-        name = (event.id, event.version, key)
-        if name not in self._vouchers:
-            return False
-        self._vouchers.move_to_end(name)
-        return True
+        found = await self._codes.find(event, codes)
+        known = {key: voucher for key, voucher in found.items() if voucher is not None}
+        if wanted_ids := sorted(set(ids)):
+            named = await catalogue.vouchers(self._database, event, (), wanted_ids)
+            known |= {code_key(voucher.code): voucher for voucher in named}
+        return replace(event, vouchers=known)
 
     async def counts(self, event: Event, quota_ids: Sequence[int]) -> dict[int, Counts]:
         """Return the counts of quotas by the newest catalogue; those that it no longer has are left out.

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from shop import Shop, must
 
 from engine.domain.catalogue import Event
-from engine.domain.errors import Forbidden
+from engine.domain.errors import Forbidden, StaleCatalogue
 from engine.sales.house import House, open_house
 from engine.settings import Settings
 from persistence import access, catalogue, quotas
@@ -133,6 +133,29 @@ async def test_who_reads_an_event_while_something_is_deleted_waits_for_that(
     assert "item" in must(await reading, 400)
     assert made.left(quota) == 5
     assert (await house.catalogue.refresh(event)).version == event.version + 1
+
+
+async def test_many_codes_are_looked_up_at_once(house: House, server: Any, shop: Callable[..., Shop]) -> None:
+    made = shop()
+    must(made.post("vouchers/batch_create/", [{"code": f"Code{number}"} for number in range(50)]), 201)
+    event = await house.catalogue.event(await organizer_id(house, server.organizer), made.slug)
+
+    async def find(*codes: str) -> dict[str, str]:
+        return {key: one.code for key, one in (await house.catalogue.with_vouchers(event, codes)).vouchers.items()}
+
+    asked = [asyncio.create_task(find(f"CODE{number % 60}", "code7")) for number in range(300)]
+    await asyncio.sleep(0)
+    asked[0].cancel()
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    assert isinstance(found[0], asyncio.CancelledError)
+    for number, codes in enumerate(found[1:], 1):
+        own = {f"code{number % 60}": f"Code{number % 60}"} if number % 60 < 50 else {}
+        assert codes == {**own, "code7": "Code7"}
+
+    made.item()
+    with pytest.raises(StaleCatalogue):
+        await find("never asked before")
+    assert await find("code1") == {"code1": "Code1"}  # by the old catalogue; no script takes it
 
 
 @pytest.mark.parametrize("slug", ["nosuch", "", "a\x00", "a b", "x" * 1000, "\ud800"])
