@@ -21,6 +21,9 @@ from persistence.queries import Queries
 _SQL = Queries("outbox")
 _ORDERS = Queries("orders")
 _CONNECT_TIMEOUT_S = 5
+_IDLE_S = 10
+"""A drain asks something each second. One that is silent for this long has stopped, and another shall be elected."""
+_OPTIONS = f"{OPTIONS} -c idle_session_timeout={_IDLE_S}s -c idle_in_transaction_session_timeout={_IDLE_S}s"
 _REFUSALS = (
     psycopg.DataError,
     psycopg.IntegrityError,
@@ -53,7 +56,7 @@ class Follower:
     def __init__(self, url: str) -> None:
         try:
             self._connection = psycopg.connect(
-                url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S, options=OPTIONS, **KEEPALIVE
+                url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S, options=_OPTIONS, **KEEPALIVE
             )
         except psycopg.Error as error:
             raise Fenced(reason=f"Postgres: {error}") from error
@@ -73,7 +76,8 @@ class Follower:
 
     def marks(self) -> dict[int, Mark]:
         """Return the marks of all shards by shard."""
-        return {shard: Mark(shard, epoch, (ms, sequence)) for shard, epoch, ms, sequence in self._rows(_SQL["shards"])}
+        rows = self._rows(_SQL["shards"])
+        return {shard: Mark(shard, epoch, (ms, sequence), parked) for shard, epoch, ms, sequence, parked in rows}
 
     def write(
         self,

@@ -15,17 +15,29 @@ _SQL = Queries("outbox")
 EntryId = tuple[int, int]
 """A stream id as numbers: (ms, sequence)."""
 
+NO_EPOCH = 0
+"""Told where an entry was parked: who waits there sees an epoch that is not his own, and looks for himself."""
+
 
 class Mark(Struct, frozen=True):
-    """Where a shard stands in Postgres: `last` is the outbox entry written last."""
+    """Where a shard stands in Postgres: `last` is the outbox entry written last.
+
+    `parked` if one of those before it was put aside lately, and is not written at all.
+    """
 
     shard: int
     epoch: int
     last: EntryId
+    parked: bool = False
+
+    @property
+    def told_epoch(self) -> int:
+        """The epoch to tell those who wait: NO_EPOCH if not all of them have got what they wait for."""
+        return NO_EPOCH if self.parked else self.epoch
 
 
 def _mark(row: Row) -> Mark:
-    return Mark(row["shard"], row["epoch"], (row["last_ms"], row["last_seq"]))
+    return Mark(row["shard"], row["epoch"], (row["last_ms"], row["last_seq"]), row.get("parked", False))
 
 
 async def marks(database: Database | Session) -> dict[int, Mark]:

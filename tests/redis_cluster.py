@@ -68,7 +68,7 @@ class Master(Server):
 @contextmanager
 def redis_cluster(folder: Path, count: int = 3) -> Iterator[list[Master]]:
     """Run a cluster of masters that share the slots evenly."""
-    ports = iter(_free_ports(2 * count))
+    ports = iter(free_ports(2 * count))
     masters = [Master(folder / f"node-{n}", next(ports), next(ports)) for n in range(count)]
     try:
         for master in masters:
@@ -94,7 +94,7 @@ def _join(masters: list[Master]) -> None:
 @contextmanager
 def replica_of(master: Master, folder: Path) -> Iterator[Master]:
     """Run a replica that has all of a master's data, to take over when it dies."""
-    replica = Master(folder, *_free_ports(2))
+    replica = Master(folder, *free_ports(2))
     replica.start()
     try:
         with replica.client() as client, master.client() as of:
@@ -134,7 +134,7 @@ def _whole(client: redis.Redis, count: int) -> bool:
     return wanted.items() <= {name: str(value) for name, value in info.items()}.items()
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     sockets = [socket.socket() for _ in range(count)]
     try:
         for opened in sockets:

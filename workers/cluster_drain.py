@@ -19,7 +19,7 @@ from engine.ledger import keys
 from engine.ledger.cluster import elsewhere, masters
 from engine.settings import Settings
 from persistence.outbox import EntryId
-from workers.drain import BATCH_MAX, Drain, Entry, entry_of
+from workers.drain import BATCH_MAX, Drain, Entry, entry_of, name_of
 
 log = logging.getLogger("holdfast.drain")
 
@@ -92,20 +92,37 @@ class ClusterDrain(Drain):
             self._idle_s = min(2 * self._idle_s, _IDLE_S[1])
         return entries
 
-    def finish(self, entries: list[Entry], reached: dict[int, EntryId], parked: bool) -> None:
+    def finish(self, entries: list[Entry], reached: dict[int, EntryId]) -> None:
         """Announce what is written, trim it, and let written orders go, on each master."""
-        self.announce(reached, parked)
+        self.announce(reached)
+        self.let_go(entries, reached)
+
+    def let_go(self, entries: Iterable[Entry], reached: dict[int, EntryId]) -> None:
+        """Trim what is written, and let written orders go, on each master."""
         for url, shards in self._shards.items():
             if its := {shard: reached[shard] for shard in shards if shard in reached}:
                 pipe = self._pipe(url)
                 self._let_go(pipe, [entry for entry in entries if entry.shard in its], its)
                 self._answers(url, pipe)
 
-    def announce(self, reached: dict[int, EntryId], parked: bool = False) -> None:
+    def written(self, last: dict[int, EntryId]) -> list[Entry]:
+        """Return entries up to `last` that are still there, the oldest of each shard that can be read."""
+        entries: list[Entry] = []
+        for url, shards in self._shards.items():
+            its = [shard for shard in shards if shard in last]
+            pipe = self._pipe(url)
+            for shard in its:
+                pipe.xrange(keys.outbox(shard), max=name_of(last[shard]), count=_SHARE)
+            for shard, answer in zip(its, self._answers(url, pipe), strict=False):
+                if not isinstance(answer, Exception):
+                    entries += [entry_of(shard, identity, fields) for identity, fields in answer]
+        return entries
+
+    def announce(self, reached: dict[int, EntryId]) -> None:
         """Tell all who wait how far Postgres has followed; any node of a cluster passes it on to the others."""
         for url in sorted(self._by_url, key=lambda url: self._away_until.get(url, 0.0)):
             pipe = self._pipe(url)
-            pipe.publish(keys.DRAINED_CHANNEL, self._word(reached, parked))
+            pipe.publish(keys.DRAINED_CHANNEL, self._word(reached))
             if self._answers(url, pipe):
                 return
 

@@ -23,12 +23,16 @@ from engine.ledger.commits import entry_id
 from engine.ledger.scripts import load_scripts
 from engine.settings import Settings
 from persistence.follower import Follower, Moved, Step, Unwritable
-from persistence.outbox import EntryId
+from persistence.outbox import NO_EPOCH, EntryId
 
 log = logging.getLogger("holdfast.drain")
 
 BATCH_MAX = 500
 """Entries in one transaction: beyond this a larger one is no cheaper an order (research/limits.md, section 10)."""
+BATCH_BYTES_MAX = 16 * 1024 * 1024
+"""Documents in one transaction, unless one alone is larger: Postgres needs many times that in memory."""
+_TIDY_MAX = 100
+"""Pages that are tidied up at once; there is more than one only after a drain has failed for long."""
 _COMPANY_S = 0.002
 """How long to wait for more entries after a batch that had company: saves a third of the cost, adds no latency."""
 _BLOCK_MS = 100
@@ -38,8 +42,6 @@ _LOOK_S = 1.0
 _ANSWER_TIMEOUT_S = 5.0
 _RETRY_S = 0.2
 _LOCK = "holdfast drain"
-NO_EPOCH = 0
-"""Announced with a parked entry: who waits for it sees an epoch that is not his own, and looks for himself."""
 
 
 class Entry(Struct, frozen=True):
@@ -68,8 +70,10 @@ class Drain:
         self._redis: Redis = Redis.from_url(settings.redis_url, socket_timeout=_ANSWER_TIMEOUT_S)
         self._settle = load_scripts()["order_settle"]
         self._epochs: dict[int, int] = {}
+        self._told: dict[int, int] = {}
         self._last: dict[int, EntryId] = {}
         self._learn_at = 0.0
+        self._busy = settings.shards
         self._streams = {keys.outbox(shard).encode(): shard for shard in range(settings.shards)}
 
     def run(self, stop: Event) -> None:
@@ -80,6 +84,8 @@ class Drain:
                     self._compete(follower, stop)
             except (Fenced, RedisError, OSError) as error:
                 log.warning("cannot drain: %s", error)
+                # another server may have the address by now
+                self._redis.connection_pool.disconnect()
                 stop.wait(_RETRY_S)
         self.close()
 
@@ -100,6 +106,7 @@ class Drain:
 
     def _follow(self, follower: Follower, stop: Event) -> None:
         """Drain until `stop`. Raises Moved, and the errors of the stores."""
+        self._epochs = {}
         self.learn(follower)
         if self._last:
             self.announce(self._last)
@@ -108,8 +115,8 @@ class Drain:
             if company:
                 time.sleep(_COMPANY_S)
             entries = self.read()
-            if entries:
-                self.write(follower, entries)
+            for batch in _batches(entries):
+                self.write(follower, batch)
             # not only when it is quiet: the fence may have left a shard for later while others are busy
             if time.monotonic() > self._learn_at:
                 self.learn(follower)
@@ -118,14 +125,43 @@ class Drain:
     def learn(self, follower: Follower) -> None:
         """Read epochs and watermarks. A shard whose epoch differs between the stores is left alone."""
         marks = follower.marks()
+        before = self._epochs
         self._epochs = {
             shard: marks[shard].epoch
             for shard, epoch in self.epochs()
             if epoch is not None and shard in marks and marks[shard].epoch == int(epoch)
         }
+        self._told = {shard: marks[shard].told_epoch for shard in self._epochs}
         complete = len(self._epochs) == self._settings.shards
         self._learn_at = time.monotonic() + (_LOOK_S if complete else _BLOCK_MS / 1000)
         self._last = {shard: marks[shard].last for shard in self._epochs}
+        self.tidy({shard: self._last[shard] for shard, epoch in self._epochs.items() if before.get(shard) != epoch})
+
+    def tidy(self, last: dict[int, EntryId]) -> None:
+        """Trim and settle up to `last` what was written by a drain that ended before it came to that."""
+        for _ in range(_TIDY_MAX):
+            entries = self.written(last)
+            if not entries:
+                return
+            self.let_go(entries, _reached(entries))
+            last = {entry.shard: last[entry.shard] for entry in entries}
+
+    def written(self, last: dict[int, EntryId]) -> list[Entry]:
+        """Return entries up to `last` that are still there, the oldest of each shard."""
+        pipe = self._redis.pipeline(transaction=False)
+        for shard, entry in last.items():
+            pipe.xrange(keys.outbox(shard), max=name_of(entry), count=BATCH_MAX)
+        return [
+            entry_of(shard, identity, fields)
+            for shard, rows in zip(last, pipe.execute(), strict=True)
+            for identity, fields in rows
+        ]
+
+    def let_go(self, entries: Iterable[Entry], reached: dict[int, EntryId]) -> None:
+        """Trim what is written, and let written orders go."""
+        pipe = self._redis.pipeline(transaction=False)
+        self._let_go(pipe, entries, reached)
+        _check(pipe.execute(raise_on_error=False))
 
     def epochs(self) -> Iterable[tuple[int, bytes | None]]:
         """Return the epochs that Redis knows, by shard."""
@@ -145,21 +181,22 @@ class Drain:
             if shard in self._last
             for ms, sequence in [self._last[shard]]
         }
-        found: Any = self._redis.xread(streams, count=BATCH_MAX, block=_BLOCK_MS if wait else None)
+        # after an outage all shards may have very much to tell
+        share = max(1, BATCH_MAX // self._busy)
+        found: Any = self._redis.xread(streams, count=share, block=_BLOCK_MS if wait else None)
+        self._busy = max(1, len(found))
         return [entry_of(self._streams[name], identity, fields) for name, rows in found for identity, fields in rows]
 
     def write(self, follower: Follower, entries: list[Entry]) -> None:
         """Write a batch in one transaction, then trim, settle and announce it. Raises Moved."""
-        reached: dict[int, EntryId] = {}
-        for entry in entries:
-            reached[entry.shard] = max(entry.id, reached.get(entry.shard, entry.id))
-        parked = False
+        reached = _reached(entries)
         try:
             self._commit(follower, entries, reached)
         except Unwritable as error:
             if len(entries) == 1:
                 self._park(follower, entries[0], error)
-                entries, parked = [], True  # Postgres has no such order, so Redis must keep it
+                self._told[entries[0].shard] = NO_EPOCH
+                entries = []  # Postgres has no such order, so Redis must keep it
             else:
                 # the entries of one shard stay in order, so the halves can be written one after the other
                 log.warning("a batch of %d was refused (%s); writing it in halves", len(entries), error)
@@ -168,7 +205,7 @@ class Drain:
                 self.write(follower, entries[middle:])
                 return
         self._last.update(reached)
-        self.finish(entries, reached, parked)
+        self.finish(entries, reached)
 
     def _commit(self, follower: Follower, entries: list[Entry], reached: dict[int, EntryId]) -> None:
         newest: dict[int, Entry] = {}
@@ -191,18 +228,16 @@ class Drain:
     def _steps(self, reached: dict[int, EntryId]) -> list[Step]:
         return [Step(shard, self._epochs[shard], self._last[shard], new) for shard, new in reached.items()]
 
-    def finish(self, entries: list[Entry], reached: dict[int, EntryId], parked: bool) -> None:
+    def finish(self, entries: list[Entry], reached: dict[int, EntryId]) -> None:
         """Announce what is written, trim it, and let written orders go. The books are right without any of it."""
         pipe = self._redis.pipeline(transaction=False)
-        pipe.publish(keys.DRAINED_CHANNEL, self._word(reached, parked))
+        pipe.publish(keys.DRAINED_CHANNEL, self._word(reached))
         self._let_go(pipe, entries, reached)
-        for answer in pipe.execute(raise_on_error=False):
-            if isinstance(answer, Exception) and not isinstance(answer, NoScriptError):
-                raise answer
+        _check(pipe.execute(raise_on_error=False))
 
-    def announce(self, reached: dict[int, EntryId], parked: bool = False) -> None:
+    def announce(self, reached: dict[int, EntryId]) -> None:
         """Tell all who wait how far Postgres has followed."""
-        self._redis.publish(keys.DRAINED_CHANNEL, self._word(reached, parked))
+        self._redis.publish(keys.DRAINED_CHANNEL, self._word(reached))
 
     def _let_go(self, pipe: Any, entries: Iterable[Entry], reached: dict[int, EntryId]) -> None:
         """Trim what is written, and let written orders go."""
@@ -216,9 +251,38 @@ class Drain:
             arguments = [len(versions), *versions, hot_ms, *versions.values()]
             pipe.execute_command("EVALSHA", self._settle.sha, *arguments)
 
-    def _word(self, reached: dict[int, EntryId], parked: bool) -> str:
-        epochs = dict.fromkeys(reached, NO_EPOCH) if parked else self._epochs
-        return " ".join(f"{shard}={ms}-{seq}@{epochs[shard]}" for shard, (ms, seq) in reached.items())
+    def _word(self, reached: dict[int, EntryId]) -> str:
+        return " ".join(f"{shard}={ms}-{seq}@{self._told[shard]}" for shard, (ms, seq) in reached.items())
+
+
+def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """Cut what was read into transactions that are not too large; the entries of each shard stay in order."""
+    batch: list[Entry] = []
+    size = 0
+    for entry in entries:
+        length = len(entry.document) + (len(entry.split.document) if entry.split else 0)
+        if batch and (len(batch) == BATCH_MAX or size + length > BATCH_BYTES_MAX):
+            yield batch
+            batch, size = [], 0
+        batch.append(entry)
+        size += length
+    if batch:
+        yield batch
+
+
+def _reached(entries: Iterable[Entry]) -> dict[int, EntryId]:
+    """Return the last entry of each shard."""
+    reached: dict[int, EntryId] = {}
+    for entry in entries:
+        reached[entry.shard] = max(entry.id, reached.get(entry.shard, entry.id))
+    return reached
+
+
+def _check(answers: Iterable[Any]) -> None:
+    """Raise what went wrong, unless it is that the fence has closed the server: the books are right without it."""
+    for answer in answers:
+        if isinstance(answer, Exception) and not isinstance(answer, NoScriptError):
+            raise answer
 
 
 def _orders(entries: Iterable[Entry]) -> Iterator[Entry]:
@@ -228,6 +292,11 @@ def _orders(entries: Iterable[Entry]) -> Iterator[Entry]:
             yield entry
             if entry.split is not None:
                 yield entry.split
+
+
+def name_of(entry: EntryId) -> str:
+    """Return an id as Redis writes it."""
+    return f"{entry[0]}-{entry[1]}"
 
 
 def entry_of(shard: int, identity: bytes, fields: dict[bytes, bytes]) -> Entry:

@@ -56,8 +56,8 @@ class Watermark:
     async def wait(self, committed: Committed, timeout_s: float) -> bool:
         """Wait until Postgres has passed the entry.
 
-        Return True when it is certain that the entry is written, False when the epoch changed meanwhile: then only
-        the order itself can tell. Raises TimeoutError.
+        Return True when it is certain that the entry is written, False when the epoch changed meanwhile, or an entry of
+        the shard was parked: then only the order itself can tell. Raises TimeoutError.
         """
         entry, epoch = self._heard_last.get(committed.shard, ((0, 0), 0))
         if entry >= committed.entry:
@@ -113,7 +113,7 @@ class Watermark:
                 continue
             try:
                 for mark in (await outbox.marks(self._database)).values():
-                    self.reached(mark.shard, mark.last, mark.epoch)
+                    self.reached(mark.shard, mark.last, mark.told_epoch)
             except HoldfastError as error:
                 log.debug("cannot look at the watermark: %s", error)
 

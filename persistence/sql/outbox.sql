@@ -1,5 +1,8 @@
--- name: shards all shards: epoch and watermark
-SELECT shard, epoch, last_ms, last_seq FROM shards ORDER BY shard;
+-- name: shards all shards: epoch and watermark, and whether an entry was parked lately, which the watermark has passed
+SELECT shard, epoch, last_ms, last_seq,
+       EXISTS (SELECT FROM parked_entries WHERE parked_entries.shard = shards.shard
+                                            AND parked_at > now() - interval '10 minutes') AS parked
+FROM shards ORDER BY shard;
 
 -- name: raise_epochs of some shards, made where they are missing; no drain writes with the old epoch after this
 INSERT INTO shards (shard, epoch, last_ms, last_seq)

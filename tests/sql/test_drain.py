@@ -17,7 +17,7 @@ from engine.ledger.scripts import load_scripts
 from engine.settings import Settings
 from persistence.follower import Follower, Moved, Step, Unwritable
 from persistence.migrate import migrate
-from workers.drain import Drain
+from workers.drain import BATCH_BYTES_MAX, BATCH_MAX, Drain, _batches
 
 SHARD, OTHER_SHARD = 3, 5
 _order_ids = count(9_000_001)
@@ -298,6 +298,53 @@ def test_only_the_poison_is_parked(sql, client, follower, of, drain, place):  # 
     list(feed(client, of, more))
     run_once(drain, follower)
     assert stored(sql, more.id) == more
+
+
+def test_nobody_is_told_that_a_parked_entry_was_written(sql, client, follower, of, drain):
+    list(feed(client, of, b"{"))
+    run_once(drain, follower)
+    list(feed(client, of, fresh(of)))
+    entries = run_once(drain, follower)
+    with client.pubsub(ignore_subscribe_messages=True) as heard:
+        heard.subscribe(keys.DRAINED_CHANNEL)
+        heard.get_message(timeout=1)
+        # a drain that was elected later passes on what an earlier one has written
+        drain.learn(follower)
+        drain.announce({SHARD: entries[0].id, OTHER_SHARD: (1000, 0)})
+        message = None
+        while message is None:
+            message = heard.get_message(timeout=1)
+    ms, sequence = entries[0].id
+    assert message["data"].split() == [f"{SHARD}={ms}-{sequence}@0".encode(), f"{OTHER_SHARD}=1000-0@7".encode()]
+    sql.execute("UPDATE parked_entries SET parked_at = now() - interval '1 day'")
+    assert not any(mark.parked for mark in follower.marks().values())
+
+
+def test_what_was_written_but_not_let_go_is_let_go_by_the_next_drain(sql, client, follower, of, drain):
+    done, left = fresh(of), fresh(of)
+    found = list(feed(client, of, done, left))
+    first, _ = drain.read()
+    drain._commit(follower, [first], {SHARD: first.id})
+    drain._epochs = {}
+    drain.learn(follower)
+    assert client.xlen(keys.outbox(SHARD)) == 1
+    assert [client.pttl(key) > 0 for key in found] == [True, False]
+    run_once(drain, follower)
+    assert stored(sql, left.id) == left
+
+
+def test_a_transaction_has_no_more_entries_than_it_may_and_no_shard_is_out_of_order(client, of, drain):
+    drain._busy = 1
+    for shard in (SHARD, OTHER_SHARD):
+        list(feed(client, of, *(b"{" for _ in range(BATCH_MAX + 1)), shard=shard))
+    entries = drain.read()
+    batches = list(_batches(entries))
+    assert [entry for batch in batches for entry in batch] == entries
+    assert len(entries) == 2 * BATCH_MAX
+    assert max(map(len, batches)) <= BATCH_MAX
+    assert len(drain.read()) <= BATCH_MAX, "after what was read last, each has a share"
+    large = msgspec.structs.replace(entries[0], document=bytes(BATCH_BYTES_MAX // 2 + 1))
+    assert list(map(len, _batches([large, large, entries[0]]))) == [1, 2]
 
 
 def test_a_drain_under_an_old_epoch_writes_and_trims_nothing(sql, client, follower, of, drain):
