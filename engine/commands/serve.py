@@ -31,8 +31,8 @@ _FINISH_S = 12.0
 _START_S = 60.0
 _OTHER_FILES = 100
 """Files that a front door has open beside its clients: both stores, logs, the program itself."""
-_YOUNG_OBJECTS = 5000
-"""Objects made before garbage is looked for: a few orders' worth, so that most of them are gone by then."""
+_YOUNG_OBJECTS = 50_000
+"""Objects made before garbage is looked for: more than some hundred orders under way, which would all be walked in vain."""
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
