@@ -7,6 +7,7 @@ from engine.http import (
     cartpositions,
     contents,
     events,
+    invoices,
     order_create,
     orders,
     payments,
@@ -114,6 +115,14 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", E + "orders/{code}/deny/", orders.deny, "can_change_orders"),
     Route("POST", E + "orders/{code}/resend_link/", orders.resend_link, "can_change_orders"),
     Route("POST", E + "orders/{code}/change/", contents.change, "can_change_orders"),
+    # its invoices
+    Route("POST", E + "orders/{code}/create_invoice/", invoices.create, "can_change_orders"),
+    Route("GET", O + "invoices/", invoices.index_organizer, "can_view_orders"),
+    Route("GET", E + "invoices/", invoices.index, "can_view_orders"),
+    Route("GET", E + "invoices/{number}/", invoices.detail, "can_view_orders"),
+    Route("GET", E + "invoices/{number}/download/", invoices.download, "can_view_orders"),
+    Route("POST", E + "invoices/{number}/reissue/", invoices.reissue, "can_change_orders"),
+    Route("POST", E + "invoices/{number}/regenerate/", invoices.regenerate, "can_change_orders"),
     # its secrets
     Route("POST", E + "orders/{code}/regenerate_secrets/", positions.regenerate_order_secrets, "can_change_orders"),
     Route("POST", E + "orderpositions/{id}/regenerate_secrets/", positions.regenerate_secrets, "can_change_orders"),

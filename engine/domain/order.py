@@ -198,7 +198,8 @@ class Order(Struct, frozen=True, omit_defaults=True):
     """`version` counts commits: 1 when created. All positions and fees ever, canceled ones included.
 
     Only a split takes positions away; `positionid_gone` is the highest number among those. `mails` are all that were
-    ever asked for, so that none is missed where several versions are written as one.
+    ever asked for, so that none is missed where several versions are written as one. An invoice that was made from a
+    version before `invoice_from` is to follow what has changed. `split_from` is the id of the order it was part of.
     """
 
     id: int
@@ -233,6 +234,8 @@ class Order(Struct, frozen=True, omit_defaults=True):
     blocked_secrets: tuple[BlockedSecret, ...] = ()
     mails: tuple[Mail, ...] = ()
     positionid_gone: int = 0
+    invoice_from: int = 0
+    split_from: int | None = None
 
 
 _decoder = msgspec.json.Decoder(Order)

@@ -59,6 +59,8 @@ def split(order: Order, leaving: Collection[int], off: SplitOff, event: Event, n
         refunds=(),
         blocked_secrets=(),
         mails=(),
+        invoice_from=0,
+        split_from=order.id,
         total=price,
     )
     if order.status is OrderStatus.PAID:

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from engine.domain import mails
+from engine.domain import invoicing, mails
 from engine.domain.catalogue import Event, Item
 from engine.domain.errors import Invalid
 from engine.domain.names import with_scheme
@@ -148,8 +148,9 @@ async def change(call: Call) -> Reply:
         # against the very order that is changed: what was there a moment ago may be gone
         return changed(replace(changes, patch=_checked(values, order, event)))(order, event, now)
 
-    rule_with_mail = mails.telling(rule, MailKind.CHANGED, wanted=values["send_email"])
-    return await orders_http.change(call, rule_with_mail, lambda after: order_body(call, event, after))
+    with_invoice = invoicing.reissuing(rule, wanted=values["reissue_invoice"])
+    with_mail = mails.telling(with_invoice, MailKind.CHANGED, wanted=values["send_email"])
+    return await orders_http.change(call, with_mail, lambda after: order_body(call, event, after))
 
 
 def _keys(rows: Iterable[Mapping[str, Any]], name: str) -> tuple[int, ...]:

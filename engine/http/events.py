@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 from zoneinfo import available_timezones
 
 from engine.domain.catalogue import Event
 from engine.domain.errors import Invalid
 from engine.domain.event_settings import DEFAULTS, effective
+from engine.domain.invoicing import AUTOMATIC
 from engine.http.call import Call, Reply, reply
 from engine.http.catalogue import Body, check_order, yes_or_no
 from engine.http.fields import Boolean, Choice, DateTime, Field, Integer, Json, ListOf, Schema, Text
@@ -15,7 +17,7 @@ from engine.http.kept import Kept, Matching, Pk, Words, in_order, refuse, with_u
 from engine.http.paging import page_body, page_of
 from engine.http.seatingplans import CategoryMapping, plan_of
 from engine.sales import seating
-from persistence import access, catalogue
+from persistence import access, catalogue, invoices
 from persistence.database import Row
 
 _TIMEZONES = sorted(available_timezones())
@@ -48,6 +50,14 @@ _EVENT = Schema(
 )
 _READ_ONLY = frozenset({"public_url", "best_availability_state", "last_modified"})
 _LOCALE = Matching("[a-z]{2,3}(-[a-z0-9]{2,10})*", '"{}" is not a valid choice.', max_length=20)
+_PREFIX = Matching(
+    "[A-Za-z0-9_%./,&:# -]*",
+    "Please only use the characters A-Z, a-z, 0-9 and -./:#_,& in this field.",
+    blank=True,
+    max_length=155,
+    trim=False,
+    default=None,
+)
 _FILTERS = ("live", "is_public", "has_subevents", "testmode")
 
 
@@ -69,6 +79,10 @@ _SETTINGS = Schema(
         "timezone": Choice(*_TIMEZONES, default=None),
         "name_scheme": Text(max_length=100, default=None),
         "invoice_generate": Choice("False", "admin", "user", "user_paid", "True", "paid", default=None),
+        "invoice_generate_sales_channels": ListOf(Text(max_length=64), default=None),
+        "invoice_numbers_prefix": _PREFIX,
+        "invoice_numbers_prefix_cancellations": _PREFIX,
+        "invoice_numbers_counter_length": Integer(minimum=1, maximum=10, default=None),
     }
 )
 
@@ -162,7 +176,7 @@ async def read_settings(call: Call) -> Reply:
 
 async def patch_settings(call: Call) -> Reply:
     """Change settings; null takes a known one back to its default."""
-    event = _event(call)
+    event, now = _event(call), dt.datetime.now(dt.UTC)
     sent = await call.body()
     known, resets = sent, set()
     if isinstance(sent, dict):
@@ -175,6 +189,9 @@ async def patch_settings(call: Call) -> Reply:
         row = await catalogue.event_row(session, event.id)
         settings = {name: value for name, value in row["settings"].items() if name not in resets} | values
         await catalogue.replace_event(session, event.id, row["body"], settings)
+        generate = effective(settings)["invoice_generate"]
+        if generate in AUTOMATIC and generate != effective(row["settings"])["invoice_generate"]:
+            await invoices.begin(session, event.id, now)
     return reply(effective(settings))
 
 

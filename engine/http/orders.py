@@ -7,7 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from engine.domain import mails, order_changes, payments
+from engine.domain import invoicing, mails, order_changes, payments
 from engine.domain.catalogue import Event
 from engine.domain.errors import Fenced, Invalid, NotFound
 from engine.domain.next import Rule
@@ -144,7 +144,7 @@ async def mark_canceled(call: Call) -> Reply:
     body = await call.body()
     NOTHING.read(body, call.event)
     fee = _fee(body.get("cancellation_fee"))
-    rule = order_changes.mark_canceled(fee, await call.house.ids.fees(1) if fee else 0)
+    rule = invoicing.reissuing(order_changes.mark_canceled(fee, await call.house.ids.fees(1) if fee else 0))
     return await _change(call, telling(rule, MailKind.CANCELED, body))
 
 

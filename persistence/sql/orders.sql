@@ -147,6 +147,8 @@ WITH deleted AS (
     DELETE FROM blocked_secrets WHERE order_id = ANY (%(ids)s)
 ), deleted_mails AS (
     DELETE FROM mails WHERE order_id = ANY (%(ids)s)
+), deleted_invoices AS (
+    DELETE FROM invoices WHERE order_id = ANY (%(ids)s)
 )
 DELETE FROM claims WHERE order_id = ANY (%(ids)s);
 
