@@ -104,6 +104,7 @@ async def names(source: Database | Session, event_id: int, sold: Sequence[Order]
     )
     assert row is not None
     return Names(
+        organizer=row["organizer"],
         event=_happening(row["body"]),
         items=_by_id(row["items"]),
         variations=_by_id(row["variations"]),

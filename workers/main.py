@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import threading
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 from urllib.parse import unquote
 
@@ -22,7 +22,9 @@ from engine.settings import Settings
 from workers.cluster_drain import ClusterDrain
 from workers.drain import Drain
 from workers.expire import expire_orders, sweep
+from workers.invoices import draw_invoices, issue_invoices
 from workers.mail import send_mails
+from workers.press import Press
 
 log = logging.getLogger("holdfast.worker")
 
@@ -49,6 +51,18 @@ async def _mail(context: dict[str, Any]) -> None:
             await _work(send_mails(context["house"]))
 
 
+async def _issue(context: dict[str, Any]) -> None:
+    if not context["issuing"].locked():
+        async with context["issuing"]:
+            await _work(issue_invoices(context["house"]))
+
+
+async def _draw(context: dict[str, Any]) -> None:
+    if not context["drawing"].locked():
+        async with context["drawing"]:
+            await _work(draw_invoices(context["house"], context["press"]))
+
+
 async def _work(job: Any) -> None:
     try:
         await job
@@ -64,7 +78,7 @@ def run(settings: Settings) -> None:
 async def _run(settings: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    async with open_house(settings) as house:
+    async with open_house(settings) as house, aclosing(Press()) as press:
         # not before: opening may wait for a store, and a signal shall end that wait too
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
@@ -75,7 +89,7 @@ async def _run(settings: Settings) -> None:
         thread = threading.Thread(target=_drain, args=(drain, halt, loop, drained), name="drain", daemon=True)
         thread.start()
         tasks = [
-            asyncio.create_task(_jobs(house, settings), name="jobs"),
+            asyncio.create_task(_jobs(house, settings, press), name="jobs"),
             asyncio.create_task(stop.wait(), name="stop"),
         ]
         log.info("working; mails go to %s", "an SMTP server" if settings.smtp_url else settings.mail_folder)
@@ -108,19 +122,27 @@ def _queue(settings: Settings) -> RedisSettings:
     return found
 
 
-async def _jobs(house: House, settings: Settings) -> None:
+async def _jobs(house: House, settings: Settings, press: Press) -> None:
     """Run arq's worker; begin again when its Redis was away."""
     while True:
         worker = Worker(
             functions=[],
             cron_jobs=[
                 cron(_expire, name="expire_orders", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
+                cron(_issue, name="issue_invoices", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
+                cron(_draw, name="draw_invoices", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
                 cron(_mail, name="send_mails", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
                 cron(_sweep, name="sweep", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
             ],
             redis_settings=_queue(settings),
             queue_name=QUEUE,
-            ctx={"house": house, "mailing": asyncio.Lock()},
+            ctx={
+                "house": house,
+                "press": press,
+                "mailing": asyncio.Lock(),
+                "issuing": asyncio.Lock(),
+                "drawing": asyncio.Lock(),
+            },
             handle_signals=False,
             keep_result=0,
             log_results=False,

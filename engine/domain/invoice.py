@@ -97,6 +97,7 @@ class Invoice(Struct, frozen=True):
     foreign_currency_rate_date: dt.date | None
     internal_reference: str
     # for the paper alone
+    organizer_name: str
     event_name: str
     currency: str
     testmode: bool
@@ -127,6 +128,7 @@ class Happening(Struct, frozen=True):
 class Names(Struct, frozen=True):
     """What an event and the things in it are called, in all languages, by id."""
 
+    organizer: str
     event: Happening
     items: dict[int, Translated]
     variations: dict[int, Translated]
@@ -158,7 +160,7 @@ def drafted(order: Order, event: Event, known: Names, now: dt.datetime) -> Invoi
         is_cancellation=False,
         **_sender(event),
         **_recipient(order, event, words),
-        date=_today(event, now),
+        date=_day_of(now, event),
         refers=None,
         locale=locale,
         introductory_text=_own_words(event, "invoice_introductory_text", locale),
@@ -170,6 +172,7 @@ def drafted(order: Order, event: Event, known: Names, now: dt.datetime) -> Invoi
         foreign_currency_display=_foreign_currency(order, event),
         foreign_currency_rate=None,
         foreign_currency_rate_date=None,
+        organizer_name=known.organizer,
         event_name=_said(known.event.name, locale) or event.slug,
         currency=event.currency,
         testmode=order.testmode,
@@ -182,15 +185,20 @@ def canceling(invoice: Invoice, number: str, event: Event, now: dt.datetime) -> 
         invoice,
         is_cancellation=True,
         refers=number,
-        date=_today(event, now),
+        date=_day_of(now, event),
         payment_provider_text="",
         payment_provider_stamp=None,
         lines=tuple(replace(line, gross_value=-line.gross_value, tax_value=-line.tax_value) for line in invoice.lines),
     )
 
 
-def _today(event: Event, now: dt.datetime) -> dt.date:
-    return now.astimezone(ZoneInfo(event.timezone)).date()
+def _day_of(moment: dt.datetime, event: Event) -> dt.date:
+    """Return the day that a moment is on where the event is."""
+    try:
+        return moment.astimezone(ZoneInfo(event.timezone)).date()
+    except OverflowError:
+        # at the end of time every place has the same day
+        return moment.date()
 
 
 def _sender(event: Event) -> dict[str, Any]:
@@ -244,7 +252,7 @@ def _payment(order: Order, event: Event, words: Words) -> str:
     if order.status is OrderStatus.PAID:
         return words.received
     if order.status is OrderStatus.PENDING and event.settings["invoice_include_expire_date"]:
-        return words.pay_until.format(day(order.expires.astimezone(ZoneInfo(event.timezone)).date(), words))
+        return words.pay_until.format(day(_day_of(order.expires, event), words))
     return ""
 
 
@@ -292,7 +300,7 @@ def _of_position(number: int, position: Position, event: Event, known: Names, lo
     if event.settings["invoice_attendee_name"] and position.attendee_name:
         more.append(words.attendee.format(position.attendee_name))
     if date is not None:
-        begin = day(date.date_from.astimezone(ZoneInfo(event.timezone)).date(), words) if date.date_from else ""
+        begin = day(_day_of(date.date_from, event), words) if date.date_from else ""
         more.append(words.date.format(" – ".join(part for part in (_said(date.name, locale), begin) if part)))
     if position.seat is not None:
         more.append(words.seat.format(position.seat.name))

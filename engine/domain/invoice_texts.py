@@ -11,6 +11,8 @@ from functools import cache
 import pycountry
 from msgspec import Struct
 
+from engine.domain.money import places
+
 GERMAN = "de"
 
 
@@ -33,7 +35,6 @@ class Words(Struct, frozen=True):
     order: str
     issued: str
     original: str
-    bill_to: str
     event: str
     product: str
     rate: str
@@ -42,9 +43,7 @@ class Words(Struct, frozen=True):
     gross: str
     total: str
     taxes: str
-    beneficiary: str
     reference: str
-    not_taxed: str
     page: str
     test: str
     day: str
@@ -78,7 +77,6 @@ _EN = Words(
     order="Order",
     issued="Date",
     original="Cancels invoice",
-    bill_to="Invoice to",
     event="Event",
     product="Description",
     rate="Tax rate",
@@ -87,11 +85,9 @@ _EN = Words(
     gross="Gross",
     total="Total",
     taxes="Included taxes",
-    beneficiary="Beneficiary",
     reference="Your reference",
-    not_taxed="without tax",
     page="Page {} of {}",
-    test="TEST: this is no invoice",
+    test="TEST – this is no invoice",
     day="%Y-%m-%d",
     decimal=".",
     thousands=",",
@@ -122,7 +118,6 @@ _DE = Words(
     order="Bestellung",
     issued="Datum",
     original="Storniert Rechnung",
-    bill_to="Rechnung an",
     event="Veranstaltung",
     product="Beschreibung",
     rate="Steuersatz",
@@ -131,11 +126,9 @@ _DE = Words(
     gross="Brutto",
     total="Gesamtbetrag",
     taxes="Enthaltene Steuern",
-    beneficiary="Begünstigter",
     reference="Ihre Referenz",
-    not_taxed="ohne Steuer",
     page="Seite {} von {}",
-    test="TEST: dies ist keine Rechnung",
+    test="TEST – dies ist keine Rechnung",
     day="%d.%m.%Y",
     decimal=",",
     thousands=".",
@@ -166,13 +159,12 @@ def day(date: dt.date, words: Words) -> str:
 
 
 def amount(value: Decimal, currency: str, words: Words) -> str:
-    """Return an amount as people write it."""
-    digits = f"{value:,.2f}".translate({ord(","): words.thousands, ord("."): words.decimal})
-    # the sign stays with its digits, and the currency too, wherever the line breaks
-    return f"{digits}\N{NO-BREAK SPACE}{currency}".replace("-", "\N{MINUS SIGN}")
+    """Return an amount as people write it, without its currency."""
+    digits = f"{value:,.{places(currency)}f}"
+    return digits.translate({ord(","): words.thousands, ord("."): words.decimal, ord("-"): "\N{MINUS SIGN}"})
 
 
 def rate(value: Decimal, words: Words) -> str:
-    """Return a tax rate: 19 %, 7,7 %."""
+    """Return a tax rate: 19 %, 7.7 %."""
     text = f"{value.normalize():f}".replace(".", words.decimal)
     return f"{text}\N{NO-BREAK SPACE}%"

@@ -14,6 +14,11 @@ _WITHOUT_CENTS = "BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF"
 _WHOLE_UNITS_ONLY = frozenset(_WITHOUT_CENTS.split())
 
 
+def places(currency: str) -> int:
+    """Return how many decimals an amount in `currency` is read with."""
+    return 0 if currency in _WHOLE_UNITS_ONLY else 2
+
+
 def rounded(amount: Decimal, currency: str) -> Decimal:
     """Round half up to what can be paid in `currency`; always written with two decimals."""
     step = Decimal(1) if currency in _WHOLE_UNITS_ONLY else CENT

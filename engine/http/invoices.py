@@ -16,9 +16,8 @@ from persistence import invoices as stored
 
 NOT_READY = "The requested resource is not ready, please retry later."
 
-_FIELDS = tuple(
-    name for name in Invoice.__struct_fields__ if name not in ("event_name", "currency", "testmode", "is_cancellation")
-)
+_ON_PAPER = frozenset({"organizer_name", "event_name", "currency", "testmode"})
+_FIELDS = tuple(name for name in Invoice.__struct_fields__ if name not in _ON_PAPER)
 _TEXTS = ("order", "number", "refers", "locale")
 _NO_SUCH = "No Invoice matches the given query."
 
@@ -107,5 +106,4 @@ def _number(call: Call) -> str:
 
 def invoice_body(number: str, invoice: Invoice) -> dict[str, Any]:
     """Return the invoice resource."""
-    body = {name: getattr(invoice, name) for name in _FIELDS}
-    return {"number": number, "is_cancellation": invoice.is_cancellation, **body}
+    return {"number": number, **{name: getattr(invoice, name) for name in _FIELDS}}

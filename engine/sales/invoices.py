@@ -133,8 +133,13 @@ async def _settle(session: Session, event: Event, found: Sequence[Order], since:
     known = await stored.names(session, event.id, concerned)
     now = dt.datetime.now(dt.UTC)
     for order in concerned:
+        try:
+            draft = drafted(order, event, known, now)
+        except Exception:  # whatever it is, it is about this order, and others are waiting
+            log.exception("the invoice of order %s cannot be written", order.code)
+            continue
         wanted = _may_begin(order, event, since, issued)
-        todo = due(order, event, issued[order.id], drafted(order, event, known, now), wanted=wanted)
+        todo = due(order, event, issued[order.id], draft, wanted=wanted)
         if todo.cancel is not None:
             await _cancel(session, event, order, todo.cancel)
         if todo.issue:

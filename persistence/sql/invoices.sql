@@ -10,13 +10,13 @@ ON CONFLICT ON CONSTRAINT invoice_series_pkey DO UPDATE SET last = invoice_serie
 RETURNING last;
 
 -- name: number_used by an invoice of the organizer?
-SELECT 1 AS used FROM invoices WHERE organizer_id = %(organizer_id)s AND number = %(number)s;
+SELECT 1 AS used FROM invoices WHERE organizer_id = %(organizer_id)s AND number = %(number)s::text;
 
 -- name: add an invoice, and ask for its file
 WITH added AS (
     INSERT INTO invoices (organizer_id, event_id, order_id, order_code, order_version, number, is_cancellation, refers,
                           date, locale, body)
-    VALUES (%(organizer_id)s, %(event_id)s, %(order_id)s, %(order_code)s, %(order_version)s, %(number)s,
+    VALUES (%(organizer_id)s, %(event_id)s, %(order_id)s, %(order_code)s, %(order_version)s, %(number)s::text,
             %(is_cancellation)s, %(refers)s, %(date)s, %(locale)s, %(body)s::jsonb)
     RETURNING id
 )
@@ -43,7 +43,7 @@ FROM invoices WHERE order_id = ANY (%(order_ids)s) ORDER BY id;
 -- name: one invoice of an event by its number
 SELECT id, order_id, order_code, order_version, number, is_cancellation, refers, canceled, date, issued_at,
        body::text AS body
-FROM invoices WHERE event_id = %(event_id)s AND number = %(number)s;
+FROM invoices WHERE event_id = %(event_id)s AND number = %(number)s::text;
 
 -- name: page of the invoices that match all conditions given, with the count of all; one row without body if none
 WITH matching AS NOT MATERIALIZED (
@@ -54,7 +54,7 @@ WITH matching AS NOT MATERIALIZED (
                SELECT events.id FROM events
                WHERE events.organizer_id = %(organizer_id)s AND events.slug = ANY (%(events)s)))
       AND (%(order)s::text IS NULL OR order_code = upper(%(order)s))
-      AND (%(number)s::text IS NULL OR number = %(number)s)
+      AND (%(number)s::text IS NULL OR number = %(number)s::text)
       AND (%(refers)s::text IS NULL OR refers = %(refers)s)
       AND (%(locale)s::text IS NULL OR locale = %(locale)s)
       AND (%(is_cancellation)s::boolean IS NULL OR is_cancellation = %(is_cancellation)s)
@@ -79,7 +79,7 @@ ORDER BY page.place;
 
 -- name: file of an invoice of an event; no row if there is no such invoice
 SELECT invoice_files.pdf FROM invoices JOIN invoice_files ON invoice_files.invoice_id = invoices.id
-WHERE invoices.event_id = %(event_id)s AND invoices.number = %(number)s;
+WHERE invoices.event_id = %(event_id)s AND invoices.number = %(number)s::text;
 
 -- name: files_due some files that are to be drawn, longest due first; nobody else takes them for a while
 WITH due AS (
