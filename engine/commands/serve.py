@@ -32,7 +32,7 @@ _START_S = 60.0
 _OTHER_FILES = 100
 """Files that a front door has open beside its clients: both stores, logs, the program itself."""
 _YOUNG_OBJECTS = 50_000
-"""Objects made before garbage is looked for: more than some hundred orders under way, which would all be walked in vain."""
+"""Objects made before garbage is looked for: more than hundreds of orders under way, all walked in vain, come to."""
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
