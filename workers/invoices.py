@@ -8,7 +8,7 @@ import time
 from engine.sales import invoices
 from engine.sales.house import House
 from persistence import invoices as stored
-from workers.press import Press, Undrawable
+from workers.invoice_press import Press, Undrawable
 
 log = logging.getLogger("holdfast.invoices")
 

@@ -22,9 +22,9 @@ from engine.settings import Settings
 from workers.cluster_drain import ClusterDrain
 from workers.drain import Drain
 from workers.expire import expire_orders, sweep
+from workers.invoice_press import Press
 from workers.invoices import draw_invoices, issue_invoices
 from workers.mail import send_mails
-from workers.press import Press
 
 log = logging.getLogger("holdfast.worker")
 
@@ -60,7 +60,7 @@ async def _issue(context: dict[str, Any]) -> None:
 async def _draw(context: dict[str, Any]) -> None:
     if not context["drawing"].locked():
         async with context["drawing"]:
-            await _work(draw_invoices(context["house"], context["press"]))
+            await _work(draw_invoices(context["house"], context["invoice_press"]))
 
 
 async def _work(job: Any) -> None:
@@ -138,7 +138,7 @@ async def _jobs(house: House, settings: Settings, press: Press) -> None:
             queue_name=QUEUE,
             ctx={
                 "house": house,
-                "press": press,
+                "invoice_press": press,
                 "mailing": asyncio.Lock(),
                 "issuing": asyncio.Lock(),
                 "drawing": asyncio.Lock(),
