@@ -34,7 +34,7 @@ from engine.http.fields import (
 )
 from engine.http.order_create import POSITION, POSITIONS_MAX
 from engine.http.people import Country, NameParts, check_state, merged_name
-from engine.http.products import ItemField, SubeventField, VariationField, check_product, read
+from engine.http.products import NEEDS_SUBEVENT, ItemField, SubeventField, VariationField, check_product, read
 from engine.http.resources import order_body
 from engine.sales import orders
 
@@ -59,12 +59,20 @@ class Patch(Schema):
 
 
 class _Addition(Schema):
-    """A position to be added; cleaned into a Line whose `addon_to` is the positionid of its base."""
+    """A position to be added; cleaned into a Line whose `addon_to` is the positionid of its base.
+
+    A missing date is found after all fields here, so it is told in a bare list: raises Invalid.
+    """
 
     def clean(self, value: Any, event: Event | None) -> Any:
         if isinstance(value, dict):
             value = {name: inner for name, inner in value.items() if name not in _NOT_ADDABLE}
-        return Line(**{**POSITION.clean(value, event), "positionid": 0})
+        try:
+            return Line(**{**POSITION.clean(value, event), "positionid": 0})
+        except FieldError as error:
+            if error.detail == {"subevent": [NEEDS_SUBEVENT]}:
+                raise Invalid(["You need to choose a subevent for the new position."]) from None
+            raise
 
 
 class _Key(Reference):
