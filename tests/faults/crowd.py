@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import random
 import secrets
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -98,6 +99,10 @@ class Crowd:
 
     def __init__(self, api: Client, shop: Shop, *, buyers: int = 16, keeps: float = 0.75) -> None:
         self.api, self.shop, self.buyers, self.keeps = api, shop, buyers, keeps
+        self.refusals = [SOLD_OUT]
+        """What a no may say."""
+        self.holds: list[tuple[float, int]] = []
+        """When each hold that was granted was asked for, and its item."""
         self.orders: dict[str, Told] = {}
         self.statuses: Counter[str] = Counter()
         self.unanswered_orders = 0
@@ -135,7 +140,11 @@ class Crowd:
     async def _hold(self, cart: str, item: int) -> bool:
         expires = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=HOLD_S)
         body = {"cart_id": cart, "item": item, "price": PRICE, "expires": expires.isoformat()}
-        return await self._ask("hold", "cartpositions/", body) is not None
+        asked = time.monotonic()
+        if await self._ask("hold", "cartpositions/", body) is None:
+            return False
+        self.holds.append((asked, item))
+        return True
 
     async def _order(self, cart: str, item: int, units: int) -> None:
         body = {
@@ -195,6 +204,6 @@ class Crowd:
             if not headers.get("Retry-After", "").isdigit():
                 self.failures.append(f"{kind}: {status} without Retry-After in whole seconds")
             await asyncio.sleep(0.1)
-        elif (status != 404 or promised) and (status != 400 or SOLD_OUT not in str(answer)):
+        elif (status != 404 or promised) and (status != 400 or not any(no in str(answer) for no in self.refusals)):
             self.failures.append(f"{kind}: {status} {str(answer)[:300]}")
         return None
