@@ -17,6 +17,7 @@ from engine.http import (
     seatingplans,
     seats,
     secret_lists,
+    webhooks,
 )
 from engine.http.checkins import CHECKIN_LIST
 from engine.http.door import Door
@@ -52,6 +53,13 @@ ROUTES: tuple[Route, ...] = (
     Route("PATCH", O + "seatingplans/{id}/", seatingplans.patch, "can_change_organizer_settings"),
     Route("PUT", O + "seatingplans/{id}/", seatingplans.put, "can_change_organizer_settings"),
     Route("DELETE", O + "seatingplans/{id}/", seatingplans.delete, "can_change_organizer_settings"),
+    Route("GET", O + "webhooks/", webhooks.index, "can_change_organizer_settings"),
+    Route("POST", O + "webhooks/", webhooks.create, "can_change_organizer_settings"),
+    Route("GET", O + "webhooks/{id}/", webhooks.detail, "can_change_organizer_settings"),
+    Route("PATCH", O + "webhooks/{id}/", webhooks.patch, "can_change_organizer_settings"),
+    Route("PUT", O + "webhooks/{id}/", webhooks.put, "can_change_organizer_settings"),
+    Route("DELETE", O + "webhooks/{id}/", webhooks.delete, "can_change_organizer_settings"),
+    Route("DELETE", O + "webhook/{id}/", webhooks.delete, "can_change_organizer_settings"),
     # what is on sale; each resource of the catalogue has list, create, detail, patch, put and delete
     Route("GET", O + "events/", events.list_events),
     Route("POST", O + "events/", events.create_event, "can_create_events"),

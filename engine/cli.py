@@ -78,6 +78,8 @@ def parser() -> argparse.ArgumentParser:
     _demo(commands)
     _rush(commands)
     _audit(commands)
+    _webhooks(commands)
+    _mails(commands)
     return top
 
 
@@ -214,6 +216,40 @@ Exit status 0: the books are right; 1: they are not.
     command.add_argument("--json", action="store_true", help="print what was found as JSON")
 
 
+def _webhooks(commands: Commands) -> None:
+    text = """\
+What a webhook does not receive is tried again for three days, then it is dead: it stays here until somebody has it
+tried again.
+
+  holdfast webhooks dead
+  holdfast webhooks retry"""
+    group = _add(commands, "webhooks", "undelivered", "See what webhooks did not receive, and send it again.", text)
+    actions = group.add_subparsers(metavar="ACTION", required=True)
+    text = "  holdfast webhooks dead"
+    _add(actions, "dead", "undelivered", "List what nobody tries to deliver any more.", text, action="webhooks dead")
+    text = """\
+All that is dead, or the given ones; what belongs to a disabled webhook stays dead.
+
+  holdfast webhooks retry 17 18"""
+    retry = _add(actions, "retry", "undelivered", "Try dead notifications again.", text, action="webhooks retry")
+    retry.add_argument("ids", metavar="ID", type=_id, nargs="*", help="as `webhooks dead` lists it; all unless given")
+
+
+def _mails(commands: Commands) -> None:
+    text = """\
+A mail that is refused for good, or put off for too long, is dead: it stays here until somebody has it tried again.
+
+  holdfast mails dead
+  holdfast mails retry"""
+    group = _add(commands, "mails", "undelivered", "See which mails could not be sent, and send them again.", text)
+    actions = group.add_subparsers(metavar="ACTION", required=True)
+    text = "  holdfast mails dead"
+    _add(actions, "dead", "undelivered", "List mails that nobody tries to send any more.", text, action="mails dead")
+    text = "  holdfast mails retry ABC23"
+    retry = _add(actions, "retry", "undelivered", "Try dead mails again.", text, action="mails retry")
+    retry.add_argument("codes", metavar="CODE", nargs="*", help="of their orders; all unless given")
+
+
 def _address(command: argparse.ArgumentParser) -> None:
     command.add_argument("--host", metavar="HOST", default="127.0.0.1", help="where to listen; default 127.0.0.1")
     command.add_argument("--port", metavar="PORT", type=_port, default=8000, help="0 picks a free one; default 8000")
@@ -234,6 +270,10 @@ def _port(text: str) -> int:
 
 def _count(text: str) -> int:
     return _between(1, 256, text)
+
+
+def _id(text: str) -> int:
+    return _between(1, 2**63 - 1, text)
 
 
 def _between(least: int, most: int, text: str) -> int:

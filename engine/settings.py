@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from msgspec import Struct
@@ -54,6 +55,8 @@ class Settings(Struct, frozen=True):
     mail_folder: str = "data/mail"
     public_url: str = "http://127.0.0.1:8000"
     """Below which buyers find their orders: for links in mails."""
+    webhook_networks: str = ""
+    """Networks that webhooks may be in though they are not public, as 10.0.0.0/8,fd00::/8."""
 
     @property
     def rate(self) -> Rate | None:
@@ -102,6 +105,11 @@ _POSITIVE = (
 )
 
 
+def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Return the networks that a setting lists, with commas in between. Raises ValueError."""
+    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings of HOLDFAST_* variables. Raises SettingsError with one clear line."""
     values: dict[str, str | int | float] = {}
@@ -124,6 +132,10 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     except ValueError:
         # what is wrong with it is not told: it may be the password
         raise SettingsError("HOLDFAST_SMTP_URL must look like smtp://user:password@host:25?from=address") from None
+    try:
+        networks(settings.webhook_networks)
+    except ValueError as error:
+        raise SettingsError(f"HOLDFAST_WEBHOOK_NETWORKS must be networks like 10.0.0.0/8,fd00::/8: {error}") from None
     if not 1 <= settings.shards <= 16384:
         raise SettingsError(f"HOLDFAST_SHARDS must be between 1 and 16384, not {settings.shards}")
     try:

@@ -86,19 +86,25 @@ class Follower:
         closed: Mapping[int, int],
         allowances: Mapping[int, int],
         deleted: Sequence[int] = (),
+        *,
+        earlier: Sequence[bytes] = (),
+        split: Sequence[int] = (),
     ) -> None:
         """Write a batch in one transaction and one round trip: watermarks, orders, what quotas have learned.
 
         `documents` has at most one document an order. `closed` maps quotas that closed themselves to the version of
         the client's last word on it, `allowances` maps quotas to the units beyond their size that somebody has
-        allowed. `deleted` are ids of orders that have no document. Raises Moved, Unwritable.
+        allowed. `deleted` are ids of orders that have no document. `earlier` are documents that `documents` overtake,
+        oldest first, and `split` the ids of orders that came off others: webhooks tell of them. Raises Moved,
+        Unwritable.
         """
         writes: list[tuple[str, dict[str, Any]]] = []
         if deleted:
             # first, because a new order may have the code of a deleted one
             writes.append((_ORDERS["delete"], {"ids": list(deleted)}))
         if documents:
-            writes.append((_ORDERS["upsert"], {"docs": _array(documents)}))
+            values = {"docs": _array(documents), "earlier": _array(earlier), "split": list(split)}
+            writes.append((_ORDERS["upsert"], values))
         if closed:
             writes.append((_SQL["close_quotas"], {"ids": list(closed), "words": list(closed.values())}))
         if allowances:

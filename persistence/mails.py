@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
 
 from engine.domain.order import MailKind, Order, decode
-from persistence.database import Database
+from persistence.database import Database, Row
 from persistence.queries import Queries
 
 _SQL = Queries("mails")
@@ -57,6 +58,16 @@ async def failed(database: Database, due: Due, error: str, *, last: bool) -> Non
 async def ask(database: Database, order_id: int, kind: MailKind) -> bool:
     """Ask for a mail about an order, again if it has been sent. False if Postgres has no such order."""
     return await database.row(_SQL["ask"], {"order_id": order_id, "kind": kind}) is not None
+
+
+async def dead(database: Database, most: int) -> list[Row]:
+    """Return mails that nobody tries to send any more, latest first."""
+    return await database.rows(_SQL["dead"], {"most": most})
+
+
+async def revive(database: Database, codes: Sequence[str] | None) -> int:
+    """Try dead mails again, all or those of some orders; return how many."""
+    return await database.run(_SQL["revive"], {"codes": None if codes is None else list(codes)})
 
 
 def _key(due: Due) -> dict[str, Any]:

@@ -399,6 +399,64 @@ CREATE TABLE mails (
 );
 CREATE INDEX mails_due_idx ON mails (due_at) WHERE sent_at IS NULL;
 
+-- Whom organizers want told of what. A webhook that is deleted is only disabled, as in pretix.
+CREATE TABLE webhooks (
+    id           bigint GENERATED ALWAYS AS IDENTITY,
+    organizer_id bigint NOT NULL,
+    enabled      boolean NOT NULL,
+    target_url   text NOT NULL,
+    all_events   boolean NOT NULL,
+    limit_events text[] NOT NULL,
+    action_types text[] NOT NULL,
+    comment      text,
+    CONSTRAINT webhooks_pkey PRIMARY KEY (id),
+    CONSTRAINT webhooks_organizer_fkey FOREIGN KEY (organizer_id) REFERENCES organizers (id)
+);
+CREATE INDEX webhooks_organizer_idx ON webhooks (organizer_id, id);
+
+-- What has happened to orders whose organizer has a webhook, written with the order and gone once it is told. versions
+-- are the order before (null if it was not here), those that came in one batch with the newest, and the newest (null if
+-- it was deleted); split: it came off another order.
+CREATE TABLE order_changes (
+    id           bigint GENERATED ALWAYS AS IDENTITY,
+    order_id     bigint NOT NULL,
+    organizer_id bigint NOT NULL,
+    event_id     bigint NOT NULL,
+    split        boolean NOT NULL,
+    versions     jsonb NOT NULL,
+    CONSTRAINT order_changes_pkey PRIMARY KEY (id)
+);
+
+-- What webhooks are to be told. notification_id is what they see, the same for all that are told of one action. A queue
+-- is one order's notifications for one webhook, told one after the other: due_at is moved on by whoever is about to try.
+-- dead_at: nobody tries any more.
+CREATE TABLE webhook_queues (
+    webhook_id bigint NOT NULL,
+    order_id   bigint NOT NULL,
+    due_at     timestamptz NOT NULL DEFAULT now(),
+    tries      integer NOT NULL DEFAULT 0,
+    CONSTRAINT webhook_queues_pkey PRIMARY KEY (webhook_id, order_id),
+    CONSTRAINT webhook_queues_webhook_fkey FOREIGN KEY (webhook_id) REFERENCES webhooks (id)
+);
+CREATE INDEX webhook_queues_due_idx ON webhook_queues (webhook_id, due_at);
+
+CREATE TABLE notifications (
+    id              bigint GENERATED ALWAYS AS IDENTITY,
+    notification_id bigint NOT NULL,
+    webhook_id      bigint NOT NULL,
+    order_id        bigint NOT NULL,
+    body            json NOT NULL,
+    queued_at       timestamptz NOT NULL DEFAULT now(),
+    dead_at         timestamptz,
+    error           text,
+    CONSTRAINT notifications_pkey PRIMARY KEY (id),
+    CONSTRAINT notifications_webhook_fkey FOREIGN KEY (webhook_id) REFERENCES webhooks (id)
+);
+CREATE INDEX notifications_queue_idx ON notifications (webhook_id, order_id, id) WHERE dead_at IS NULL;
+CREATE INDEX notifications_dead_idx ON notifications (dead_at, id) WHERE dead_at IS NOT NULL;
+
+CREATE SEQUENCE notification_ids;
+
 -- ---------------------------------------------------------------------------------------------------- what was billed
 
 -- An invoice is frozen when it is issued: body is all that it says (engine/domain/invoice.py), the file a drawing of it.

@@ -209,13 +209,17 @@ class Drain:
 
     def _commit(self, follower: Follower, entries: list[Entry], reached: dict[int, EntryId]) -> None:
         newest: dict[int, Entry] = {}
+        earlier: list[bytes] = []
         for entry in _orders(entries):
+            if (before := newest.get(entry.number)) is not None and before.document:
+                earlier.append(before.document)
             newest[entry.number] = entry
         closed = {entry.number: entry.version for entry in entries if entry.kind == b"quota_closed"}
         allowances = {entry.number: entry.version for entry in entries if entry.kind == b"quota_allowance"}
         documents = [entry.document for entry in newest.values() if entry.document]
         deleted = [entry.number for entry in newest.values() if not entry.document]
-        follower.write(self._steps(reached), documents, closed, allowances, deleted)
+        split = [entry.split.number for entry in entries if entry.split is not None]
+        follower.write(self._steps(reached), documents, closed, allowances, deleted, earlier=earlier, split=split)
 
     def _park(self, follower: Follower, entry: Entry, error: Exception) -> None:
         log.error("entry %s of shard %d cannot be written and was parked: %s", entry.id, entry.shard, error)

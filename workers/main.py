@@ -25,6 +25,7 @@ from workers.expire import expire_orders, sweep
 from workers.invoice_press import Press
 from workers.invoices import draw_invoices, issue_invoices
 from workers.mail import send_mails
+from workers.webhooks import Couriers, tell
 
 log = logging.getLogger("holdfast.worker")
 
@@ -61,6 +62,11 @@ async def _draw(context: dict[str, Any]) -> None:
     if not context["drawing"].locked():
         async with context["drawing"]:
             await _work(draw_invoices(context["house"], context["invoice_press"]))
+
+
+async def _webhooks(context: dict[str, Any]) -> None:
+    await _work(tell(context["house"]))
+    await _work(context["couriers"].send_out())
 
 
 async def _work(job: Any) -> None:
@@ -125,6 +131,7 @@ def _queue(settings: Settings) -> RedisSettings:
 async def _jobs(house: House, settings: Settings, press: Press) -> None:
     """Run arq's worker; begin again when its Redis was away."""
     while True:
+        couriers = Couriers(house)
         worker = Worker(
             functions=[],
             cron_jobs=[
@@ -133,6 +140,7 @@ async def _jobs(house: House, settings: Settings, press: Press) -> None:
                 cron(_draw, name="draw_invoices", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
                 cron(_mail, name="send_mails", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
                 cron(_sweep, name="sweep", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
+                cron(_webhooks, name="webhooks", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
             ],
             redis_settings=_queue(settings),
             queue_name=QUEUE,
@@ -142,6 +150,7 @@ async def _jobs(house: House, settings: Settings, press: Press) -> None:
                 "mailing": asyncio.Lock(),
                 "issuing": asyncio.Lock(),
                 "drawing": asyncio.Lock(),
+                "couriers": couriers,
             },
             handle_signals=False,
             keep_result=0,
@@ -155,4 +164,5 @@ async def _jobs(house: House, settings: Settings, press: Press) -> None:
             # closing wants to delete a key, which fails just when the queue is away
             with suppress(RedisError, OSError):
                 await worker.close()
+            await couriers.close()
         await asyncio.sleep(_RETRY_S)

@@ -29,3 +29,19 @@ SELECT orders.id, orders.version, %(kind)s, '' FROM orders WHERE orders.id = %(o
 ON CONFLICT ON CONSTRAINT mails_pkey DO UPDATE
 SET queued_at = now(), due_at = now(), tries = 0, sent_at = NULL, error = NULL
 RETURNING order_id;
+
+-- name: dead mails that nobody tries to send any more, latest first
+SELECT mails.queued_at, organizers.slug AS organizer, events.slug AS event, orders.code, mails.kind, orders.email,
+       mails.error
+FROM mails
+JOIN orders ON orders.id = mails.order_id
+JOIN events ON events.id = orders.event_id
+JOIN organizers ON organizers.id = orders.organizer_id
+WHERE mails.sent_at IS NULL AND mails.due_at = 'infinity'
+ORDER BY mails.queued_at DESC LIMIT %(most)s;
+
+-- name: revive dead mails, all or those of some orders
+UPDATE mails SET due_at = now(), tries = 0
+FROM orders
+WHERE orders.id = mails.order_id AND mails.sent_at IS NULL AND mails.due_at = 'infinity'
+  AND (%(codes)s::text[] IS NULL OR orders.code = ANY (%(codes)s::text[]));

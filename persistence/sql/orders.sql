@@ -1,4 +1,5 @@
 -- name: upsert orders from their documents: new ones, and newer versions of old ones; anything older changes nothing
+-- earlier are documents of the same orders that docs overtake, split the ids of orders that came off others
 -- a document leaves out what has its default (engine/domain/order.py)
 WITH incoming AS MATERIALIZED (
     SELECT doc FROM jsonb_array_elements(%(docs)s::jsonb) AS doc
@@ -127,6 +128,18 @@ WITH incoming AS MATERIALIZED (
     FROM fresh, jsonb_array_elements(fresh.doc -> 'mails') AS m
     -- what has been sent stays sent
     ON CONFLICT ON CONSTRAINT mails_pkey DO NOTHING
+), noted AS (
+    -- for webhooks, and nothing where nobody listens: the version before, those in between, and this one
+    INSERT INTO order_changes (order_id, organizer_id, event_id, split, versions)
+    SELECT fresh.id, (fresh.doc ->> 'organizer_id')::bigint, (fresh.doc ->> 'event_id')::bigint,
+           fresh.id = ANY (%(split)s::bigint[]),
+           jsonb_build_array((SELECT orders.doc FROM orders WHERE orders.id = fresh.id))
+               || (SELECT coalesce(jsonb_agg(e ORDER BY (e ->> 'version')::bigint), '[]')
+                   FROM jsonb_array_elements(%(earlier)s::jsonb) AS e WHERE (e ->> 'id')::bigint = fresh.id)
+               || jsonb_build_array(fresh.doc)
+    FROM fresh
+    WHERE EXISTS (SELECT FROM webhooks
+                  WHERE webhooks.enabled AND webhooks.organizer_id = (fresh.doc ->> 'organizer_id')::bigint)
 )
 SELECT count(*) AS written FROM written;
 
@@ -149,6 +162,11 @@ WITH deleted AS (
     DELETE FROM mails WHERE order_id = ANY (%(ids)s)
 ), deleted_invoices AS (
     DELETE FROM invoices WHERE order_id = ANY (%(ids)s)
+), noted AS (
+    INSERT INTO order_changes (order_id, organizer_id, event_id, split, versions)
+    SELECT id, organizer_id, event_id, false, jsonb_build_array(doc, NULL) FROM orders
+    WHERE id = ANY (%(ids)s)
+      AND EXISTS (SELECT FROM webhooks WHERE webhooks.enabled AND webhooks.organizer_id = orders.organizer_id)
 )
 DELETE FROM claims WHERE order_id = ANY (%(ids)s);
 

@@ -129,6 +129,35 @@ def test_the_same_again_changes_nothing(sql, follower, of, marks):
     assert sql.execute("SELECT ctid::text FROM orders WHERE id = %s", [new.id]).fetchone() == before
 
 
+def noted(sql, number):
+    """Return what is to be told of an order: split, and version and status of each version, None where it is not."""
+    rows = sql.execute("SELECT split, versions FROM order_changes WHERE order_id = %s ORDER BY id", [number]).fetchall()
+    return [(split, [each and (each["version"], each["status"]) for each in versions]) for split, versions in rows]
+
+
+def listen(sql, of, *, enabled=True):
+    sql.execute(
+        """INSERT INTO webhooks (organizer_id, enabled, target_url, all_events, limit_events, action_types)
+           VALUES (%s, %s, 'http://a/', true, '{}', '{}')""",
+        [of.organizer_id, enabled],
+    )
+
+
+def test_what_happens_is_noted_with_each_order_while_somebody_listens(sql, follower, of, marks):
+    listen(sql, of, enabled=False)
+    first, other = fresh(of), fresh(of)
+    write(follower, [step()], first)
+    assert noted(sql, first.id) == []
+    listen(sql, of)
+    second = following(first, "p")
+    write(follower, [step(old=1001, new=1002)], second, other)
+    # an older one is not written, so it is not told of either
+    write(follower, [step(old=1002, new=1003)], first)
+    follower.write([step(old=1003, new=1004)], [], {}, {}, [first.id])
+    assert noted(sql, first.id) == [(False, [(1, "n"), (2, "p")]), (False, [(2, "p"), None])]
+    assert noted(sql, other.id) == [(False, [None, (1, "n")])]
+
+
 def test_mails_of_all_versions_are_written_once_and_go_with_their_order(sql, follower, of, marks):
     first = fresh(of, mails=(Mail(1, MailKind.PLACED),))
     write(follower, [step()], first)
@@ -238,6 +267,19 @@ def run_once(drain, follower):
     entries = drain.read()
     drain.write(follower, entries)
     return entries
+
+
+def test_versions_that_come_in_one_batch_are_all_noted(sql, client, follower, of, drain):
+    listen(sql, of)
+    first, off = fresh(of), fresh(of)
+    second = following(first, "p")
+    third = following(second, "c")
+    list(feed(client, of, first, second))
+    body = {"kind": "order", "id": third.id, "v": third.version, "d": encode(third), "key": "a"}
+    client.xadd(keys.outbox(SHARD), {**body, "split_id": off.id, "split_d": encode(off), "split_key": "b"})
+    assert len(run_once(drain, follower)) == 3
+    assert noted(sql, first.id) == [(False, [None, (1, "n"), (2, "p"), (3, "c")])]
+    assert noted(sql, off.id) == [(True, [None, (1, "n")])]
 
 
 def test_a_batch_is_written_trimmed_settled_and_announced(sql, client, follower, of, drain):

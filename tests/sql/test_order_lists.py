@@ -117,7 +117,7 @@ async def test_an_order_with_more_facets_than_an_index_takes_is_found_all_the_sa
     }
     payment = {"local_id": 1, "created": moment, "state": "created", "provider": "manual", "amount": "300.00"}
     order |= {"positions": lines, "payments": [payment]}
-    await database.run(Queries("orders")["upsert"], {"docs": json.dumps([order])})
+    await database.run(Queries("orders")["upsert"], {"docs": json.dumps([order]), "earlier": "[]", "split": []})
     try:
         for conditions, count in (
             ({"item": items[-1]}, 1),
