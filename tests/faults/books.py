@@ -30,6 +30,24 @@ GROUP BY positions.item
 """
 
 
+SEATS_TWICE = """
+SELECT positions.seat_guid, count(*)
+FROM orders JOIN events ON events.id = orders.event_id
+JOIN positions ON positions.order_id = orders.id AND NOT positions.canceled
+WHERE events.slug = %s AND orders.status IN ('n', 'p') AND positions.seat_guid IS NOT NULL
+GROUP BY 1 HAVING count(*) > 1
+"""
+
+OVERUSED = """
+SELECT vouchers.body ->> 'code', count(*), (vouchers.body ->> 'max_usages')::int
+FROM orders JOIN events ON events.id = orders.event_id
+JOIN positions ON positions.order_id = orders.id AND NOT positions.canceled
+JOIN vouchers ON vouchers.id = positions.voucher
+WHERE events.slug = %s AND orders.status <> 'c'
+GROUP BY vouchers.id HAVING count(*) > (vouchers.body ->> 'max_usages')::int
+"""
+
+
 def taken(server: Any, shop: Shop) -> dict[int, tuple[int, int]]:
     """Return (pending, paid) units of each quota, by what Postgres has."""
     pending: Counter[int] = Counter()
@@ -49,6 +67,16 @@ def oversold(server: Any, shop: Shop) -> list[str]:
         f"quota {quota} of {shop.sizes[quota]} has {pending} pending and {paid} paid"
         for quota, (pending, paid) in taken(server, shop).items()
         if pending + paid > shop.sizes[quota]
+    ]
+
+
+def doubles(server: Any, shop: Shop) -> list[str]:
+    """Return a line for each seat that two orders have, and each voucher that is used more often than it may be."""
+    with psycopg.connect(server.database_url, connect_timeout=10) as connection:
+        seats = connection.execute(SEATS_TWICE, (shop.slug,)).fetchall()
+        vouchers = connection.execute(OVERUSED, (shop.slug,)).fetchall()
+    return [f"seat {seat} has {count} orders" for seat, count in seats] + [
+        f"voucher {code} was used {uses} times of {most}" for code, uses, most in vouchers
     ]
 
 

@@ -16,8 +16,12 @@ from typing import Any
 import aiohttp
 
 PRICE = "23.00"
+CHEAP = "20.00"
+"""With a voucher."""
 HOLD_S = 2.0
 SOLD_OUT = "not enough quota available"
+REFUSALS = (SOLD_OUT, 'seat "', "maximum number of times")
+"""What a no may say: there is no unit, somebody has the seat, the voucher is used up."""
 
 
 @dataclass
@@ -37,13 +41,15 @@ class Told:
 
 @dataclass
 class Shop:
-    """A fresh event: `sizes` by quota, `covers` the items of each."""
+    """A fresh event: `sizes` by quota, `covers` the items of each; `seats` that its only item needs, and `codes`."""
 
     path: str
     slug: str
     items: list[int] = field(default_factory=list)
     sizes: dict[int, int] = field(default_factory=dict)
     covers: dict[int, list[int]] = field(default_factory=dict)
+    seats: list[str] = field(default_factory=list)
+    codes: list[str] = field(default_factory=list)
 
 
 class Client:
@@ -83,6 +89,38 @@ class Client:
             shop.sizes[quota_id], shop.covers[quota_id] = size, covers
         return shop
 
+    async def hall(self, seats: int, uses: int) -> Shop:
+        """Open an event that sells seats out of two quotas, with vouchers that can be used so often in all.
+
+        Of the vouchers one takes something off its budget, and one keeps its units free until they are used.
+        """
+        shop = await self.shop(seats, seats)
+        hall, stalls = shop.sizes
+        item = shop.items[1]
+        for old in (shop.items[0], shop.items[2]):
+            status, _, _ = await self.ask("DELETE", f"{shop.path}items/{old}/")
+            assert status == 204
+        shop.items, shop.covers = [item], {hall: [item], stalls: [item]}
+        shop.seats = [f"A{number}" for number in range(seats)]
+        rows = [{"seat_guid": guid, "seat_number": guid, "category": "Stalls"} for guid in shop.seats]
+        layout = {"zones": [{"name": "Main", "rows": [{"row_number": "1", "seats": rows}]}]}
+        plan = await self.must("POST", "seatingplans/", {"name": "Hall", "layout": layout})
+        body = {"seating_plan": plan["id"], "seat_category_mapping": {"Stalls": item}}
+        await self.must("PATCH", shop.path, body)
+        plain = {"code": "PLAIN", "max_usages": uses // 3}
+        cheap = {
+            "code": "CHEAP",
+            "max_usages": uses // 3,
+            "price_mode": "subtract",
+            "value": "3.00",
+            "budget": "900.00",
+        }
+        kept = {"code": "KEPT1", "max_usages": uses // 3, "item": item, "block_quota": True}
+        for voucher in (plain, cheap, kept):
+            await self.must("POST", f"{shop.path}vouchers/", voucher)
+            shop.codes.append(voucher["code"])
+        return shop
+
 
 @asynccontextmanager
 async def client(server: Any) -> AsyncIterator[Client]:
@@ -99,8 +137,7 @@ class Crowd:
 
     def __init__(self, api: Client, shop: Shop, *, buyers: int = 16, keeps: float = 0.75) -> None:
         self.api, self.shop, self.buyers, self.keeps = api, shop, buyers, keeps
-        self.refusals = [SOLD_OUT]
-        """What a no may say."""
+        self.refusals = list(REFUSALS)
         self.holds: list[tuple[float, int]] = []
         """When each hold that was granted was asked for, and its item."""
         self.orders: dict[str, Told] = {}
@@ -133,26 +170,37 @@ class Crowd:
         while self._open:
             item, units = random.choice(self.shop.items), random.choice((1, 1, 2))
             cart = f"{secrets.token_urlsafe(12)}@api"
-            if all([await self._hold(cart, item) for _ in range(units)]):
-                await self._order(cart, item, units)
+            wishes = self._wishes(item, units)
+            if all([await self._hold(cart, wish) for wish in wishes]):
+                await self._order(cart, wishes)
             await asyncio.sleep(0.02)
 
-    async def _hold(self, cart: str, item: int) -> bool:
+    def _wishes(self, item: int, units: int) -> list[dict[str, Any]]:
+        """Return the positions that somebody wants: each with a seat, and perhaps a voucher, where there are any."""
+        wishes: list[dict[str, Any]] = [{"item": item, "price": PRICE} for _ in range(units)]
+        if self.shop.seats:
+            for wish, seat in zip(wishes, random.sample(self.shop.seats, units), strict=True):
+                wish["seat"] = seat
+        if self.shop.codes and random.random() < 0.6:
+            wishes[0] |= {"voucher": random.choice(self.shop.codes), "price": CHEAP}
+        return wishes
+
+    async def _hold(self, cart: str, wish: dict[str, Any]) -> bool:
         expires = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=HOLD_S)
-        body = {"cart_id": cart, "item": item, "price": PRICE, "expires": expires.isoformat()}
+        body = {**wish, "cart_id": cart, "expires": expires.isoformat()}
         asked = time.monotonic()
         if await self._ask("hold", "cartpositions/", body) is None:
             return False
-        self.holds.append((asked, item))
+        self.holds.append((asked, wish["item"]))
         return True
 
-    async def _order(self, cart: str, item: int, units: int) -> None:
+    async def _order(self, cart: str, wishes: list[dict[str, Any]]) -> None:
         body = {
             "email": "buyer@example.org",
             "locale": "en",
             "payment_provider": "manual",
             "consume_carts": [cart],
-            "positions": [{"item": item, "price": PRICE}] * units,
+            "positions": wishes,
         }
         order = await self._ask("order", "orders/", body)
         if order is None:
@@ -160,7 +208,12 @@ class Crowd:
         made = order["last_modified"]
         assert order["code"] not in self.orders, "a code was given twice"
         self.orders[order["code"]] = Told(
-            item, units, order["status"], made, sure=True, safe="" if order.get("durable") is False else made
+            wishes[0]["item"],
+            len(wishes),
+            order["status"],
+            made,
+            sure=True,
+            safe="" if order.get("durable") is False else made,
         )
         mood = random.random()
         if mood < self.keeps * 2 / 3:

@@ -89,6 +89,32 @@ async def test_redis_loses_its_mind_in_a_rush(up: Any, api: Client, sizes: tuple
     await books.compare(up, crowd)
 
 
+@pytest.mark.parametrize("fault", [flush, kill_and_delete, kill_and_cut])
+async def test_redis_forgets_who_has_which_seat_and_voucher(up: Any, api: Client, fault: Fault) -> None:
+    crowd = Crowd(api, await api.hall(seats=150, uses=120), keeps=0.3)
+    async with crowd.rush():
+        await until("the rush is on", lambda: crowd.confirmed() > 40)
+        fault(up)
+        alarms = crowd.statuses["hold 503"] + crowd.statuses["order 503"]
+        await until("it is noticed", lambda: crowd.statuses["hold 503"] + crowd.statuses["order 503"] > alarms)
+        before = crowd.confirmed()
+        await until("sales go on", lambda: crowd.confirmed() > before + 40)
+        assert not books.doubles(up, crowd.shop)
+    assert not crowd.failures, crowd.failures[:5]
+    assert not books.doubles(up, crowd.shop)
+    assert not books.oversold(up, crowd.shop)
+    assert crowd.statuses["hold 400"] > 0, "nobody wanted what somebody else had"
+    first = next(iter(crowd.shop.sizes))
+
+    async def nothing_is_held() -> bool:
+        answer = await api.must("GET", f"{crowd.shop.path}quotas/{first}/availability/")
+        return bool(answer["cart_positions"] == 0)
+
+    # a hold that was consumed in what Redis has lost stands again until it expires
+    await until("the last holds have expired", nothing_is_held)
+    books.audit(up)
+
+
 async def test_a_redis_that_hangs_leaves_no_request_hanging(up: Any, api: Client) -> None:
     crowd = Crowd(api, await api.shop(*LARGE), buyers=4)
     async with crowd.rush():
