@@ -6,7 +6,6 @@ import asyncio
 import hmac
 import logging
 import time
-from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 
@@ -67,13 +66,17 @@ class _Known:
         self.asking: asyncio.Task[None] | None = None
 
 
-_known: WeakKeyDictionary[Database, dict[str, _Known]] = WeakKeyDictionary()
-"""Tokens by the header that brought them: one that comes again is neither parsed nor hashed."""
+def known(house: House, header: str) -> Principal | None:
+    """Return the principal of an Authorization header if nobody has to be asked about it: it was confirmed lately."""
+    one: _Known | None = house.tokens.get(header)
+    if one is None or one.asking is not None or time.monotonic() - one.seen_at > _FRESH_S:
+        return None
+    return one.principal
 
 
 async def authenticate(house: House, header: str) -> Principal:
     """Return the principal of an Authorization header. Raises Unauthenticated with pretix's texts."""
-    tokens = _known.setdefault(house.database, {})
+    tokens: dict[str, _Known] = house.tokens
     known = tokens.get(header)
     if known is None:
         principal = await _ask(house.database, _hash_in(header))
@@ -139,4 +142,4 @@ async def _ask(database: Database, hashed: bytes) -> Principal:
 
 def forget(house: House) -> None:
     """Ask Postgres about every token again: called when this process changed teams or tokens."""
-    _known.pop(house.database, None)
+    house.tokens.clear()

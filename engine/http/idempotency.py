@@ -24,14 +24,19 @@ _NOT_KEPT = frozenset({202, 409, 429, 500, 503})
 _decoder = msgpack.Decoder(Reply | CartReply)
 
 
+def asked(call: Call) -> bool:
+    """Tell whether a request has a key that means anything."""
+    return HEADER in call.request.headers and call.request.method in METHODS
+
+
 async def once(call: Call, work: Callable[[], Awaitable[Reply]]) -> Reply:
     """Return what `work` replies, or what it replied to the request that came first with this key.
 
     Scripts that do the work keep the reply themselves (`Call.kept`); all other replies are kept here, after the work.
     Raises Invalid for a key that is too long, Duplicate, KeyReused.
     """
-    key = call.request.headers.get(HEADER, "")
-    if not key or call.request.method not in METHODS:
+    key = call.request.headers[HEADER]
+    if not key:
         return await work()
     if len(key) > _KEY_LENGTH_MAX:
         raise Invalid.detail(f"An idempotency key cannot have more than {_KEY_LENGTH_MAX} characters.")

@@ -33,17 +33,20 @@ class Catalogue:
         self._loading: dict[tuple[int, str], asyncio.Lock] = {}
         self._codes = VoucherCodes(database)
 
+    def known(self, organizer_id: int, slug: str) -> Event | None:
+        """Return an event if it is in memory."""
+        key = (organizer_id, slug)
+        event = self._events.get(key)
+        if event is not None:
+            self._events.move_to_end(key)
+        return event
+
     async def event(self, organizer_id: int, slug: str) -> Event:
         """Return an event, from memory if it is there. Raises Forbidden if the organizer has no such event.
 
         One that was not in memory is made live in Redis if the process that changed it last could not.
         """
-        key = (organizer_id, slug)
-        known = self._events.get(key)
-        if known is not None:
-            self._events.move_to_end(key)
-            return known
-        return await self._load(key, newer_than=0)
+        return self.known(organizer_id, slug) or await self._load((organizer_id, slug), newer_than=0)
 
     async def current(self, event: Event) -> Event:
         """Return the event as it is live in Redis: `event` itself, or a newer copy. One round trip to Redis."""

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from msgspec import Struct
 
@@ -21,13 +22,18 @@ log = logging.getLogger("holdfast.house")
 
 
 class House(Struct, frozen=True):
-    """Stores and services of one process; handlers and jobs get it whole."""
+    """Stores and services of one process; handlers and jobs get it whole.
+
+    `tokens` is what is known of tokens by the header that brought them: one that comes again is neither parsed nor
+    hashed.
+    """
 
     settings: Settings
     database: Database
     ledger: Ledger
     catalogue: Catalogue
     ids: Ids
+    tokens: dict[str, Any] = {}
 
 
 _PATIENCE_S = 30.0
