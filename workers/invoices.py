@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
+from engine.domain.errors import HoldfastError
 from engine.sales import invoices
 from engine.sales.house import House
 from persistence import invoices as stored
@@ -25,11 +26,16 @@ async def issue_invoices(house: House) -> int:
     end = time.monotonic() + _RUN_S
     looked_at = 0
     for watched in await stored.watched(house.database):
-        while time.monotonic() < end:
-            count = await invoices.follow(house, watched)
-            looked_at += count
-            if count < invoices.PAGE_MAX:
-                break
+        try:
+            while time.monotonic() < end:
+                count = await invoices.follow(house, watched)
+                looked_at += count
+                if count < invoices.PAGE_MAX:
+                    break
+        except HoldfastError:
+            raise
+        except Exception:  # whatever it is, it is about this event, and others are waiting
+            log.exception("invoices of event %s cannot be issued", watched.slug)
     return looked_at
 
 

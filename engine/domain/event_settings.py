@@ -37,7 +37,6 @@ DEFAULTS: dict[str, Any] = {
     "invoice_include_free": True,
     "invoice_include_expire_date": True,
     "invoice_attendee_name": True,
-    "invoice_event_location": False,
     "invoice_eu_currencies": True,
     "invoice_regenerate_allowed": False,
     "invoice_language": "__user__",

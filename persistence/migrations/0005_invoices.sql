@@ -27,7 +27,9 @@ CREATE TABLE invoices (
 );
 CREATE UNIQUE INDEX invoices_standing_key ON invoices (order_id) WHERE NOT is_cancellation AND NOT canceled;
 CREATE INDEX invoices_order_idx ON invoices (order_id, id);
-CREATE INDEX invoices_event_idx ON invoices (event_id, number);
+-- for lists: of one event, of one order
+CREATE INDEX invoices_event_idx ON invoices (event_id, number) INCLUDE (id, date, is_cancellation, locale);
+CREATE INDEX invoices_code_idx ON invoices (organizer_id, order_code);
 
 -- The last number of each series of an organizer. It moves in the transaction that issues the invoice, so a number is
 -- never lost; whoever takes one waits for whoever is about to.

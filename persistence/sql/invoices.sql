@@ -48,7 +48,9 @@ FROM invoices WHERE event_id = %(event_id)s AND number = %(number)s::text;
 -- name: page of the invoices that match all conditions given, with the count of all; one row without body if none
 WITH matching AS NOT MATERIALIZED (
     SELECT id, number, date FROM invoices
-    WHERE (%(event_id)s::bigint IS NOT NULL OR organizer_id = %(organizer_id)s)
+    -- an event has one organizer, so that is asked for only where its index is the better one
+    WHERE (%(event_id)s::bigint IS NOT NULL AND %(order)s::text IS NULL AND %(refers)s::text IS NULL
+           OR organizer_id = %(organizer_id)s)
       AND (%(event_id)s::bigint IS NULL OR event_id = %(event_id)s)
       AND (%(events)s::text[] IS NULL OR event_id IN (
                SELECT events.id FROM events
