@@ -47,7 +47,7 @@ async def house(tmp_path: Path) -> AsyncIterator[Any]:
         migrate(url)
         database = Database(url)
         await database.open()
-        yield SimpleNamespace(database=database)
+        yield SimpleNamespace(database=database, tokens={})
         await database.close()
 
 
