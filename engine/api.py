@@ -6,6 +6,7 @@ from engine.http import (
     access,
     cartpositions,
     contents,
+    downloads,
     events,
     invoices,
     order_create,
@@ -112,6 +113,9 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", E + "orderpositions/{id}/", positions.detail, "can_view_orders"),
     Route("PATCH", E + "orderpositions/{id}/", positions.patch, "can_change_orders"),
     Route("DELETE", E + "orderpositions/{id}/", positions.delete, "can_change_orders"),
+    # its tickets as files
+    Route("GET", E + "orders/{code}/download/{output}/", downloads.order_file, "can_view_orders"),
+    Route("GET", E + "orderpositions/{id}/download/{output}/", downloads.position_file, "can_view_orders"),
     # what happens to an order
     Route("POST", E + "orders/{code}/mark_paid/", orders.mark_paid, "can_change_orders"),
     Route("POST", E + "orders/{code}/mark_canceled/", orders.mark_canceled, "can_change_orders"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -32,6 +33,9 @@ from persistence.resources import jsonb
 
 _SQL = Queries("events")
 _VOUCHERS = Queries("vouchers")
+_DATES = ("date_from", "date_to", "date_admission", "presale_start", "presale_end")
+_SETTINGS_SHOWN = ("timezone", "locales", "ticket_download_addons", "ticket_download_nonadm")
+_DATE_SHOWN = ("name", "location", "date_from", "date_to", "date_admission")
 SLUG = re.compile(r"[A-Za-z0-9.\-]{1,50}")
 """What an event's slug may be; nothing else is ever looked up."""
 
@@ -183,7 +187,21 @@ def _event(row: Row, seats: Seats) -> Event:
             if plan["seating_plan"] is not None
             for item in plan["seat_category_mapping"].values()
         ),
+        dates={name: moment for name in _DATES if (moment := _moment(body.get(name))) is not None},
+        look=_look(row),
     )
+
+
+def _look(row: Row) -> str:
+    """Return a digest of all that papers show of an event and what it sells."""
+    shown = (
+        [row["body"].get(name) for name in ("name", "location", "currency", *_DATES)],
+        [row["settings"].get(name) for name in _SETTINGS_SHOWN],
+        [(item, body["name"], body["admission"], body.get("generate_tickets")) for item, body in row["items"]],
+        [(variation, body["value"]) for variation, _, body in row["variations"]],
+        [(date, [body.get(name) for name in _DATE_SHOWN]) for date, body in row["subevents"]],
+    )
+    return hashlib.blake2b(repr(shown).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
 def voucher(voucher_id: int, body: dict[str, Any]) -> Voucher:
@@ -224,6 +242,7 @@ def _item(item_id: int, body: dict[str, Any], locale: str, **linked: Any) -> Ite
         default_price=Decimal(body["default_price"]),
         active=body["active"],
         admission=body["admission"],
+        generate_tickets=body.get("generate_tickets"),
         category=body["category"],
         tax_rule=body["tax_rule"],
         validity_mode=body["validity_mode"],

@@ -9,7 +9,7 @@ from engine.domain.errors import HoldfastError
 from engine.sales import invoices
 from engine.sales.house import House
 from persistence import invoices as stored
-from workers.invoice_press import Press, Undrawable
+from workers.press import Press, Unprintable
 
 log = logging.getLogger("holdfast.invoices")
 
@@ -51,7 +51,7 @@ async def draw_invoices(house: House, press: Press) -> int:
         for invoice in claimed:
             try:
                 pdf = await press.draw("invoice", invoice.number, invoice.body)
-            except Undrawable as error:
+            except Unprintable as error:
                 log.error("invoice %s cannot be drawn: %s", invoice.number, error)
                 await stored.not_drawn(house.database, invoice, str(error))
             else:

@@ -22,9 +22,10 @@ from engine.settings import Settings
 from workers.cluster_drain import ClusterDrain
 from workers.drain import Drain
 from workers.expire import expire_orders, sweep
-from workers.invoice_press import Press
 from workers.invoices import draw_invoices, issue_invoices
 from workers.mail import send_mails
+from workers.press import Press
+from workers.tickets import make_tickets
 from workers.webhooks import Couriers, tell
 
 log = logging.getLogger("holdfast.worker")
@@ -61,12 +62,18 @@ async def _issue(context: dict[str, Any]) -> None:
 async def _draw(context: dict[str, Any]) -> None:
     if not context["drawing"].locked():
         async with context["drawing"]:
-            await _work(draw_invoices(context["house"], context["invoice_press"]))
+            await _work(draw_invoices(context["house"], context["press"]))
 
 
 async def _webhooks(context: dict[str, Any]) -> None:
     await _work(tell(context["house"]))
     await _work(context["couriers"].send_out())
+
+
+async def _tickets(context: dict[str, Any]) -> None:
+    if not context["printing"].locked():
+        async with context["printing"]:
+            await _work(make_tickets(context["house"], context["press"]))
 
 
 async def _work(job: Any) -> None:
@@ -141,15 +148,17 @@ async def _jobs(house: House, settings: Settings, press: Press) -> None:
                 cron(_mail, name="send_mails", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
                 cron(_sweep, name="sweep", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
                 cron(_webhooks, name="webhooks", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
+                cron(_tickets, name="make_tickets", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
             ],
             redis_settings=_queue(settings),
             queue_name=QUEUE,
             ctx={
                 "house": house,
-                "invoice_press": press,
+                "press": press,
                 "mailing": asyncio.Lock(),
                 "issuing": asyncio.Lock(),
                 "drawing": asyncio.Lock(),
+                "printing": asyncio.Lock(),
                 "couriers": couriers,
             },
             handle_signals=False,

@@ -49,6 +49,7 @@ class Item(Struct, frozen=True):
     is_addon: bool = False
     addon_categories: frozenset[int] = frozenset()
     bundles: frozenset[tuple[int, int]] = frozenset()
+    generate_tickets: bool | None = None
 
 
 class TaxRule(Struct, frozen=True):
@@ -217,6 +218,10 @@ class Event(Struct, frozen=True):
     seats: Seats = Seats()
     seated: frozenset[tuple[int, int]] = frozenset()
     """(item, subevent or 0) of all that is only sold with a seat."""
+    dates: dict[str, datetime] = {}
+    """Its own moments by name, as far as they are known: date_from, date_to and so on."""
+    look: str = ""
+    """Is another one when something has changed that papers show."""
 
     def quotas_of(self, product: Product) -> tuple[int, ...]:
         """Return the ids of the quotas that cover `product`, ascending; empty if nothing lets it be sold."""

@@ -21,6 +21,7 @@
     └── Unavailable        nothing was done (or it is not known whether); trying again is right
         ├── Throttled      429  this token asks more often than it may
         ├── Busy           409  somebody else was faster, several times
+        ├── NotReady       409  what was asked for is being made
         ├── Duplicate      409  a request with the same idempotency key is at work
         └── Fenced         503  a store is away, or its contents are being verified
 
@@ -128,6 +129,10 @@ class Throttled(Unavailable):
 
 class Busy(Unavailable):
     """409. The order kept changing underneath; nothing was done."""
+
+
+class NotReady(Unavailable):
+    """409. What was asked for is being made; it can be had later."""
 
 
 class Duplicate(Unavailable):

@@ -41,6 +41,9 @@ def answer(error: errors.HoldfastError) -> Reply:
             return reply({"detail": text}, 429, {"Retry-After": str(wait_s)})
         case errors.Busy(retry_after_s=wait_s):
             return reply({"detail": BUSY}, 409, {"Retry-After": str(wait_s)})
+        case errors.NotReady(retry_after_s=wait_s):
+            text = "The requested resource is not ready, please retry later."
+            return reply({"detail": text}, 409, {"Retry-After": str(wait_s)})
         case errors.Duplicate(retry_after_s=wait_s):
             text = "Concurrent request with idempotency key."
             return reply({"detail": text}, 409, {"Retry-After": str(wait_s)})

@@ -10,9 +10,10 @@ from engine.domain.catalogue import Event
 from engine.domain.errors import Invalid
 from engine.domain.event_settings import DEFAULTS, effective
 from engine.domain.invoicing import AUTOMATIC
+from engine.domain.tickets import parse_start
 from engine.http.call import Call, Reply, reply
 from engine.http.catalogue import Body, check_order, yes_or_no
-from engine.http.fields import Boolean, Choice, DateTime, Field, Integer, Json, ListOf, Schema, Text
+from engine.http.fields import Boolean, Choice, DateTime, Field, FieldError, Integer, Json, ListOf, Schema, Text
 from engine.http.kept import Kept, Matching, Pk, Words, in_order, refuse, with_unknown
 from engine.http.paging import page_body, page_of
 from engine.http.seatingplans import CategoryMapping, plan_of
@@ -61,6 +62,17 @@ _PREFIX = Matching(
 _FILTERS = ("live", "is_public", "has_subevents", "testmode")
 
 
+class _Start(Field):
+    """A moment, or so long before another one as pretix says it: RELDATE/days/time/date_from/ and the like."""
+
+    def clean(self, value: Any, event: Event | None) -> Any:
+        try:
+            parse_start(value)
+        except ValueError:
+            raise FieldError("Datetime has wrong format. Use ISO 8601 or RELDATE/days/hh:mm:ss/date_from/.") from None
+        return value
+
+
 def _setting(name: str) -> Field:
     """Return the check of one setting, by the kind of its default."""
     match DEFAULTS[name]:
@@ -77,6 +89,7 @@ _SETTINGS = Schema(
         "locales": ListOf(_LOCALE, default=None),
         "locale": _LOCALE,
         "timezone": Choice(*_TIMEZONES, default=None),
+        "ticket_download_date": _Start(default=None),
         "name_scheme": Text(max_length=100, default=None),
         "invoice_generate": Choice("False", "admin", "user", "user_paid", "True", "paid", default=None),
         "invoice_generate_sales_channels": ListOf(Text(max_length=64), default=None),

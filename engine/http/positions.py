@@ -52,7 +52,7 @@ async def index(call: Call) -> Reply:
 async def detail(call: Call) -> Reply:
     """GET orderpositions/(id)/"""
     event = event_of(call)
-    order = await orders.get(call.house, event, await _code(call))
+    order = await orders.get(call.house, event, await code_of_position(call))
     for position in order.positions:
         if position.id == call.number("id") and (not position.canceled or _asked(call, "include_canceled_positions")):
             return reply(position_body(call, event, order, position, pdf_data=_asked(call, "pdf_data")))
@@ -61,7 +61,7 @@ async def detail(call: Call) -> Reply:
 
 async def patch(call: Call) -> Reply:
     """PATCH orderpositions/(id)/"""
-    event, code = event_of(call), await _code(call)
+    event, code = event_of(call), await code_of_position(call)
     position = find(await orders.get(call.house, event, code), _id(call))
     values = await read(call, POSITION_PATCH, await call.body())
     try:
@@ -96,7 +96,7 @@ async def create(call: Call) -> Reply:
 async def delete(call: Call) -> Reply:
     """DELETE orderpositions/(id)/"""
     rule = changed(Changes(cancel=(_id(call),)))
-    return await orders_http.change(call, rule, lambda after: None, 204, await _code(call))
+    return await orders_http.change(call, rule, lambda after: None, 204, await code_of_position(call))
 
 
 async def regenerate_secrets(call: Call) -> Reply:
@@ -112,14 +112,14 @@ async def regenerate_order_secrets(call: Call) -> Reply:
 
 async def add_block(call: Call) -> Reply:
     """POST orderpositions/(id)/add_block/"""
-    code = await _code(call)
+    code = await code_of_position(call)
     name: str = BLOCK.read(await call.body(), call.event)["name"]
     return await _change(call, ticket_secrets.add_block(_id(call), name), code)
 
 
 async def remove_block(call: Call) -> Reply:
     """POST orderpositions/(id)/remove_block/"""
-    code = await _code(call)
+    code = await code_of_position(call)
     name: str = BLOCK.read(await call.body(), call.event)["name"]
     return await _change(call, ticket_secrets.remove_block(_id(call), name), code)
 
@@ -130,7 +130,7 @@ async def _change(call: Call, rule: Rule, code: str | None = None) -> Reply:
     def body(after: Order) -> dict[str, Any]:
         return position_body(call, event, after, find(after, position_id))
 
-    return await orders_http.change(call, rule, body, code=code or await _code(call))
+    return await orders_http.change(call, rule, body, code=code or await code_of_position(call))
 
 
 def _asked(call: Call, name: str) -> bool:
@@ -144,7 +144,7 @@ def _id(call: Call) -> int:
     return number
 
 
-async def _code(call: Call) -> str:
+async def code_of_position(call: Call) -> str:
     """Return the code of the order that the position in the path belongs to. Raises NotFound."""
     code = await stored.code_of_position(call.house.database, event_of(call).id, _id(call))
     if code is None:

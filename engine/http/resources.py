@@ -12,16 +12,14 @@ from engine.domain.order import (
     Fee,
     InvoiceAddress,
     Order,
-    OrderStatus,
     Payment,
     PaymentState,
     Position,
     Refund,
 )
+from engine.domain.tickets import has_tickets, is_ticket
 from engine.http.call import Call
 from engine.http.pdf_data import printed
-
-TICKET_PLUGIN = "pretix.plugins.ticketoutputpdf"
 
 Body = dict[str, Any]
 
@@ -41,6 +39,7 @@ def order_body(
         provider = payment.provider
         paid_at = payment.payment_date or paid_at
     api = _api_path(event)
+    downloads = has_tickets(event, order)
     return {
         "code": order.code,
         "event": event.slug,
@@ -64,12 +63,12 @@ def order_body(
         "checkin_text": order.checkin_text,
         "invoice_address": _address_body(order.invoice_address, event) if order.invoice_address else None,
         "positions": [
-            position_body(call, event, order, position, pdf_data=pdf_data)
+            position_body(call, event, order, position, pdf_data=pdf_data, downloads=downloads)
             for position in order.positions
             if include_canceled_positions or not position.canceled
         ],
         "fees": [fee_body(fee) for fee in order.fees if include_canceled_fees or not fee.canceled],
-        "downloads": _downloads(call, f"{api}orders/{order.code}/") if has_tickets(event, order) else [],
+        "downloads": _downloads(call, f"{api}orders/{order.code}/") if downloads else [],
         "require_approval": order.require_approval,
         "valid_if_pending": order.valid_if_pending,
         "url": _page_url(call, event, order),
@@ -79,9 +78,19 @@ def order_body(
     }
 
 
-def position_body(call: Call, event: Event, order: Order, position: Position, *, pdf_data: bool = False) -> Body:
-    """Return the order position resource."""
-    ticket = has_tickets(event, order) and is_ticket(event, position)
+def position_body(
+    call: Call,
+    event: Event,
+    order: Order,
+    position: Position,
+    *,
+    pdf_data: bool = False,
+    downloads: bool | None = None,
+) -> Body:
+    """Return the order position resource; `downloads` tells whether its order has any, if that is known."""
+    if downloads is None:
+        downloads = has_tickets(event, order)
+    ticket = downloads and is_ticket(event, position)
     body = {
         "id": position.id,
         "order": order.code,
@@ -174,21 +183,6 @@ def preview_body(call: Call, event: Event, order: Order) -> Body:
     for position in body["positions"]:
         position["order"] = ""
     return body
-
-
-def has_tickets(event: Event, order: Order) -> bool:
-    """Tell whether tickets of this order may be downloaded now."""
-    if TICKET_PLUGIN not in event.plugins:
-        return False
-    if order.status is OrderStatus.PENDING:
-        return order.valid_if_pending and not order.require_approval
-    return order.status is OrderStatus.PAID
-
-
-def is_ticket(event: Event, position: Position) -> bool:
-    """Tell whether a position lets somebody in by itself: add-ons and products without admission have no ticket."""
-    item = event.items.get(position.item)
-    return position.addon_to is None and item is not None and item.admission
 
 
 def _address_body(address: InvoiceAddress, event: Event) -> Body:

@@ -167,6 +167,8 @@ WITH deleted AS (
     SELECT id, organizer_id, event_id, false, jsonb_build_array(doc, NULL) FROM orders
     WHERE id = ANY (%(ids)s)
       AND EXISTS (SELECT FROM webhooks WHERE webhooks.enabled AND webhooks.organizer_id = orders.organizer_id)
+), deleted_ticket_files AS (
+    DELETE FROM ticket_files WHERE order_id = ANY (%(ids)s)
 )
 DELETE FROM claims WHERE order_id = ANY (%(ids)s);
 

@@ -40,14 +40,14 @@ def test_a_paid_order_is_paid_when_it_was_paid(sale: tuple[Shop, int, int]) -> N
     assert order["payments"][0]["details"] == {}
 
 
-def test_tickets_can_be_fetched_once_they_let_somebody_in(shop: MakeShop) -> None:
+def test_tickets_can_be_fetched_once_they_are_paid_for_or_valid_before(shop: MakeShop) -> None:
     s = shop(plugins=["pretix.plugins.ticketoutputpdf"])
     ticket, shirt = s.item(admission=True), s.item("Shirt", admission=False)
     s.quota(10, ticket, shirt)
     positions = [{"item": ticket, "positionid": 1}, {"item": ticket, "positionid": 2, "addon_to": 1}]
     positions.append({"item": shirt, "positionid": 3})
     paid = must(s.order(*positions, status="p"), 201)
-    assert [bool(p["downloads"]) for p in paid["positions"]] == [True, False, False]
+    assert [bool(p["downloads"]) for p in paid["positions"]] == [True, False, True]
     assert [bool(must(s.order(ticket, **more), 201)["downloads"]) for more in ({}, {"valid_if_pending": True})] == [
         False,
         True,

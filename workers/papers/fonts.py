@@ -10,7 +10,7 @@ import io
 import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import groupby, pairwise
+from itertools import groupby, islice, pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +24,8 @@ REGULAR, BOLD = "FiraGO", "FiraGO-Bold"
 _EAST_ASIAN = "WenQuanYi"
 _CHARACTERS_MAX = 2000
 """More of one text is on no paper; it bounds what one draws."""
+_WORD_MAX = 100
+"""A longer word may end its line anywhere."""
 _BOX = "\u25a1"
 _ELLIPSIS = "…"
 _JOINERS = "\u200c\u200d"
@@ -68,7 +70,11 @@ def _drawable(letter: str, before: str) -> str:
 
 def width(text: str, size: float, *, bold: bool = False) -> float:
     """Return how wide a text is, in points."""
-    return sum(_run_width(font, run, size) for font, run in _runs(plain(text), bold))
+    return _width(plain(text), size, bold)
+
+
+def _width(text: str, size: float, bold: bool) -> float:
+    return sum(_run_width(font, run, size) for font, run in _runs(text, bold))
 
 
 def draw(
@@ -93,20 +99,18 @@ def lines(text: str, size: float, room: float, most: int, *, bold: bool = False)
 
     Line breaks of the text itself are kept.
     """
-    broken = [
-        line
-        for paragraph in text[:_CHARACTERS_MAX].splitlines()
-        for line in _broken(plain(paragraph), size, room, bold)
-    ]
+    paragraphs = text[:_CHARACTERS_MAX].splitlines()
+    found = (line for paragraph in paragraphs for line in _broken(plain(paragraph), size, room, bold))
+    broken = list(islice(found, most + 1))
     if len(broken) > most:
-        broken = [*broken[: most - 1], _cut(f"{broken[most - 1]}{_ELLIPSIS}", size, room, bold)]
+        broken = [*broken[: most - 1], _cut(broken[most - 1], size, room, bold)]
     return broken
 
 
 def one_line(text: str, size: float, room: float, *, bold: bool = False) -> str:
     """Return a text that fits into `room` points on one line, with an ellipsis for what was cut off."""
     text = plain(text)
-    return text if width(text, size, bold=bold) <= room else _cut(f"{text}{_ELLIPSIS}", size, room, bold)
+    return text if _width(text, size, bold) <= room else _cut(text, size, room, bold)
 
 
 def size_that_fits(text: str, room: float, most: int, *, largest: float, smallest: float, bold: bool = False) -> float:
@@ -121,14 +125,13 @@ def _broken(text: str, size: float, room: float, bold: bool) -> Iterator[str]:
     line = ""
     for word in _words(text):
         longer = f"{line}{word}"
-        if width(longer, size, bold=bold) <= room:
+        if _width(longer, size, bold) <= room:
             line = longer
             continue
         if line.strip():
             yield line.strip()
         line = word.lstrip()
-        while width(line, size, bold=bold) > room and len(line) > 1:
-            fits = _fitting(line, size, room, bold)
+        while (fits := _fitting(line, size, room, bold)) < len(line):
             yield line[:fits]
             line = line[fits:]
     if line.strip():
@@ -137,23 +140,28 @@ def _broken(text: str, size: float, room: float, bold: bool) -> Iterator[str]:
 
 def _words(text: str) -> Iterator[str]:
     """Yield pieces after which a line may end; between East Asian characters it may end anywhere."""
-    piece = ""
+    piece, after_wide = "", False
     for letter in text:
         wide = unicodedata.east_asian_width(letter) in ("W", "F")
-        if piece and (letter == " " or wide or unicodedata.east_asian_width(piece[-1]) in ("W", "F")):
+        ends = letter == " " or wide or after_wide or len(piece) == _WORD_MAX
+        if piece and ends:
             yield piece
             piece = ""
         piece += letter
+        after_wide = wide
     if piece:
         yield piece
 
 
 def _fitting(text: str, size: float, room: float, bold: bool) -> int:
     """Return how many of the first letters fit; at least one."""
-    low, high = 1, len(text)
+    low, high = 1, 2
+    while high < len(text) and _width(text[:high], size, bold) <= room:
+        low, high = high, high * 2
+    high = min(high, len(text))
     while low < high:
         middle = (low + high + 1) // 2
-        if width(text[:middle], size, bold=bold) <= room:
+        if _width(text[:middle], size, bold) <= room:
             low = middle
         else:
             high = middle - 1
@@ -161,14 +169,15 @@ def _fitting(text: str, size: float, room: float, bold: bool) -> int:
 
 
 def _cut(text: str, size: float, room: float, bold: bool) -> str:
-    """Return a text that ends with an ellipsis, with what does not fit taken out before it."""
-    while len(text) > 1 and width(text, size, bold=bold) > room:
-        text = f"{text[:-2].rstrip()}{_ELLIPSIS}"
-    return text
+    """Return as much of a text as fits before an ellipsis."""
+    fits = _fitting(text, size, room - _width(_ELLIPSIS, size, bold), bold)
+    return f"{text[:fits].rstrip()}{_ELLIPSIS}"
 
 
 def _runs(text: str, bold: bool) -> list[tuple[str, str]]:
     """Return the pieces of a text from left to right as they are seen, each with its font."""
+    if text.isascii():
+        return [(BOLD if bold else REGULAR, text)] if text else []
     pieces = list(_directed(text))
     backwards = bool(pieces) and next((rtl for rtl, _ in pieces if rtl is not None), False)
     runs: list[tuple[str, str]] = []
