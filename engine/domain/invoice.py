@@ -27,6 +27,9 @@ Translated = Mapping[str, str | None]
 BREAK = "<br />"
 """What separates the lines of a description, as in pretix."""
 
+_OWN_WORDS_MAX = 20_000
+"""Characters of each text of the organizer's own; some pages of small print."""
+
 _LOCAL_CURRENCIES = {
     "BG": "BGN",
     "CZ": "CZK",
@@ -357,7 +360,7 @@ def _when_and_where(happening: Happening, locale: str) -> dict[str, Any]:
 def _own_words(event: Event, name: str, locale: str) -> str:
     """Return what the organizer wants to be said, in one language if it was given in several."""
     value = event.settings[name]
-    return _said(value, locale) if isinstance(value, dict) else _text(value)
+    return (_said(value, locale) if isinstance(value, dict) else _text(value))[:_OWN_WORDS_MAX]
 
 
 def _said(text: Mapping[str, Any], locale: str) -> str:

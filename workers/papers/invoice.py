@@ -6,6 +6,7 @@ Blocks are laid out one below the other and never torn; a table that goes on ove
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Callable, Iterator
 
 from msgspec import Struct
@@ -32,6 +33,10 @@ _GROSS, _NET, _RATE = _RIGHT - 2 * mm, _RIGHT - 30 * mm, _RIGHT - 58 * mm
 """Right edges of the columns with numbers."""
 _DESCRIPTION = _LEFT + 9 * mm
 _DESCRIPTION_ROOM = _RATE - 18 * mm - _DESCRIPTION
+
+
+_PART_LENGTH_MAX, _PART_LINES_MAX = 1500, 40
+"""Of a paragraph, what stays on one page."""
 
 
 class _Block(Struct):
@@ -204,9 +209,8 @@ def _blocks(invoice: Invoice, words: Words) -> Iterator[_Block]:
 def _paragraphs(text: str) -> Iterator[_Block]:
     """Yield a block a paragraph, so that long texts may go on over the page."""
     for paragraph in text.replace(BREAK, "\n").splitlines():
-        lines = fonts.lines(paragraph, _TEXT, _ROOM, 40)
-        if lines:
-            yield _lines(lines)
+        for part in textwrap.wrap(paragraph, _PART_LENGTH_MAX):
+            yield _lines(fonts.lines(part, _TEXT, _ROOM, _PART_LINES_MAX))
     yield _Block(3 * mm, lambda canvas, y: None)
 
 
