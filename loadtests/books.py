@@ -39,13 +39,13 @@ class Sample(Struct, frozen=True):
 
 
 class Answers(Struct):
-    """What buyers were answered: units ordered and paid by item, and requests whose answer never came.
+    """What buyers were answered: units ordered and paid by product, and requests whose answer never came.
 
     `upset` counts orders that their buyers have turned over afterwards: units of these were ordered or paid no more.
     """
 
-    ordered: dict[int, int] = {}
-    paid: dict[int, int] = {}
+    ordered: dict[str, int] = {}
+    paid: dict[str, int] = {}
     unanswered: int = 0
     upset: int = 0
 
@@ -124,8 +124,8 @@ def answer_problems(shop: Shop, answers: Answers, last: Sample) -> list[Problem]
     return problems
 
 
-def _units(quota: Quota, by_item: dict[int, int]) -> int:
-    return sum(by_item.get(item, 0) for item in quota.items)
+def _units(quota: Quota, by_product: dict[str, int]) -> int:
+    return sum(by_product.get(product, 0) for product in quota.products)
 
 
 def first_of_each(problems: list[Problem]) -> list[Problem]:

@@ -23,14 +23,21 @@ from locust import FastHttpUser, between, events, task
 from locust.exception import StopUser
 
 from loadtests.api import Api
+from loadtests.mixed import mixed_wish
 from loadtests.record import Failure, Outcome, Record, Requests
-from loadtests.shop import PRICE, Shop, open_shop
+from loadtests.shop import Shop, open_shop
 from loadtests.target import Target, read
 from loadtests.turmoil import upset
+from loadtests.wishes import Wish
 
 FAILURES_KEPT = 50
-SOLD_OUT = "not enough quota available"
-GONE = "is no longer available"
+TAKEN: dict[str, tuple[str, ...]] = {
+    "hold": ("not enough quota available", '" is not available.', "maximum number of times"),
+    "reactivate": ("is no longer available", "has been used in the meantime", "no longer has sufficient budget"),
+}
+"""What a no says when others were faster: there is no unit left, the seat is somebody's, the voucher is used up."""
+SAME_SEAT = "You can not select the same seat multiple times."
+TAKEN["order"] = (*TAKEN["hold"], "therefore a discount of")
 BUSY = (409, 503)
 TURMOIL = float(os.environ.get("RUSH_TURMOIL", "0"))
 """The share of buyers with an order who do not leave it at that."""
@@ -98,84 +105,101 @@ class Buyer(FastHttpUser):
 
     def journey(self) -> bool:
         """Look, hold, hesitate, decide, pay; return whether there is an order. Raises Refused when sold out."""
-        if not self.look() and random.random() < 0.6:
+        wishes = self.wishes(random.choice((1, 1, 2, 2, 3)))
+        if not self.look(wishes[0]) and random.random() < 0.6:
             raise Refused
         cart_id = f"{secrets.token_urlsafe(12)}@api"
-        holds = self.fill_cart(cart_id, random.choice((1, 1, 2, 2, 3)))
+        held = self.fill_cart(cart_id, wishes)
         self.hesitate(0.1, 3.0)
         mood = random.random()
         if mood < 0.15:
-            for hold in holds:
+            for hold in held:
                 self.ask("release", "DELETE", f"cartpositions/{hold}/")
             return False
         if mood < 0.30:
             return False  # walks away: the holds have to expire by themselves
-        order = self.check_out(cart_id, len(holds))
+        bought = list(held.values())
+        order = self.check_out(cart_id, bought)
         self.hesitate(0.1, 1.5)
         paid = random.random() < 0.92
         if paid:
-            self.pay(order, len(holds))
+            self.pay(order, bought)
         if random.random() < TURMOIL:
-            self.regret(order, len(holds), paid=paid)
+            self.regret(order, bought, paid=paid)
         return True
 
-    def look(self) -> bool:
-        """Return whether all quotas of the wished item seem to have room."""
-        quotas = [quota for quota in SHOP.quotas if self.item in quota.items]
+    def wishes(self, wanted: int) -> list[Wish]:
+        """Return what is wanted this time; of an event that sells one kind of thing the same several times."""
+        mix = SHOP.mix
+        return [Wish(self.item) if mix is None else mixed_wish(mix) for _ in range(wanted)]
+
+    def look(self, wish: Wish) -> bool:
+        """Return whether all quotas of a wish seem to have room."""
+        quotas = [quota for quota in SHOP.quotas if set(wish.products) & set(quota.products)]
         answers = [self.ask("look", "GET", f"quotas/{quota.id}/availability/") for quota in quotas]
         return all(answer["available"] for answer in answers)
 
-    def fill_cart(self, cart_id: str, wanted: int) -> list[int]:
-        """Hold up to `wanted` units; being left with fewer is fine, with none it is not."""
+    def fill_cart(self, cart_id: str, wishes: list[Wish]) -> dict[int, Wish]:
+        """Hold what is wished and return it by id; being left with less is fine, with nothing it is not."""
         expires = datetime.now(UTC) + timedelta(seconds=random.uniform(1.5, 6.0))
-        body = {"cart_id": cart_id, "item": self.item, "price": PRICE, "answers": [], "sales_channel": "web"}
-        body["expires"] = expires.isoformat()
-        holds: list[int] = []
-        for _ in range(wanted):
-            try:
-                holds.append(self.ask("hold", "POST", "cartpositions/", body)["id"])
-            except Refused:
-                if not holds:
-                    raise
-                break
-        return holds
+        bodies = [{**wish.cart(), "cart_id": cart_id, "expires": expires.isoformat()} for wish in wishes]
+        held: dict[int, Wish] = {}
+        if SHOP.mix and random.random() < 0.3:
+            held = self.fill_at_once(bodies, wishes)
+        else:
+            for body, wish in zip(bodies, wishes, strict=True):
+                try:
+                    held[self.ask("hold", "POST", "cartpositions/", body)["id"]] = wish
+                except Refused:
+                    break
+        if not held:
+            raise Refused
+        return held
 
-    def check_out(self, cart_id: str, units: int) -> Any:
+    def fill_at_once(self, bodies: list[dict[str, Any]], wishes: list[Wish]) -> dict[int, Wish]:
+        """Hold everything by one request, of which each row succeeds or fails alone."""
+        rows = self.ask("bulk", "POST", "cartpositions/bulk_create/", bodies)["results"]
+        for row in rows:
+            told = str(row["errors"])
+            if not row["success"] and not any(text in told for text in (*TAKEN["hold"], SAME_SEAT)):
+                RECORD.failures.append(Failure("bulk", 200, told[:500]))
+                note("bulk", time.time(), 0.0, "failed")
+        return {row["data"]["id"]: wish for row, wish in zip(rows, wishes, strict=True) if row["success"]}
+
+    def check_out(self, cart_id: str, bought: list[Wish]) -> Any:
         """Turn the cart into an order. A cart that expired meanwhile may find its units gone."""
-        position = {"item": self.item, "price": PRICE, "answers": []}
+        positions: list[dict[str, Any]] = []
+        for wish in bought:
+            positions += wish.order(len(positions) + 1)
         body = {
             "email": "buyer@example.org",
             "locale": "en",
             "sales_channel": "web",
             "payment_provider": "manual",
             "consume_carts": [cart_id],
-            "positions": [position] * units,
+            "positions": positions,
         }
         order = self.ask("order", "POST", "orders/", body)
-        self.count(RECORD.answers.ordered, units)
+        count(RECORD.answers.ordered, bought, 1)
         return order
 
-    def pay(self, order: Any, units: int) -> None:
+    def pay(self, order: Any, bought: list[Wish]) -> None:
         """Confirm the order's payment."""
         path = f"orders/{order['code']}/payments/{order['payments'][0]['local_id']}/confirm/"
         self.ask("pay", "POST", path, {"send_email": False, "force": False})
-        self.count(RECORD.answers.paid, units)
+        count(RECORD.answers.paid, bought, 1)
 
-    def regret(self, order: Any, units: int, *, paid: bool) -> None:
+    def regret(self, order: Any, bought: list[Wish], *, paid: bool) -> None:
         """Do something else with the order; it may not come back from that."""
 
-        def count(ordered: int, paid: int) -> None:
-            self.count(RECORD.answers.ordered, ordered)
-            self.count(RECORD.answers.paid, paid)
+        def counted(ordered: int, paid: int) -> None:
+            count(RECORD.answers.ordered, bought, ordered)
+            count(RECORD.answers.paid, bought, paid)
 
         RECORD.answers.upset += 1
         self.hesitate(0.0, 0.5)
         with suppress(Refused):
-            upset(self.ask, count, order, units, paid=paid)
-
-    def count(self, by_item: dict[int, int], units: int) -> None:
-        """Note units that the server answered for."""
-        by_item[self.item] = by_item.get(self.item, 0) + units
+            upset(self.ask, counted, order, paid=paid)
 
     def hesitate(self, least_s: float, most_s: float) -> None:
         """Wait like a person; when the doors close, go home."""
@@ -218,6 +242,7 @@ class Buyer(FastHttpUser):
 EXPECTED = {
     "look": (200,),
     "hold": (201,),
+    "bulk": (200,),
     "release": (204, 404),
     "order": (201, 202),
     "pay": (200, 202),
@@ -231,15 +256,20 @@ EXPECTED = {
 """release 404: the hold has expired in the buyer's hands."""
 
 
+def count(by_product: dict[str, int], bought: list[Wish], times: int) -> None:
+    """Note units that the server answered for, so many times."""
+    for wish in bought:
+        for one in wish.products:
+            by_product[one] = by_product.get(one, 0) + times
+
+
 def judge(kind: str, status: int, text: str) -> Outcome:
     """Return what an answer means to a buyer."""
     if status in EXPECTED[kind]:
         return "done"
     if status in BUSY:
         return "busy"
-    if status == 400 and SOLD_OUT in text and kind in ("hold", "order"):
-        return "sold_out"
-    if status == 400 and GONE in text and kind == "reactivate":
+    if status == 400 and any(no in text for no in TAKEN.get(kind, ())):
         return "sold_out"
     return "failed"
 

@@ -73,7 +73,7 @@ def _quotas(result: Result) -> str:
         )
         chart = stacked_areas(instants, series, quota.size, "units")
         parts.append(f"<div><h3>{escape(quota.name)}</h3>{chart}</div>")
-    lead = "The two quotas share one product. Paid, pending and held together may never cross the line."
+    lead = "Some quotas share products. Paid, pending and held together may never cross the line."
     return f'<section><h2>Holds and sales</h2><p>{lead}</p><div class="pair">{"".join(parts)}</div></section>'
 
 

@@ -15,6 +15,7 @@ from loadtests.shop import Shop
 KINDS = (
     ("look", "look at availability"),
     ("hold", "hold a place"),
+    ("bulk", "hold several at once"),
     ("order", "order the cart"),
     ("pay", "confirm the payment"),
     ("release", "give a hold back"),

@@ -27,6 +27,7 @@ from loadtests.books import (
     take_sample,
 )
 from loadtests.figures import table
+from loadtests.mixed import open_mixed_shop
 from loadtests.record import Record
 from loadtests.report import render
 from loadtests.result import Audit, Result
@@ -44,6 +45,7 @@ BAR = 32
 EXAMPLES = """examples:
   holdfast rush                                      start a Holdfast, rush it, stop it
   holdfast rush --ready-file F --buyers 3000         rush one that runs
+  holdfast rush --mixed --turmoil 0.3                seats, add-ons, bundles, vouchers and dates, some given back
   holdfast rush --base-url http://127.0.0.1:8000 --token T --organizer bigevents
 
 exit status: 0 sound, 1 a rule was broken or an answer was unexpected, 2 the rush could not run"""
@@ -83,6 +85,8 @@ def read_options(arguments: list[str] | None) -> Namespace:
     parser.add_argument("--seconds", type=between(1, 600), default=25, metavar="S", help="at most so long (default 25)")
     turmoil_help = "share of orders that are canceled, expired, refunded or wanted back (default 0)"
     parser.add_argument("--turmoil", type=share, default=0.0, metavar="SHARE", help=turmoil_help)
+    mixed_help = "sell two dates with seats, add-ons, bundles and vouchers; each date has its quotas of --units"
+    parser.add_argument("--mixed", action="store_true", help=mixed_help)
     parser.add_argument("--report", default="reports/rush.html", metavar="FILE", help="default reports/rush.html")
     parser.add_argument("--json", action="store_true", help="print the result as JSON instead of a table")
     return parser.parse_args(arguments)
@@ -117,7 +121,7 @@ def share(text: str) -> float:
 def rush(target: Target, options: Namespace) -> Result:
     """Open a shop, let the buyers in, watch, count, audit."""
     api = Api(target)
-    shop = open_shop(api, options.units)
+    shop = open_mixed_shop(api, options.units) if options.mixed else open_shop(api, options.units)
     tell_progress = None if options.json else show
     with tempfile.TemporaryDirectory(prefix="holdfast-rush-") as folder:
         with Buyers(target, shop, options, Path(folder)) as buyers:

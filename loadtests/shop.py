@@ -1,4 +1,4 @@
-"""The event that a load test sells: three products behind two overlapping quotas."""
+"""The events that load tests sell: by default three products behind two overlapping quotas."""
 
 from __future__ import annotations
 
@@ -14,20 +14,41 @@ PLUGINS = ["pretix.plugins.banktransfer", "pretix.plugins.manualpayment"]
 
 
 class Quota(Struct, frozen=True):
-    """A quota of the event. `items` are the item ids that it covers."""
+    """A quota of the event. `items` are the item ids that it covers, of one date of a series."""
 
     id: int
     name: str
     size: int
     items: list[int]
+    date: int | None = None
+
+    @property
+    def products(self) -> list[str]:
+        """Return what it covers, as answers are counted."""
+        return [product(item, self.date) for item in self.items]
+
+
+class Mix(Struct, frozen=True):
+    """A series that sells two items, one with a seat; the other may have meals as add-ons and a drink bundled."""
+
+    dates: list[int]
+    ticket: int
+    seat: int
+    meal: int
+    drink: int
+    seats: list[str]
 
 
 class Shop(Struct, frozen=True):
-    """A fresh event. Nobody else sells in it, so its books must match what buyers were answered."""
+    """A fresh event. Nobody else sells in it, so its books must match what buyers were answered.
+
+    `items` are what buyers may begin with.
+    """
 
     event: str
     items: list[int]
     quotas: list[Quota]
+    mix: Mix | None = None
 
     @property
     def path(self) -> str:
@@ -44,23 +65,28 @@ def open_shop(api: Api, units: int) -> Shop:
     return Shop(event, [floor, terrace, balcony], [hall, upstairs])
 
 
-def create_event(api: Api) -> str:
-    """Create an event and return its slug."""
+def product(item: int, date: int | None = None) -> str:
+    """Return the name under which units of an item are counted."""
+    return str(item) if date is None else f"{item}/{date}"
+
+
+def create_event(api: Api, *, has_subevents: bool = False) -> str:
+    """Create an event, or a series, and return its slug."""
     slug = f"rush{secrets.token_hex(5)}"
     body = {"name": {"en": "The rush"}, "slug": slug, "live": False, "testmode": False, "currency": "EUR"}
     body |= {"date_from": "2031-12-27T20:00:00Z", "date_to": None, "is_public": False, "presale_start": None}
-    body |= {"presale_end": None, "location": None, "has_subevents": False, "timezone": "UTC", "meta_data": {}}
+    body |= {"presale_end": None, "location": None, "has_subevents": has_subevents, "timezone": "UTC", "meta_data": {}}
     api.must("POST", "events/", {**body, "plugins": PLUGINS}, 201)
     return slug
 
 
-def create_item(api: Api, event: str, name: str) -> int:
+def create_item(api: Api, event: str, name: str, **fields: object) -> int:
     """Create an item and return its id."""
-    body = {"name": {"en": name}, "default_price": PRICE, "active": True, "admission": True}
+    body = {"name": {"en": name}, "default_price": PRICE, "active": True, "admission": True, **fields}
     return int(api.must("POST", f"events/{event}/items/", body, 201)["id"])
 
 
-def create_quota(api: Api, event: str, name: str, size: int, items: list[int]) -> Quota:
+def create_quota(api: Api, event: str, name: str, size: int, items: list[int], *, date: int | None = None) -> Quota:
     """Create a quota over items without variations."""
-    body = {"name": name, "size": size, "items": items, "variations": []}
-    return Quota(int(api.must("POST", f"events/{event}/quotas/", body, 201)["id"]), name, size, items)
+    body = {"name": name, "size": size, "items": items, "variations": [], "subevent": date}
+    return Quota(int(api.must("POST", f"events/{event}/quotas/", body, 201)["id"]), name, size, items, date)

@@ -72,6 +72,19 @@ async def test_a_rush_in_which_a_third_of_the_orders_are_turned_over_breaks_no_r
     assert result["upset_orders"] > 0
 
 
+async def test_a_rush_for_seats_vouchers_extras_and_dates_breaks_no_rule(server: Any, tmp_path: Path) -> None:
+    options = ("--ready-file", str(server.ready_file), "--report", str(tmp_path / "rush.html"), "--turmoil", "0.3")
+    status, result, told = await rush(*options, "--mixed", "--seconds", "6")
+    assert status == 0, (told, result.get("problems"), result.get("failures"))
+    assert result["audit"]["ok"]
+    assert result["upset_orders"] > 0
+    assert result["sold_out_answers"] > 0, "too few buyers to prove anything"
+    assert {row["request"] for row in result["requests"]} >= {"hold a place", "hold several at once", "order the cart"}
+    taken = {name: counts["pending"] + counts["paid"] for name, counts in result["samples"][-1]["quotas"].items()}
+    assert len(taken) == 6
+    assert all(taken.values()), taken
+
+
 async def test_naive_buyers_oversell_a_counter_and_the_books_say_so(redis_url: str) -> None:
     key = f"naive:{uuid4()}"
     sold: list[int] = []
