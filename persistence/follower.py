@@ -21,9 +21,8 @@ from persistence.queries import Queries
 _SQL = Queries("outbox")
 _ORDERS = Queries("orders")
 _CONNECT_TIMEOUT_S = 5
-_IDLE_S = 10
+_SILENCE_S = 10
 """A drain asks something each second. One that is silent for this long has stopped, and another shall be elected."""
-_OPTIONS = f"{OPTIONS} -c idle_session_timeout={_IDLE_S}s -c idle_in_transaction_session_timeout={_IDLE_S}s"
 _REFUSALS = (
     psycopg.DataError,
     psycopg.IntegrityError,
@@ -56,7 +55,7 @@ class Follower:
     def __init__(self, url: str) -> None:
         try:
             self._connection = psycopg.connect(
-                url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S, options=_OPTIONS, **KEEPALIVE
+                url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S, options=OPTIONS, **KEEPALIVE
             )
         except psycopg.Error as error:
             raise Fenced(reason=f"Postgres: {error}") from error
@@ -70,8 +69,13 @@ class Follower:
         self._connection.close()
 
     def lock(self, name: str) -> bool:
-        """Take an advisory lock that lasts as long as the connection; tell whether it was free."""
+        """Take an advisory lock that lasts as long as the connection; tell whether it was free.
+
+        Whoever has it and has asked nothing for long loses his connection, and with it the lock.
+        """
         [(got,)] = self._rows(_SQL["lock_try"], {"name": name})
+        if not got:
+            self._rows(_SQL["depose"], {"name": name, "silence_s": _SILENCE_S})
         return bool(got)
 
     def marks(self) -> dict[int, Mark]:

@@ -44,6 +44,17 @@ SELECT count(*) AS parked FROM parked_entries;
 -- name: lock_try an advisory lock that ends with the connection
 SELECT pg_try_advisory_lock(hashtext(%(name)s)) AS got;
 
+-- name: depose whoever has an advisory lock and does nothing: a process that was stopped, or a machine that vanished
+-- Postgres' own idle_session_timeout does not end a session that has used a pipeline.
+SELECT pg_terminate_backend(holder.pid)
+FROM pg_locks JOIN pg_stat_activity AS holder USING (pid)
+WHERE pg_locks.locktype = 'advisory' AND pg_locks.granted AND pg_locks.database = holder.datid
+  AND holder.datname = current_database()
+  AND pg_locks.objid = (hashtext(%(name)s)::bigint & 4294967295)::oid AND pg_locks.objsubid = 1
+  -- also in the middle of a pipeline, which Postgres calls active
+  AND holder.wait_event = 'ClientRead'
+  AND greatest(holder.query_start, holder.state_change) < clock_timestamp() - make_interval(secs => %(silence_s)s);
+
 -- name: require an answer: it comes as long as the connection, and what it has locked, is there
 SELECT 1 AS here;
 

@@ -115,10 +115,32 @@ async def test_redis_forgets_who_has_which_seat_and_voucher(up: Any, api: Client
     books.audit(up)
 
 
-async def test_a_redis_that_hangs_leaves_no_request_hanging(up: Any, api: Client) -> None:
-    crowd = Crowd(api, await api.shop(*LARGE), buyers=4)
+@pytest.mark.parametrize("sizes", [SMALL, LARGE], ids=["small", "large"])
+async def test_redis_starts_again_from_an_older_copy_of_its_files(
+    up: Any, api: Client, tmp_path: Path, sizes: tuple[int, int]
+) -> None:
+    crowd = Crowd(api, await api.shop(*sizes), keeps=KEEPS[sizes])
     async with crowd.rush():
-        await until("the rush is on", lambda: crowd.confirmed() > 10)
+        await until("the rush is on", lambda: crowd.confirmed() > 25)
+        _stop(up)
+        shutil.copytree(_files(up), tmp_path / "copy")
+        os.kill(pids(up, "redis")[0], signal.SIGCONT)
+        before = crowd.confirmed()
+        await until("much is sold since", lambda: crowd.confirmed() > before + 50)
+        _stop(up)
+        shutil.rmtree(_files(up))
+        shutil.copytree(tmp_path / "copy", _files(up))
+        kill(up)
+        before = crowd.confirmed()
+        await until("sales go on", lambda: crowd.confirmed() > before + 25)
+        assert not books.oversold(up, crowd.shop)
+    await books.compare(up, crowd)
+
+
+async def test_a_redis_that_hangs_leaves_no_request_hanging(up: Any, api: Client) -> None:
+    crowd = Crowd(api, await api.shop(*LARGE))
+    async with crowd.rush():
+        await until("the rush is on", lambda: crowd.confirmed() > 25)
         _stop(up)
         try:
             await until(
