@@ -40,7 +40,10 @@ class Turned(HoldfastError):
 
 
 class Scan(Struct, frozen=True):
-    """`moment` is when it happened, None for now; `id` is the check-in's to be."""
+    """`moment` is when it happened, None for now; `id` is the check-in's to be.
+
+    A scan with the `nonce` of one that has been taken down is that one, sent again.
+    """
 
     id: int
     position: int
@@ -48,6 +51,7 @@ class Scan(Struct, frozen=True):
     moment: datetime | None
     force: bool
     ignore_unpaid: bool
+    nonce: str = ""
 
 
 def scanned(scan: Scan, by: CheckinList) -> Rule:
@@ -55,9 +59,11 @@ def scanned(scan: Scan, by: CheckinList) -> Rule:
 
     def rule(order: Order, event: Event, now: datetime) -> Next:
         position = next(p for p in order.positions if p.id == scan.position)
+        if scan.nonce and any((c.list, c.nonce) == (by.id, scan.nonce) for c in position.checkins):
+            return Next(order)
         if reason := _refusal(scan, by, order, position, now):
             raise Turned(reason, order, position)
-        checkin = Checkin(scan.id, by.id, scan.moment or now, scan.type, by.allow_entry_after_exit)
+        checkin = Checkin(scan.id, by.id, scan.moment or now, scan.type, by.allow_entry_after_exit, scan.nonce)
         checkins = tuple(sorted((*position.checkins, checkin), key=lambda c: (c.datetime, c.id), reverse=True))
         after = replace(position, checkins=checkins, has_left=_has_left(checkins))
         positions = tuple(after if p.id == after.id else p for p in order.positions)

@@ -88,13 +88,17 @@ class InvoiceAddress(Struct, frozen=True, omit_defaults=True):
 
 
 class Checkin(Struct, frozen=True, omit_defaults=True):
-    """A scan of a ticket by a check-in list, of type entry or exit; `reentry` if that lets people in again."""
+    """A scan of a ticket by a check-in list, of type entry or exit; `reentry` if that lets people in again.
+
+    `nonce` is the name that the scanner gave it, if any.
+    """
 
     id: int
     list: int
     datetime: dt.datetime
     type: str
     reentry: bool = False
+    nonce: str = ""
 
 
 class Position(Struct, frozen=True, omit_defaults=True):

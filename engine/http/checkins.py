@@ -72,6 +72,7 @@ REDEEM = Schema(
     force=Boolean(default=False),
     ignore_unpaid=Boolean(default=False),
     datetime=DateTime(null=True, default=None),
+    nonce=Text(null=True, blank=True, max_length=255, default=None),
 )
 
 
@@ -98,6 +99,7 @@ async def redeem(call: Call) -> Reply:
         moment=sent["datetime"],
         force=sent["force"],
         ignore_unpaid=sent["ignore_unpaid"],
+        nonce=sent["nonce"] or "",
     )
 
     def answer(order: Order, position: Position) -> dict[str, Any]:

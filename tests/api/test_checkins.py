@@ -66,6 +66,22 @@ def test_a_ticket_comes_in_once(hall: Any) -> None:
     must(scan(s, door, position["id"], force=True), 201)
 
 
+def test_a_scan_that_is_sent_again_is_the_same_scan(hall: Any) -> None:
+    s, _, _, order = hall
+    [position] = order["positions"]
+    door = make_list(s)
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: scan(s, door, position["id"], nonce="abc"), range(6)))
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    assert must(scan(s, door, position["id"], nonce="abc"), 201)["status"] == "ok"
+    assert len(must(s.get(f"orderpositions/{position['id']}/"), 200)["checkins"]) == 1
+    for other in ("abd", "", None):
+        assert must(scan(s, door, position["id"], nonce=other), 400)["reason"] == "already_redeemed"
+    must(scan(s, door, position["id"], nonce=["abc"]), 400)
+    must(scan(s, make_list(s), position["id"], nonce="abc"), 201)
+    assert len(must(s.get(f"orderpositions/{position['id']}/"), 200)["checkins"]) == 2
+
+
 def test_who_may_not_come_in_is_told_why(hall: Any) -> None:
     s, item, _, _ = hall
     other = s.item("Other")

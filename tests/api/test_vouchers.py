@@ -134,6 +134,15 @@ def test_lists_can_be_filtered_and_ordered(sale: Any) -> None:
     assert redeemed(s, one) == 2
 
 
+def test_the_least_usages_of_a_voucher_are_told_and_left_to_the_shop(sale: Any) -> None:
+    s, item, _ = sale
+    voucher = s.add("vouchers/", min_usages=2, max_usages=4)
+    assert must(s.get(f"vouchers/{voucher['id']}/"), 200)["min_usages"] == 2
+    cart = must(s.cart(item, voucher=voucher["code"]), 201)
+    must(s.order({"item": item, "voucher": voucher["code"]}, consume_carts=[cart["cart_id"]]), 201)
+    must(s.patch(f"vouchers/{voucher['id']}/", {"min_usages": 5}), 400)
+
+
 def test_a_used_voucher_stays_and_its_usages_too(sale: Any) -> None:
     s, item, _ = sale
     voucher = s.add("vouchers/", max_usages=3)
