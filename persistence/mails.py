@@ -26,6 +26,7 @@ class Due(Struct, frozen=True):
     tries: int
     event: str
     event_name: dict[str, str | None]
+    organizer: str
 
 
 async def claim(database: Database, most: int) -> list[Due]:
@@ -40,6 +41,7 @@ async def claim(database: Database, most: int) -> list[Due]:
             tries=row["tries"],
             event=row["event"],
             event_name=row["event_name"],
+            organizer=row["organizer"],
         )
         for row in await database.rows(_SQL["claim"], {"most": most})
     ]

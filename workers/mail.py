@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Sequence
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
 
 from engine.domain.catalogue import Event
-from engine.domain.mail_texts import written
+from engine.domain.mail_texts import ADDRESS, written
+from engine.domain.translated import own_words
 from engine.sales.house import House
 from engine.settings import Settings, smtp_server
 from persistence import mails
@@ -56,10 +59,15 @@ def letter(due: Due, event: Event, settings: Settings) -> EmailMessage:
     """Return a mail as it goes out. Raises whatever the email package does not like."""
     order = due.order
     link = f"{settings.public_url.rstrip('/')}/{event.organizer}/{event.slug}/order/{order.code}/{order.secret}/"
-    subject, text = written(due.kind, order, event, event_name=due.event_name, comment=due.comment, link=link)
+    subject, text = written(
+        due.kind, order, event, event_name=due.event_name, organizer=due.organizer, comment=due.comment, link=link
+    )
     sender = smtp_server(settings.smtp_url).sender if settings.smtp_url else _LOCAL_SENDER
     message = EmailMessage()
-    message["From"] = sender
+    message["From"] = author = _author(event, sender)
+    if sender not in str(author):
+        # who answers for it: the envelope has this address, and bounces go there
+        message["Sender"] = sender
     message["To"] = order.email or ""
     message["Subject"] = subject
     message["Date"] = format_datetime(due.queued_at)
@@ -69,6 +77,14 @@ def letter(due: Due, event: Event, settings: Settings) -> EmailMessage:
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(text)
     return message
+
+
+def _author(event: Event, sender: str) -> Address | str:
+    """Return whom a mail is from: the organizer if the event's settings say so, else the operator."""
+    own, name = own_words(event, "mail_from", ""), " ".join(own_words(event, "mail_from_name", "").split())
+    if re.fullmatch(ADDRESS, own):
+        return Address(name, addr_spec=own)
+    return Address(name, addr_spec=sender) if name else sender
 
 
 def _deliver(settings: Settings, letters: Sequence[Letter]) -> list[Exception | None]:

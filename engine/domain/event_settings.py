@@ -4,6 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+MAIL_TEMPLATES: tuple[str, ...] = (
+    "order_placed",
+    "order_placed_require_approval",
+    "order_paid",
+    "order_free",
+    "order_approved",
+    "order_approved_free",
+    "order_denied",
+    "order_canceled",
+    "order_changed",
+    "resend_link",
+)
+"""Mails that an organizer may have words of his own for: settings mail_subject_… and mail_text_… (docs/mails.md)."""
+
 DEFAULTS: dict[str, Any] = {
     "locales": ["en"],
     "locale": "en",
@@ -55,6 +69,10 @@ DEFAULTS: dict[str, Any] = {
     "ticket_download_addons": False,
     "ticket_download_nonadm": True,
     "ticket_download_pending": False,
+    "mail_from": None,
+    "mail_from_name": None,
+    "mail_text_signature": {},
+    **{f"mail_{part}_{name}": {} for name in MAIL_TEMPLATES for part in ("subject", "text")},
     "contact_mail": None,
     "imprint_url": None,
     "presale_start_show_date": True,

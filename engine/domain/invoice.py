@@ -21,6 +21,7 @@ from engine.domain.catalogue import Event
 from engine.domain.invoice_texts import Words, country_name, day, words_of
 from engine.domain.money import ZERO
 from engine.domain.order import Fee, Order, OrderStatus, Position
+from engine.domain.translated import own_words, plain, said
 
 Translated = Mapping[str, str | None]
 
@@ -176,7 +177,7 @@ def drafted(order: Order, event: Event, known: Names, now: dt.datetime) -> Invoi
         foreign_currency_rate=None,
         foreign_currency_rate_date=None,
         organizer_name=known.organizer,
-        event_name=_said(known.event.name, locale) or event.slug,
+        event_name=said(known.event.name, locale) or event.slug,
         currency=event.currency,
         testmode=order.testmode,
     )
@@ -206,7 +207,7 @@ def _day_of(moment: dt.datetime, event: Event) -> dt.date:
 
 def _sender(event: Event) -> dict[str, Any]:
     said = {
-        name: _text(event.settings[f"invoice_address_{name.removeprefix('invoice_')}"])
+        name: plain(event.settings[f"invoice_address_{name.removeprefix('invoice_')}"])
         for name in (
             "invoice_from_name",
             "invoice_from",
@@ -216,7 +217,7 @@ def _sender(event: Event) -> dict[str, Any]:
             "invoice_from_vat_id",
         )
     }
-    return {**said, "invoice_from_country": _text(event.settings["invoice_address_from_country"]) or None}
+    return {**said, "invoice_from_country": plain(event.settings["invoice_address_from_country"]) or None}
 
 
 def _recipient(order: Order, event: Event, words: Words) -> dict[str, Any]:
@@ -294,9 +295,9 @@ def _of_position(number: int, position: Position, event: Event, known: Names, lo
     words = words_of(locale)
     date = known.dates.get(position.subevent or 0)
     happening = date or known.event
-    description = _said(known.items.get(position.item, {}), locale) or str(position.item)
+    description = said(known.items.get(position.item, {}), locale) or str(position.item)
     if position.variation is not None:
-        description += f" – {_said(known.variations.get(position.variation, {}), locale)}"
+        description += f" – {said(known.variations.get(position.variation, {}), locale)}"
     if position.addon_to is not None:
         description = f"+ {description}"
     more = []
@@ -304,7 +305,7 @@ def _of_position(number: int, position: Position, event: Event, known: Names, lo
         more.append(words.attendee.format(position.attendee_name))
     if date is not None:
         begin = day(_day_of(date.date_from, event), words) if date.date_from else ""
-        more.append(words.date.format(" – ".join(part for part in (_said(date.name, locale), begin) if part)))
+        more.append(words.date.format(" – ".join(part for part in (said(date.name, locale), begin) if part)))
     if position.seat is not None:
         more.append(words.seat.format(position.seat.name))
     return Line(
@@ -319,7 +320,7 @@ def _of_position(number: int, position: Position, event: Event, known: Names, lo
         fee_internal_type=None,
         gross_value=position.price,
         tax_value=position.tax_value,
-        tax_name=_said(known.tax_rules.get(position.tax_rule or 0, {}), locale),
+        tax_name=said(known.tax_rules.get(position.tax_rule or 0, {}), locale),
         tax_rate=position.tax_rate,
     )
 
@@ -341,7 +342,7 @@ def _of_fee(number: int, fee: Fee, event: Event, known: Names, locale: str) -> L
         fee_internal_type=fee.internal_type or None,
         gross_value=fee.value,
         tax_value=fee.tax_value,
-        tax_name=_said(known.tax_rules.get(fee.tax_rule or 0, {}), locale),
+        tax_name=said(known.tax_rules.get(fee.tax_rule or 0, {}), locale),
         tax_rate=fee.tax_rate,
     )
 
@@ -350,7 +351,7 @@ def _when_and_where(happening: Happening, locale: str) -> dict[str, Any]:
     return {
         "event_date_from": happening.date_from,
         "event_date_to": happening.date_to,
-        "event_location": _said(happening.location, locale) or None,
+        "event_location": said(happening.location, locale) or None,
     }
 
 
@@ -358,19 +359,5 @@ def _when_and_where(happening: Happening, locale: str) -> dict[str, Any]:
 
 
 def _own_words(event: Event, name: str, locale: str) -> str:
-    """Return what the organizer wants to be said, in one language if it was given in several."""
-    value = event.settings[name]
-    return (_said(value, locale) if isinstance(value, dict) else _text(value))[:_OWN_WORDS_MAX]
-
-
-def _said(text: Mapping[str, Any], locale: str) -> str:
-    """Return a translated text in one language: that one, its mother, English, or whichever there is."""
-    for key in (locale, locale.replace("_", "-").split("-")[0], "en"):
-        if text.get(key):
-            return str(text[key])
-    return next((str(value) for value in text.values() if value), "")
-
-
-def _text(value: Any) -> str:
-    """Return a setting that should be a text; the API keeps whatever it is sent."""
-    return value.strip() if isinstance(value, str) else ""
+    """Return what the organizer wants to be said, as long as it may be."""
+    return own_words(event, name, locale)[:_OWN_WORDS_MAX]

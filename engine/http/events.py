@@ -8,8 +8,9 @@ from zoneinfo import available_timezones
 
 from engine.domain.catalogue import Event
 from engine.domain.errors import Invalid
-from engine.domain.event_settings import DEFAULTS, effective
+from engine.domain.event_settings import DEFAULTS, MAIL_TEMPLATES, effective
 from engine.domain.invoicing import AUTOMATIC
+from engine.domain.mail_texts import ADDRESS
 from engine.domain.tickets import parse_start
 from engine.http.call import Call, Reply, reply
 from engine.http.catalogue import Body, check_order, yes_or_no
@@ -59,6 +60,8 @@ _PREFIX = Matching(
     trim=False,
     default=None,
 )
+_SENDER = Matching(ADDRESS, "Enter a valid email address.", blank=True, max_length=254, default=None)
+_MAIL_WORDS = Words(blank=True, default=None)
 _FILTERS = ("live", "is_public", "has_subevents", "testmode")
 
 
@@ -91,6 +94,10 @@ _SETTINGS = Schema(
         "timezone": Choice(*_TIMEZONES, default=None),
         "ticket_download_date": _Start(default=None),
         "name_scheme": Text(max_length=100, default=None),
+        "mail_from": _SENDER,
+        "mail_from_name": Text(max_length=100, blank=True, default=None),
+        "mail_text_signature": _MAIL_WORDS,
+        **{f"mail_{part}_{name}": _MAIL_WORDS for name in MAIL_TEMPLATES for part in ("subject", "text")},
         "invoice_generate": Choice("False", "admin", "user", "user_paid", "True", "paid", default=None),
         "invoice_generate_sales_channels": ListOf(Text(max_length=64), default=None),
         "invoice_numbers_prefix": _PREFIX,

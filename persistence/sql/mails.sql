@@ -11,9 +11,10 @@ SET tries = mails.tries + 1, due_at = now() + least(interval '1 minute' * 2 ^ ma
 FROM due
 JOIN orders ON orders.id = due.order_id
 JOIN events ON events.id = orders.event_id
+JOIN organizers ON organizers.id = orders.organizer_id
 WHERE mails.order_id = due.order_id AND mails.version = due.version AND mails.kind = due.kind
 RETURNING mails.version, mails.kind, mails.comment, mails.queued_at, mails.tries, orders.doc::text AS doc,
-          events.slug AS event, events.body -> 'name' AS event_name;
+          events.slug AS event, events.body -> 'name' AS event_name, organizers.name AS organizer;
 
 -- name: sent has gone out
 UPDATE mails SET sent_at = now(), error = NULL

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from email import message_from_bytes
 from email.message import EmailMessage
+from email.policy import default
 from pathlib import Path
 from typing import Any
 
@@ -228,3 +233,54 @@ def test_a_mail_that_is_put_off_is_tried_again_later(up: Server, mailbox: Mailbo
 def test_a_mail_that_nobody_takes_is_given_up(up: Server, ordered: Callable[..., str]) -> None:
     code = ordered(email="nobody@example.org")
     until(lambda: row(up, code) == (False, 1, True, "550 No such user"))
+
+
+def test_an_organizer_writes_in_his_own_name_and_words_and_the_operator_answers_for_it(
+    up: Server, mailbox: Mailbox, ordered: Callable[..., str]
+) -> None:
+    url = f"{up.base_url}/api/v1/organizers/{up.organizer}/events/mail/settings/"
+    own = {
+        "mail_from": "hall@example.net",
+        "mail_from_name": "Große \r\nBcc: x@y.z Halle",
+        "mail_subject_order_placed": {"en": "Yours: {code} {nothing}"},
+        "mail_text_order_placed": {"en": "See {url}\n{event.__class__}", "de": "Siehe {url}"},
+    }
+    with httpx.Client(headers={"Authorization": f"Token {up.token}"}) as client:
+        try:
+            shown = client.patch(url, json=own).json()
+            assert shown["mail_text_order_placed"] == own["mail_text_order_placed"]
+            assert client.patch(url, json={"mail_from": "a@b.c\nBcc: x"}).json() == {
+                "mail_from": ["Enter a valid email address."]
+            }
+            code = ordered()
+            until(lambda: row(up, code) == (True, 1, False, None))
+        finally:
+            shown = client.patch(url, json=dict.fromkeys(own)).json()
+    assert (shown["mail_from"], shown["mail_text_order_placed"]) == (None, {})
+    [envelope] = [one for one in mailbox.taken if code.encode() in one.content]
+    assert envelope.mail_from == "shop@example.org"
+    got = message_from_bytes(envelope.content, policy=default)
+    assert (got["From"].addresses[0].addr_spec, got["Sender"]) == ("hall@example.net", "shop@example.org")
+    assert got["From"].addresses[0].display_name == "Große Bcc: x@y.z Halle"
+    assert (got["Bcc"], got["Subject"]) == (None, f"Yours: {code} {{nothing}}")
+    link = f"https://t.org/{up.organizer}/mail/order/{code}/"
+    assert got.get_content().replace("\r\n", "\n").startswith(f"See {link}")
+    assert got.get_content().rstrip().endswith("{event.__class__}")
+
+
+def test_mails_that_are_given_up_are_listed_and_sent_again(
+    up: Server, mailbox: Mailbox, ordered: Callable[..., str]
+) -> None:
+    def run(*arguments: str) -> str:
+        command = [sys.executable, "-m", "engine", "mails", *arguments]
+        environment = {**os.environ, "HOLDFAST_DATABASE_URL": up.database_url}
+        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+    mailbox.says = "554 Never"
+    code = ordered()
+    until(lambda: row(up, code) == (False, 1, True, "554 Never"))
+    assert f"mail/{code}  placed\n          to a@example.org\n          554 Never\n" in run("dead")
+    mailbox.says = "250 OK"
+    assert run("retry", code) == "1 will be tried again\n"
+    until(lambda: row(up, code)[0] is True)
+    assert code not in run("dead")
