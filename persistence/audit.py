@@ -65,3 +65,13 @@ async def unpaid(database: Database) -> list[Row]:
 async def not_refunded(database: Database) -> list[Row]:
     """Return refunded payments (code, local_id, amount, back) that were not given back whole."""
     return await database.rows(_SQL["not_refunded"])
+
+
+async def invoice_gaps(database: Database) -> list[Row]:
+    """Return series of invoices (prefix, last, issued) that lack a number."""
+    return await database.rows(_SQL["invoice_gaps"])
+
+
+async def uncanceled(database: Database) -> list[Row]:
+    """Return invoices (number, billed, taken_back) that are not canceled as they say."""
+    return await database.rows(_SQL["uncanceled"])

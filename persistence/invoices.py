@@ -52,6 +52,14 @@ class Mark(Struct, frozen=True):
     since: dt.datetime | None = None
 
 
+class Number(Struct, frozen=True):
+    """A number: its place in a series, as it is written."""
+
+    text: str
+    series: str
+    place: int
+
+
 class Undrawn(Struct, frozen=True):
     id: int
     number: str
@@ -169,7 +177,7 @@ async def number_used(session: Session, organizer_id: int, number: str) -> bool:
     return await session.row(_SQL["number_used"], {"organizer_id": organizer_id, "number": number}) is not None
 
 
-async def add(session: Session, source: Order, number: str, content: Invoice) -> None:
+async def add(session: Session, source: Order, number: Number, content: Invoice) -> None:
     """Keep a new invoice of an order, and ask for its file."""
     await session.run(
         _SQL["add"],
@@ -179,7 +187,9 @@ async def add(session: Session, source: Order, number: str, content: Invoice) ->
             "order_id": source.id,
             "order_code": source.code,
             "order_version": source.version,
-            "number": number,
+            "number": number.text,
+            "series": number.series,
+            "place": number.place,
             "is_cancellation": content.is_cancellation,
             "refers": content.refers,
             "date": content.date,

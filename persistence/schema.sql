@@ -461,7 +461,7 @@ CREATE SEQUENCE notification_ids;
 
 -- An invoice is frozen when it is issued: body is all that it says (engine/domain/invoice.py), the file a drawing of it.
 -- One that was canceled stays, and the cancellation that refers to it is an invoice too. order_version is what it was
--- made from. Rows outlive nothing but orders in test mode, which have numbers of their own.
+-- made from; number is the place in a series, as it is written. Those of orders in test mode go with them.
 CREATE TABLE invoices (
     id              bigint GENERATED ALWAYS AS IDENTITY,
     organizer_id    bigint NOT NULL,
@@ -470,6 +470,8 @@ CREATE TABLE invoices (
     order_code      text NOT NULL,
     order_version   bigint NOT NULL,
     number          text NOT NULL,
+    series          text NOT NULL,
+    place           bigint NOT NULL,
     is_cancellation boolean NOT NULL,
     refers          text,
     canceled        boolean NOT NULL DEFAULT false,
@@ -479,6 +481,7 @@ CREATE TABLE invoices (
     body            jsonb NOT NULL,
     CONSTRAINT invoices_pkey PRIMARY KEY (id),
     CONSTRAINT invoices_number_key UNIQUE (organizer_id, number),
+    CONSTRAINT invoices_place_key UNIQUE (organizer_id, series, place),
     CONSTRAINT invoices_refers_key UNIQUE (organizer_id, refers),
     CONSTRAINT invoices_refers_check CHECK (is_cancellation = (refers IS NOT NULL)),
     CONSTRAINT invoices_canceled_check CHECK (NOT (is_cancellation AND canceled)),

@@ -70,6 +70,7 @@ async def _audit(settings: Settings, database: Database, books: Books) -> Findin
     checked["orders still in Redis"] = recent
     problems += differences
     problems += await _money(database)
+    problems += await _invoices(database)
     if parked := await outbox.parked(database):
         problems.append(Problem("every entry of the outbox can be written", "parked entries", 0, parked))
     return Finding(not problems, dict(checked), problems)
@@ -248,4 +249,15 @@ async def _money(database: Database) -> list[Problem]:
         rule = "a refunded payment was given back whole"
         where = f"order {row['code']} payment {row['local_id']}"
         problems.append(Problem(rule, where, str(row["amount"]), str(row["back"])))
+    return problems
+
+
+async def _invoices(database: Database) -> list[Problem]:
+    problems = []
+    for row in await audit.invoice_gaps(database):
+        rule = "the numbers of invoices have no gaps"
+        problems.append(Problem(rule, f"series {row['prefix']}", row["last"], row["issued"]))
+    for row in await audit.uncanceled(database):
+        rule = "a canceled invoice is taken back whole, by one other"
+        problems.append(Problem(rule, f"invoice {row['number']}", str(-row["billed"]), str(row["taken_back"])))
     return problems

@@ -167,14 +167,15 @@ async def _issue(session: Session, event: Event, order: Order, known: Names | No
     content = drafted(order, event, known, dt.datetime.now(dt.UTC))
     taken = await _number(session, event, order, content)
     await stored.add(session, order, taken, content)
-    log.info("invoice %s of order %s", taken, order.code)
-    return taken, content
+    log.info("invoice %s of order %s", taken.text, order.code)
+    return taken.text, content
 
 
-async def _number(session: Session, event: Event, order: Order, content: Invoice) -> str:
+async def _number(session: Session, event: Event, order: Order, content: Invoice) -> stored.Number:
     """Take a number. One that another series has used already is passed over."""
     series = series_of(order, event, content.date, cancellation=content.is_cancellation)
     while True:
-        taken = number(series, await stored.next_number(session, event.organizer_id, series), event)
-        if not await stored.number_used(session, event.organizer_id, taken):
-            return taken
+        place = await stored.next_number(session, event.organizer_id, series)
+        text = number(series, place, event)
+        if not await stored.number_used(session, event.organizer_id, text):
+            return stored.Number(text, series, place)

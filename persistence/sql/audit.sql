@@ -56,3 +56,36 @@ CROSS JOIN LATERAL (
 WHERE payments.state = 'refunded' AND given.back < payments.amount
 ORDER BY orders.id
 LIMIT 100;
+
+-- name: invoice_gaps series of invoices that lack a number; one that another series has used is none
+SELECT invoice_series.prefix, invoice_series.last, count(invoices.id) AS issued
+FROM invoice_series
+LEFT JOIN invoices ON invoices.organizer_id = invoice_series.organizer_id AND invoices.series = invoice_series.prefix
+-- orders in test mode take theirs along
+WHERE strpos(invoice_series.prefix, 'TEST-') = 0
+GROUP BY invoice_series.organizer_id, invoice_series.prefix, invoice_series.last
+HAVING count(invoices.id) <> invoice_series.last AND count(invoices.id) + (
+    SELECT count(*) FROM invoices AS others
+    CROSS JOIN LATERAL substr(others.number, length(invoice_series.prefix) + 1) AS rest
+    WHERE others.organizer_id = invoice_series.organizer_id AND starts_with(others.number, invoice_series.prefix)
+      AND others.series <> invoice_series.prefix
+      AND CASE WHEN rest ~ '^[0-9]{1,15}$' THEN rest::bigint <= invoice_series.last END
+) < invoice_series.last
+ORDER BY invoice_series.organizer_id, invoice_series.prefix
+LIMIT 100;
+
+-- name: uncanceled invoices that are canceled by nothing, or by something that does not take back all of them
+SELECT invoices.number, sums.billed, sums.taken_back
+FROM invoices
+LEFT JOIN invoices AS cancellations
+       ON cancellations.organizer_id = invoices.organizer_id AND cancellations.refers = invoices.number
+CROSS JOIN LATERAL (
+    SELECT (SELECT coalesce(sum((line ->> 'gross_value')::numeric), 0)
+            FROM jsonb_array_elements(invoices.body -> 'lines') AS line) AS billed,
+           (SELECT sum((line ->> 'gross_value')::numeric)
+            FROM jsonb_array_elements(cancellations.body -> 'lines') AS line) AS taken_back
+) AS sums
+WHERE NOT invoices.is_cancellation
+  AND (invoices.canceled <> (cancellations.id IS NOT NULL) OR sums.billed + sums.taken_back <> 0)
+ORDER BY invoices.id
+LIMIT 100;

@@ -14,10 +14,10 @@ SELECT 1 AS used FROM invoices WHERE organizer_id = %(organizer_id)s AND number 
 
 -- name: add an invoice, and ask for its file
 WITH added AS (
-    INSERT INTO invoices (organizer_id, event_id, order_id, order_code, order_version, number, is_cancellation, refers,
-                          date, locale, body)
-    VALUES (%(organizer_id)s, %(event_id)s, %(order_id)s, %(order_code)s, %(order_version)s, %(number)s::text,
-            %(is_cancellation)s, %(refers)s, %(date)s, %(locale)s, %(body)s::jsonb)
+    INSERT INTO invoices (organizer_id, event_id, order_id, order_code, order_version, number, series, place,
+                          is_cancellation, refers, date, locale, body)
+    VALUES (%(organizer_id)s, %(event_id)s, %(order_id)s, %(order_code)s, %(order_version)s, %(number)s::text, %(series)s,
+            %(place)s, %(is_cancellation)s, %(refers)s, %(date)s, %(locale)s, %(body)s::jsonb)
     RETURNING id
 )
 INSERT INTO invoice_files (invoice_id) SELECT id FROM added

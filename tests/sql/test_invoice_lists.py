@@ -28,9 +28,9 @@ INSERT INTO orders (id, organizer_id, event_id, version, code, status, testmode,
 SELECT n, 9500000, 9500000 + n % 10, 1, 'C' || n, 'p', false, false, 1, now(), now(), now(), '{}',
        now() - n * interval '1 second'
 FROM generate_series(1, 30000) AS n;
-INSERT INTO invoices (organizer_id, event_id, order_id, order_code, order_version, number, is_cancellation, refers,
-                      date, locale, body)
-SELECT 9500000, 9500000, n, 'C' || n, 1, 'R-' || n, n % 10 = 0, CASE WHEN n % 10 = 0 THEN 'R-' || n - 1 END,
+INSERT INTO invoices (organizer_id, event_id, order_id, order_code, order_version, number, series, place,
+                      is_cancellation, refers, date, locale, body)
+SELECT 9500000, 9500000, n, 'C' || n, 1, 'R-' || n, 'R-', n, n % 10 = 0, CASE WHEN n % 10 = 0 THEN 'R-' || n - 1 END,
        date '2031-01-01' + n % 100, CASE WHEN n % 100 = 0 THEN 'de' ELSE 'en' END,
        jsonb_build_object('text', repeat(md5(n::text), 20))
 FROM generate_series(1, 30000) AS n;
