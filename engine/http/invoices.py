@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.domain.errors import Invalid, NotFound
+from engine.domain.errors import Invalid, NotFound, NotReady
 from engine.domain.invoice import Invoice
 from engine.http.call import NO_CONTENT, Call, Reply, reply
 from engine.http.fields import FieldError
@@ -13,8 +13,6 @@ from engine.http.orders import NOTHING, code_of, event_of
 from engine.http.paging import page_body, page_of
 from engine.sales import invoices
 from persistence import invoices as stored
-
-NOT_READY = "The requested resource is not ready, please retry later."
 
 _ON_PAPER = frozenset({"organizer_name", "event_name", "currency", "testmode"})
 _FIELDS = tuple(name for name in Invoice.__struct_fields__ if name not in _ON_PAPER)
@@ -76,7 +74,7 @@ async def download(call: Call) -> Reply:
     if not there:
         raise NotFound(_NO_SUCH)
     if pdf is None:
-        return reply({"detail": NOT_READY}, 409, {"Retry-After": "1"})
+        raise NotReady
     name = "".join(sign if sign.isascii() and (sign.isalnum() or sign in "-_.") else "_" for sign in number)
     headers = {"Content-Type": "application/pdf", "Content-Disposition": f'attachment; filename="{name}.pdf"'}
     return Reply(200, pdf, headers)

@@ -68,7 +68,9 @@ def sum_of(invoice: Any) -> str:
 def downloaded(s: Shop, number: str) -> httpx.Response:
     """Ask for the file until it has been made."""
     deadline = time.monotonic() + 45
-    while (answer := s.get(f"invoices/{number}/download/")).status_code == 409:
+    path = f"events/{s.slug}/invoices/{number}/download/"
+    while (answer := s.api.get(path, headers={"Accept": "application/pdf"})).status_code == 409:
+        assert answer.headers["retry-after"].isdigit()
         assert answer.json() == {"detail": "The requested resource is not ready, please retry later."}
         assert time.monotonic() < deadline
         time.sleep(0.1)
