@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from engine.domain import clock
 from engine.domain.catalogue import Event
 from engine.domain.order import Order, OrderStatus, Position
 
@@ -116,7 +117,7 @@ def refusal(event: Event, order: Order) -> str | None:
     if not event.settings.get("ticket_download"):
         return _OFF
     start = starts(event, order)
-    return _EARLY if start is not None and start > dt.datetime.now(dt.UTC) else None
+    return _EARLY if start is not None and start > clock.now() else None
 
 
 def has_tickets(event: Event, order: Order) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from engine.domain import cart, codes, names
+from engine.domain import cart, clock, codes, names
 from engine.domain.catalogue import Event, Item, Product, Seat, SeatPlace, Voucher
 from engine.domain.errors import Invalid, NotFound, StaleCatalogue
 from engine.domain.order import Answer
@@ -236,7 +236,7 @@ async def index(call: Call) -> Reply:
     page = page_of(call)
     asked = call.query.get("ordering", "")
     ordering = asked if asked in _ORDERINGS else "datetime"
-    headers = page_generated(dt.datetime.now(dt.UTC))
+    headers = page_generated(clock.now())
     count, found = await holds.page(call.house, call.event, page.offset, page.size, ordering)
     results = [_stored_body(call.event, hold) for hold in found]
     return reply(page_body(call, page, count, results), headers=headers)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 from zoneinfo import available_timezones
 
+from engine.domain import clock
 from engine.domain.catalogue import Event
 from engine.domain.errors import Invalid
 from engine.domain.event_settings import DEFAULTS, MAIL_TEMPLATES, effective
@@ -196,7 +196,7 @@ async def read_settings(call: Call) -> Reply:
 
 async def patch_settings(call: Call) -> Reply:
     """Change settings; null takes a known one back to its default."""
-    event, now = _event(call), dt.datetime.now(dt.UTC)
+    event, now = _event(call), clock.now()
     sent = await call.body()
     known, resets = sent, set()
     if isinstance(sent, dict):

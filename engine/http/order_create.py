@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from typing import Any
 
-from engine.domain import mails, new_order
+from engine.domain import clock, mails, new_order
 from engine.domain.catalogue import Event
 from engine.domain.deadlines import payment_deadline
 from engine.domain.errors import Invalid
@@ -290,7 +289,7 @@ async def _numbered(call: Call, draft: Order, lines: list[Line], own_code: str |
 
 
 def _blank(values: dict[str, Any], event: Event) -> Order:
-    now = dt.datetime.now(dt.UTC)
+    now = clock.now()
     return new_order.blank_order(
         event,
         now,

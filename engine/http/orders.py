@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from engine.domain import invoicing, mails, order_changes, payments
+from engine.domain import clock, invoicing, mails, order_changes, payments
 from engine.domain.catalogue import Event
 from engine.domain.errors import Fenced, Invalid, NotFound
 from engine.domain.next import Rule
@@ -115,7 +114,7 @@ async def patch(call: Call) -> Reply:
     """PATCH orders/(code)/"""
     values = PATCH.read(await call.body(), event_of(call), partial=True)
     if values.get("invoice_address") is not None:
-        address = InvoiceAddress(last_modified=dt.datetime.now(dt.UTC), **values["invoice_address"])
+        address = InvoiceAddress(last_modified=clock.now(), **values["invoice_address"])
         values["invoice_address"] = address
     return await _change(call, order_changes.set_fields(values))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from engine.domain import clock
 from engine.domain.errors import Invalid
 from engine.http.call import Call, Reply, reply
 from engine.http.fields import FieldError
@@ -20,7 +21,7 @@ async def revoked(call: Call) -> Reply:
     Secrets here are random and looked up, so one that is replaced or canceled needs no list to be refused: there is
     never anything on it (spec/facts.md, Secrets).
     """
-    headers = page_generated(dt.datetime.now(dt.UTC))
+    headers = page_generated(clock.now())
     _since(call, "created_since")
     return reply(page_body(call, page_of(call), 0, []), headers=headers)
 

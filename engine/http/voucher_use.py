@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
+from engine.domain import clock
 from engine.domain.catalogue import Event, Voucher, code_key
 from engine.domain.errors import Invalid
 from engine.domain.new_order import Line, within_budgets
@@ -57,7 +58,7 @@ def cart_voucher(event: Event, values: dict[str, Any]) -> Voucher | None:
         complaint = "The specified voucher is not valid for this seat."
     elif voucher.subevent and (values["subevent"] is None or voucher.subevent != values["subevent"].id):
         complaint = "The specified voucher is not valid for this subevent."
-    elif expired(voucher, dt.datetime.now(dt.UTC)):
+    elif expired(voucher, clock.now()):
         complaint = "The specified voucher is expired."
     else:
         return voucher
@@ -66,7 +67,7 @@ def cart_voucher(event: Event, values: dict[str, Any]) -> Voucher | None:
 
 def refuse_misused(lines: Sequence[Line], event: Event) -> None:
     """Refuse positions of an order whose voucher is not for them. Raises Invalid with a row for each position."""
-    now = dt.datetime.now(dt.UTC)
+    now = clock.now()
     complaints = [_complaint(line, event, now) for line in lines]
     if any(complaints):
         raise Invalid({"positions": [{"voucher": [text]} if text else {} for text in complaints]})

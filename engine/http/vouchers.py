@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from engine.domain import vouchers
+from engine.domain import clock, vouchers
 from engine.domain.catalogue import Event, code_key
 from engine.domain.errors import Forbidden, Invalid
 from engine.http.call import NO_CONTENT, Call, Reply, reply
@@ -102,7 +102,7 @@ class _Vouchers(Resource):
             )
         if (active := yes_or_no(call.query.get("active", ""))) is not None:
             uses = await _redeemed(call, event, rows)
-            now = dt.datetime.now(dt.UTC)
+            now = clock.now()
             rows = [row for row in rows if _is_active(row["body"], uses[row["id"]], now) == active]
         bodies = await self._answers(call, event, rows[page.offset : page.offset + page.size])
         return reply(page_body(call, page, len(rows), bodies))
@@ -302,7 +302,7 @@ async def _check_room(
     call: Call, event: Event, values: Body, before: Row | None, *, redeemed: int, reserved: dict[int, int]
 ) -> None:
     """Refuse to reserve more units than are free, but for those that the voucher has reserved already."""
-    now = dt.datetime.now(dt.UTC)
+    now = clock.now()
     new = _reserved_quotas(event, values, now)
     if not new:
         return

@@ -5,10 +5,9 @@ Entries without a voucher count in availability (spec/quotas.txt, waiting_list).
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
-from engine.domain import names
+from engine.domain import clock, names
 from engine.domain.catalogue import Event
 from engine.domain.errors import Forbidden, Invalid
 from engine.http.catalogue import Body, Resource, moment, whole_number, yes_or_no
@@ -62,7 +61,7 @@ class _WaitingEntries(Resource):
     async def check(self, session: Session, event: Event, values: Body, before: Row | None, parent: Row | None) -> None:
         if before is not None and before["body"]["voucher"] is not None:
             raise Forbidden("This entry can not be changed since it has already been assigned a voucher.")
-        values.setdefault("created", dt.datetime.now(dt.UTC))
+        values.setdefault("created", clock.now())
         values.setdefault("voucher", None)
         if values["name_parts"]:
             values["name_parts"] = names.with_scheme(values["name_parts"], event)

@@ -34,6 +34,7 @@ from engine.ledger.outcomes import SeatOwner, outcome_of, quoted, seat_field, se
 from engine.ledger.quotas import quota_args
 from engine.ledger.replies import CLAIM_MS, KEEP_MS, Claim, Kept, Replay
 from engine.ledger.scripts import ALARMS, load_scripts
+from engine.ledger.timekeeper import Timekeeper
 from engine.ledger.values import (
     Committed,
     Counts,
@@ -84,13 +85,16 @@ class Ledger:
         self._orders: Company[Commit, tuple[int, list[Any]]] = Company(_ORDERS_MAX)
         self.watermark = Watermark(self.nodes.url, database)
         self.fence = Fence(self.nodes, database, settings, self._scripts)
+        self.timekeeper = Timekeeper(self.nodes)
 
     async def open(self) -> None:
         await self.nodes.open()
+        await self.timekeeper.open()
         await self.watermark.open()
         await self.fence.open()
 
     async def close(self) -> None:
+        await self.timekeeper.close()
         await self.fence.close()
         await self.watermark.close()
         await self.nodes.close()

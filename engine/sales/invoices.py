@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
+from engine.domain import clock
 from engine.domain.catalogue import Event
 from engine.domain.errors import Fenced, Forbidden, Invalid, NotFound
 from engine.domain.invoice import Invoice, Names, canceling, drafted
@@ -84,7 +85,7 @@ async def regenerate(house: House, event: Event, invoice_number: str) -> None:
         if event.settings["invoice_regenerate_allowed"] is not True:
             raise Forbidden(FROZEN)
         known = await stored.names(session, event.id, [order])
-        content = replace(drafted(order, event, known, dt.datetime.now(dt.UTC)), date=issued.date)
+        content = replace(drafted(order, event, known, clock.now()), date=issued.date)
         await stored.rewrite(session, issued.id, content, order.version)
 
 
@@ -131,7 +132,7 @@ async def _settle(session: Session, event: Event, found: Sequence[Order], since:
     if not concerned:
         return
     known = await stored.names(session, event.id, concerned)
-    now = dt.datetime.now(dt.UTC)
+    now = clock.now()
     for order in concerned:
         try:
             draft = drafted(order, event, known, now)
@@ -157,14 +158,14 @@ def _may_begin(order: Order, event: Event, since: dt.datetime | None, issued: Ma
 
 
 async def _cancel(session: Session, event: Event, order: Order, issued: Issued) -> None:
-    content = canceling(issued.content, issued.number, event, dt.datetime.now(dt.UTC))
+    content = canceling(issued.content, issued.number, event, clock.now())
     await stored.cancel(session, issued.id)
     await stored.add(session, order, await _number(session, event, order, content), content)
 
 
 async def _issue(session: Session, event: Event, order: Order, known: Names | None = None) -> tuple[str, Invoice]:
     known = known or await stored.names(session, event.id, [order])
-    content = drafted(order, event, known, dt.datetime.now(dt.UTC))
+    content = drafted(order, event, known, clock.now())
     taken = await _number(session, event, order, content)
     await stored.add(session, order, taken, content)
     log.info("invoice %s of order %s", taken.text, order.code)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 from msgspec import Struct
 
-from engine.domain import codes
+from engine.domain import clock, codes
 from engine.domain.catalogue import Event, Product
 from engine.domain.errors import (
     Busy,
@@ -117,7 +117,7 @@ async def change(house: House, event: Event, code: str, rule: Rule, keep: Keep =
     """
     for _ in range(_TRIES):
         order = await get(house, event, code)
-        now = dt.datetime.now(dt.UTC)
+        now = clock.now()
         following = rule(order, event, now)
         if following.order == order:
             return Outcome(order, durable=True)
