@@ -117,10 +117,11 @@ class _Vouchers(Resource):
     async def create(self, call: Call) -> Reply:
         event = _event(call)
         sent = await call.body()
-        async with call.house.catalogue.changing(event.id) as session:
+        reserved: dict[int, int] = {}
+        async with call.house.catalogue.changing(event.id, reserving=reserved) as session:
             fresh = await catalogue.load_event_by_id(session, event.id, event)
             values = await self._read(session, event, sent, partial=False)
-            await self._judge(call, session, fresh, values)
+            await self._judge(call, session, fresh, values, reserved=reserved)
             row = await self._keep(session, fresh, values)
         return reply(_answer(self.schema, row, 0), 201)
 
@@ -135,11 +136,11 @@ class _Vouchers(Resource):
             raise Invalid({"non_field_errors": [f"Ensure this field has no more than {_BATCH_MAX} elements."]})
         errors: list[Any] = []
         rows: list[Row] = []
-        async with call.house.catalogue.changing(event.id) as session:
+        reserved: dict[int, int] = {}
+        async with call.house.catalogue.changing(event.id, reserving=reserved) as session:
             fresh = await catalogue.load_event_by_id(session, event.id, event)
             seen: set[str] = set()
             seats: set[tuple[int | None, str]] = set()
-            reserved: dict[int, int] = {}
             for one in sent:
                 try:
                     values = await self._read(session, event, one, partial=False)
@@ -172,13 +173,14 @@ class _Vouchers(Resource):
     async def _update(self, call: Call, *, partial: bool) -> Reply:
         event = _event(call)
         sent = await call.body()
-        async with call.house.catalogue.changing(event.id) as session:
+        reserved: dict[int, int] = {}
+        async with call.house.catalogue.changing(event.id, reserving=reserved) as session:
             fresh = await catalogue.load_event_by_id(session, event.id, event)
             row = await self._row(session, call, None)
             values = await self._read(session, event, sent, partial=partial)
             values = (row["body"] | values) if partial else values | {"code": values["code"] or row["body"]["code"]}
             uses = await _redeemed(call, event, [row])
-            await self._judge(call, session, fresh, values, row, redeemed=uses[row["id"]])
+            await self._judge(call, session, fresh, values, row, redeemed=uses[row["id"]], reserved=reserved)
             await self.table.replace(session, event.id, row["id"], values, **self.columns(values))
             await _reserve(session, event, row["body"]["seat"], values["seat"])
             if values["max_usages"] < row["body"]["max_usages"]:
@@ -218,11 +220,11 @@ class _Vouchers(Resource):
         before: Row | None = None,
         *,
         redeemed: int = 0,
-        reserved: dict[int, int] | None = None,
+        reserved: dict[int, int],
     ) -> None:
         """Refuse a voucher that contradicts itself or the event, or reserves more than there is. Raises Invalid.
 
-        `reserved` counts what the same request has reserved before, by quota. A missing code is made up.
+        `reserved` counts by quota how much more the request reserves. A missing code is made up.
         """
         values["code"] = values["code"] or vouchers.new_code()
         _check_product(event, values)
@@ -241,7 +243,7 @@ class _Vouchers(Resource):
             raise refuse("A voucher with this code already exists.")
         if values["seat"] is not None:
             await _check_seat(call, event, values, own_id)
-        await _check_room(call, event, values, before, redeemed=redeemed, reserved={} if reserved is None else reserved)
+        await _check_room(call, event, values, before, redeemed=redeemed, reserved=reserved)
 
 
 VOUCHER = _Vouchers()
@@ -314,10 +316,10 @@ async def _check_room(
     for quota_id in sorted(new):
         free = counts[quota_id].free if quota_id in counts else 0
         needed = wanted - (own if quota_id in old else 0)
-        if free is not None and needed > 0 and free < needed + reserved.get(quota_id, 0):
-            raise refuse(_FULL)
-    for quota_id in new:
-        reserved[quota_id] = reserved.get(quota_id, 0) + wanted
+        if needed > 0:
+            reserved[quota_id] = reserved.get(quota_id, 0) + needed
+            if free is not None and free < reserved[quota_id]:
+                raise refuse(_FULL)
 
 
 def _reserved_quotas(event: Event, values: Body, now: dt.datetime) -> frozenset[int]:

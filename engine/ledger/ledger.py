@@ -6,8 +6,9 @@ All methods raise Fenced while Redis is away or being verified, and StaleCatalog
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 from urllib.parse import unquote
 
@@ -108,23 +109,38 @@ class Ledger:
         """Make this version of an event's quotas and seats live; an older one than the live one is ignored."""
         if event.seats.version:
             await self._publish_seats(event, self.shard_of(event))
-        await self._publish(event, "")
+        await self._publish(event, "", {})
 
-    async def publish_without(self, event: Event, product: Product) -> None:
-        """Make a version live that no longer has a product (0 for any in its parts). Raises InUse if it was taken."""
-        await self._publish(event, product_text(product))
+    async def publish_if(self, event: Event, unused: Product | None, room: Mapping[int, int]) -> None:
+        """Make a version of the quotas live if nobody has a product (0 for any in its parts) and quotas have room.
 
-    async def _publish(self, event: Event, unused: str) -> None:
+        `room` is for how many units each quota must have room before. Raises InUse, StaleCatalogue for want of room:
+        whoever has judged that there is some has to look again.
+        """
+        await self._publish(event, "" if unused is None else product_text(unused), room)
+
+    async def _publish(self, event: Event, unused: str, room: Mapping[int, int]) -> None:
         shard = self.shard_of(event)
         new = int(event.version == 1)
         answer = await self._run(
             "event_publish",
             shard,
             [keys.event(shard, event.id), keys.shard(shard), keys.outbox(shard), keys.due(shard)],
-            [event.version, new, event.id, unused, self._listed_ms, *quota_args(event)],
+            [
+                event.version,
+                new,
+                event.id,
+                unused,
+                self._listed_ms,
+                len(room),
+                *chain(*room.items()),
+                *quota_args(event),
+            ],
         )
         if answer[0] == b"in_use":
             raise InUse
+        if answer[0] == b"no_room":
+            raise StaleCatalogue
 
     async def _publish_seats(self, event: Event, shard: int) -> None:
         """Make the seats live that have been made or changed since the last time."""

@@ -6,16 +6,18 @@
 --        3 event id
 --        4 product that must be neither held nor sold (a part of it that is 0 stands for any), or empty
 --        5 how long expired holds stay listed, ms
---        6 number of vouchers that keep units free; then all that include/vouchers.lua says
+--        6 number of quotas of which more is going to be kept free; then each: quota id, units
+--        then number of vouchers that keep units free; then all that include/vouchers.lua says
 --        then number of quotas; then each quota as include/quotas.lua says
 -- STATUS unverified     the shard has no epoch: nobody has verified this server; the fence's alarm
 --        unknown_event  the event ought to be here and is not: the fence's alarm
 --        older          a newer version is live
 --        again          more holds were due than one call releases; call again (nothing has been made live)
 --        in_use         somebody holds that product, or it is part of a pending or paid order
+--        no_room        a quota has no room for what is to be kept free
 --        ok
 -- RETURNS status, live version
--- WRITES event, outbox, due; with a product, what has expired: events, seats, holds, due, purge
+-- WRITES event, outbox, due; if anything has to be unused or free, what has expired: events, seats, holds, due, purge
 -- COST   O(fields of the event + quotas × their products)
 --#include now_ms
 --#include units
@@ -35,10 +37,14 @@ local live = redis.call('HGET', event_key, 'v')
 if not live and not new then return {'unknown_event', 0} end
 if live and tonumber(live) >= version then return {'older', tonumber(live)} end
 
-if unused ~= '' then
+local room_count = tonumber(ARGV[6])
+local vouchers_at = 7 + 2 * room_count
+if unused ~= '' or room_count > 0 then
   local more_due = reap(due_key, now_ms(), 64, listed_ms)
   units_write()
   if more_due then return {'again'} end
+end
+if unused ~= '' then
   -- a part that is 0 matches any number
   local pattern = '^[hnp]' .. string.gsub(string.gsub(unused, '%f[%d]0%f[%D]', '%%d+'), '%.', '%%.') .. '$'
   for _, field in ipairs(redis.call('HKEYS', event_key)) do
@@ -46,7 +52,11 @@ if unused ~= '' then
   end
 end
 
-quotas_apply(units, vouchers_apply(units, 6, now_ms(), due_key, ARGV[3]), outbox_key)
+for at = 7, vouchers_at - 1, 2 do
+  if not units_room(units, ARGV[at], tonumber(ARGV[at + 1])) then return {'no_room'} end
+end
+
+quotas_apply(units, vouchers_apply(units, vouchers_at, now_ms(), due_key, ARGV[3]), outbox_key)
 units_set(units, 'v', ARGV[1])
 units_write()
 return {'ok', version}

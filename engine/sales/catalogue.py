@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 
 from msgspec.structs import replace
 
@@ -19,6 +20,8 @@ from persistence.database import Database, Session
 
 _EVENTS_MAX = 1000
 """Events kept in memory a process; the one that was not asked for the longest goes first."""
+
+_NOTHING: Mapping[int, int] = MappingProxyType({})
 
 _NEWER_MAX = 5
 """Times that a catalogue may change while one question about it is asked."""
@@ -86,12 +89,15 @@ class Catalogue:
         raise Busy(reason="the catalogue keeps changing")
 
     @asynccontextmanager
-    async def changing(self, event_id: int, *, removing: Product | None = None) -> AsyncIterator[Session]:
+    async def changing(
+        self, event_id: int, *, removing: Product | None = None, reserving: Mapping[int, int] = _NOTHING
+    ) -> AsyncIterator[Session]:
         """Yield a transaction that changes an event and nobody else can; commit, then make the change live.
 
-        With `removing`, a product of which each part may be 0 for any, it is live before the commit, since only that
-        script can tell whether it is taken: raises InUse if so. Whoever else has made a change live before its commit
-        may fail as well: `_load` sees to what was live and never committed.
+        With `removing`, a product of which each part may be 0 for any, or with units by quota that are going to be kept
+        free, in `reserving` by then, it is live before the commit, since only that script can tell whether the one is
+        taken (raises InUse) and the other free (raises StaleCatalogue). Whoever makes a change live before its commit
+        may fail to commit: `_load` sees to what was live and never committed.
         Raises Fenced if Redis cannot be reached after the commit: the change is kept, and is made live by the next
         change, or by the first process that reads the event afresh.
         """
@@ -100,8 +106,8 @@ class Catalogue:
             await catalogue.bump(session, event_id)
             yield session
             event = await catalogue.load_event_by_id(session, event_id, known)
-            if removing is not None:
-                await self._ledger.publish_without(event, removing)
+            if removing is not None or reserving:
+                await self._ledger.publish_if(event, removing, reserving)
         self._keep(event)
         await self._ledger.publish(event)
 

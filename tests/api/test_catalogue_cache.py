@@ -106,7 +106,7 @@ async def test_a_version_that_was_live_and_never_committed_is_passed(
     quota = made.quota(5, item)
     event = await house.catalogue.event(await organizer_id(house, server.organizer), made.slug)
     gone = replace(event, version=event.version + 1, items={}, quotas={}, quotas_by_product={})
-    await house.ledger.publish_without(gone, (item, 0, 0))
+    await house.ledger.publish_if(gone, (item, 0, 0), {})
     must(made.cart(item), 201)
     assert made.left(quota) == 4
     after = await house.catalogue.refresh(event)
@@ -126,7 +126,7 @@ async def test_who_reads_an_event_while_something_is_deleted_waits_for_that(
         await catalogue.bump(session, event.id)
         await ITEMS.clear(session, "quotas", event.id, item)
         await ITEMS.remove(session, event.id, item)
-        await house.ledger.publish_without(await catalogue.load_event_by_id(session, event.id), (item, 0, 0))
+        await house.ledger.publish_if(await catalogue.load_event_by_id(session, event.id), (item, 0, 0), {})
         reading = asyncio.create_task(asyncio.to_thread(made.cart, item))
         await asyncio.sleep(0.2)
         assert not reading.done()

@@ -210,6 +210,24 @@ async def test_a_voucher_is_never_used_more_often_than_its_lowered_limit_says(up
     books.audit(up)
 
 
+async def test_vouchers_keep_free_what_nobody_takes_in_the_same_instant(up: Any, api: Client) -> None:
+    for _ in range(8):
+        shop = await api.shop(40)
+        hold = {"item": shop.items[0], "price": PRICE}
+        keep = {"item": shop.items[0], "block_quota": True, "max_usages": 10}
+        holds = [asyncio.create_task(api.ask("POST", f"{shop.path}cartpositions/", hold)) for _ in range(35)]
+        made = await asyncio.gather(*(api.ask("POST", f"{shop.path}vouchers/", keep) for _ in range(4)))
+        held = [status for status, _, _ in await asyncio.gather(*holds) if status == 201]
+        kept = [answer for status, answer, _ in made if status == 201]
+        refused = [answer for status, answer, _ in made if status == 400]
+        assert len(kept) + len(refused) == 4, made
+        assert all("sold out or completely reserved" in str(answer) for answer in refused)
+        assert len(held) + 10 * len(kept) <= 40
+        answer = await api.must("GET", f"{shop.path}quotas/{next(iter(shop.sizes))}/availability/")
+        assert (answer["cart_positions"], answer["blocking_vouchers"]) == (len(held), 10 * len(kept))
+    books.audit(up)
+
+
 async def test_a_change_reads_no_hold_and_no_order(up: Any, api: Client) -> None:
     shop = await api.shop(MANY, MANY)
     rows = [{"item": shop.items[1], "price": PRICE}] * 500

@@ -136,7 +136,7 @@ async def test_what_is_held_or_sold_cannot_go(ledger, open_event, gone):
 
     async def refused():
         with pytest.raises(InUse):
-            await ledger.publish_without(without, gone)
+            await ledger.publish_if(without, gone, {})
         assert await ledger.version(of) == of.version
 
     [answer] = await ledger.hold(of, [group(1)])
@@ -146,7 +146,7 @@ async def test_what_is_held_or_sold_cannot_go(ledger, open_event, gone):
     await refused()
     canceled = following(made, "c")
     await ledger.order_commit(of, canceled, encode(canceled), moves=[move(1, "n", -1)])
-    await ledger.publish_without(without, gone)
+    await ledger.publish_if(without, gone, {})
     assert await ledger.version(of) == without.version
     with pytest.raises(StaleCatalogue):
         await ledger.hold(of, [group(1)])
@@ -157,18 +157,33 @@ async def test_what_was_only_held_can_go_once_that_has_expired(ledger, open_even
     deadline = now_ms(server_redis) + 50
     await ledger.hold(of, [group(1, deadline_ms=deadline), group(2)])
     await after(server_redis, deadline)
-    await ledger.publish_without(event(quota(1, 5, 2), like=of), (1, 0, 0))
+    await ledger.publish_if(event(quota(1, 5, 2), like=of), (1, 0, 0), {})
 
 
 async def test_others_may_be_held_and_sold_while_something_goes(ledger, open_event):
     of = await open_event(quota(1, 50, 1, 10, 11, (9, 91), (9, 92)), items=11)
     await ledger.hold(of, [group(10, 11)])
     await buy(ledger, of, 11)
-    await ledger.publish_without(event(quota(1, 50, 10, 11), like=of, items=11), (1, 0, 0))
+    await ledger.publish_if(event(quota(1, 50, 10, 11), like=of, items=11), (1, 0, 0), {})
     newer = event(quota(1, 50, 10, 11), like=of, items=11, version=7)
-    await ledger.publish_without(newer, (0, 1, 0))
+    await ledger.publish_if(newer, (0, 1, 0), {})
     with pytest.raises(InUse):
-        await ledger.publish_without(event(quota(1, 50, 10), like=newer, items=11), (11, 0, 0))
+        await ledger.publish_if(event(quota(1, 50, 10), like=newer, items=11), (11, 0, 0), {})
+
+
+async def test_what_is_to_be_kept_free_must_be_free(ledger, open_event, server_redis):
+    of = await open_event(quota(1, 3, 1), quota(2, None, 1), quota(3, 9, 2, closed=True))
+    await ledger.hold(of, [group(1)])
+    deadline = now_ms(server_redis) + 50
+    await ledger.hold(of, [group(1, deadline_ms=deadline)])
+    newer = event(*of.quotas.values(), like=of)
+    for room in ({1: 2}, {3: 1}, {2: 100, 1: 2}):
+        with pytest.raises(StaleCatalogue):
+            await ledger.publish_if(newer, None, room)
+    assert await ledger.version(of) == of.version
+    await after(server_redis, deadline)
+    await ledger.publish_if(newer, None, {1: 2, 2: 100})
+    assert await ledger.version(of) == newer.version
 
 
 async def test_an_event_of_thousands_of_products_is_counted(ledger, open_event):
