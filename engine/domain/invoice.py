@@ -21,6 +21,7 @@ from engine.domain.catalogue import Event
 from engine.domain.invoice_texts import Words, country_name, day, words_of
 from engine.domain.money import ZERO
 from engine.domain.order import Fee, Order, OrderStatus, Position
+from engine.domain.tax import EU_COUNTRIES, applies
 from engine.domain.translated import own_words, plain, said
 
 Translated = Mapping[str, str | None]
@@ -168,7 +169,7 @@ def drafted(order: Order, event: Event, known: Names, now: dt.datetime) -> Invoi
         refers=None,
         locale=locale,
         introductory_text=_own_words(event, "invoice_introductory_text", locale),
-        additional_text=_own_words(event, "invoice_additional_text", locale),
+        additional_text=_additional(order, event, locale),
         payment_provider_text=_payment(order, event, words),
         payment_provider_stamp=words.paid if order.status is OrderStatus.PAID else None,
         footer_text=_own_words(event, "invoice_footer_text", locale),
@@ -356,6 +357,22 @@ def _when_and_where(happening: Happening, locale: str) -> dict[str, Any]:
 
 
 # --------------------------------------------------------------------------------------------------------------- texts
+
+
+def _additional(order: Order, event: Event, locale: str) -> str:
+    """Return what is printed below the lines: the organizer's words, and why a business pays no tax."""
+    own = _own_words(event, "invoice_additional_text", locale)
+    address = order.invoice_address
+    sold: list[Position | Fee] = [
+        *(p for p in order.positions if not p.canceled),
+        *(f for f in order.fees if not f.canceled),
+    ]
+    rules = [event.tax_rules.get(one.tax_rule or 0) for one in sold if not one.tax_rate]
+    if address is None or address.country not in EU_COUNTRIES:
+        return own
+    if not any(rule is not None and rule.rate and not applies(rule, address) for rule in rules):
+        return own
+    return "\n".join(text for text in (own, words_of(locale).reverse_charge) if text)
 
 
 def _own_words(event: Event, name: str, locale: str) -> str:

@@ -29,6 +29,7 @@ class Words(Struct, frozen=True):
     paid: str
     vat_id: str
     tax_id: str
+    reverse_charge: str
     invoice: str
     cancellation: str
     number: str
@@ -71,6 +72,7 @@ _EN = Words(
     paid="paid",
     vat_id="VAT-ID: {}",
     tax_id="Tax ID: {}",
+    reverse_charge="Reverse charge: the recipient of the service is liable for VAT (Council Directive 2006/112/EC).",
     invoice="Invoice",
     cancellation="Cancellation",
     number="Number",
@@ -112,6 +114,7 @@ _DE = Words(
     paid="bezahlt",
     vat_id="USt-ID: {}",
     tax_id="Steuernummer: {}",
+    reverse_charge="Reverse Charge: Steuerschuldnerschaft des Leistungsempfängers (Richtlinie 2006/112/EG).",
     invoice="Rechnung",
     cancellation="Stornorechnung",
     number="Nummer",
@@ -160,7 +163,7 @@ def day(date: dt.date, words: Words) -> str:
 
 def amount(value: Decimal, currency: str, words: Words) -> str:
     """Return an amount as people write it, without its currency."""
-    digits = f"{value:,.{places(currency)}f}"
+    digits = f"{value:,.{2 if value % 1 else places(currency)}f}"
     return digits.translate({ord(","): words.thousands, ord("."): words.decimal, ord("-"): "\N{MINUS SIGN}"})
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from sample_orders import EARLIER, EVENT, LATER, NOW, fee, order, position
 
 from engine.domain import invoice, invoicing
-from engine.domain.catalogue import SeatPlace
+from engine.domain.catalogue import SeatPlace, TaxRule
 from engine.domain.event_settings import effective
 from engine.domain.invoice_texts import amount, country_name, rate, words_of
 from engine.domain.next import Next
@@ -162,6 +162,28 @@ def test_texts_of_the_organizer_are_printed_in_the_language_that_there_is():
     assert said.invoice_from_name == ""
 
 
+@pytest.mark.parametrize(
+    ("address", "rate", "expected"),
+    [
+        ({"country": "AT", "is_business": True, "vat_id_validated": True}, "0.00", True),
+        ({"country": "AT", "is_business": True, "vat_id_validated": True}, "19.00", False),
+        ({"country": "AT", "is_business": True}, "0.00", False),
+        ({"country": "DE", "is_business": True, "vat_id_validated": True}, "0.00", False),
+        ({"country": "US", "is_business": True}, "0.00", False),
+    ],
+)
+def test_a_business_is_told_that_the_tax_is_its_own(address, rate, expected):
+    rule = TaxRule(1, "VAT", Decimal(19), price_includes_tax=True, eu_reverse_charge=True, home_country="DE")
+    where = replace(event(invoice_additional_text="Thank you"), tax_rules={1: rule})
+    bought = order(
+        positions=(replace(position(1), tax_rule=1, tax_rate=Decimal(rate)),),
+        invoice_address=replace(ADDRESS, **address),
+    )
+    said = invoice.drafted(bought, where, NAMES, NOW).additional_text
+    assert said.startswith("Thank you")
+    assert ("Reverse charge" in said) is expected
+
+
 @pytest.mark.parametrize(("country", "expected"), [("GB", "GBP"), ("DE", None), ("US", None)])
 def test_a_neighbour_reads_sums_in_another_currency(country, expected):
     address = replace(ADDRESS, country=country)
@@ -177,7 +199,7 @@ def test_the_json_form_is_the_invoice():
 def test_amounts_and_rates_are_written_as_people_write_them():
     assert amount(Decimal("-1234567.50"), "EUR", EN) == "−1,234,567.50"
     assert amount(Decimal("1234567.50"), "EUR", DE) == "1.234.567,50"
-    assert amount(Decimal("2300.00"), "JPY", EN) == "2,300"
+    assert (amount(Decimal("2300.00"), "JPY", EN), amount(Decimal("0.50"), "JPY", EN)) == ("2,300", "0.50")
     assert (rate(Decimal("19.00"), EN), rate(Decimal("7.70"), DE)) == (
         "19\N{NO-BREAK SPACE}%",
         "7,7\N{NO-BREAK SPACE}%",
