@@ -16,7 +16,7 @@ from typing import Literal
 from msgspec import msgpack
 
 TIMEOUT_S = 50.0
-"""How long one file may take, before others may try (persistence/sql/ticket_files.sql). 500 tickets take 4 to 7 s."""
+"""How long one file of a page or two may take: milliseconds, but it has to wait for all that is more urgent."""
 _IDLE_S = 60.0
 """After this long without work the process ends, and gives back its memory."""
 
@@ -35,16 +35,17 @@ class Press:
         self._busy = asyncio.Lock()
         self._used_at = 0.0
 
-    async def draw(self, kind: Kind, *texts: str) -> bytes:
+    async def draw(self, kind: Kind, *texts: str, timeout_s: float | None = None) -> bytes:
         """Return the file of a paper of one kind, which says what texts it needs. Raises Unprintable."""
         message = msgpack.encode([kind, *texts])
+        patience_s = TIMEOUT_S if timeout_s is None else timeout_s
         async with self._busy:
             try:
-                async with asyncio.timeout(TIMEOUT_S):
+                async with asyncio.timeout(patience_s):
                     done, result = await self._asked(message)
             except TimeoutError:
                 self._end()
-                raise Unprintable(f"not done after {TIMEOUT_S:.0f} s") from None
+                raise Unprintable(f"not done after {patience_s:.0f} s") from None
             except (OSError, asyncio.IncompleteReadError) as error:
                 self._end()
                 raise Unprintable(f"the press broke: {error!r}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import time
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,6 +13,7 @@ import msgspec
 
 from engine.domain import names, tickets
 from engine.domain.catalogue import Event, SeatPlace
+from engine.domain.invoice_texts import amount, words_of
 from engine.domain.order import Order, Position
 from engine.sales.house import House
 from persistence import ticket_files
@@ -20,12 +22,14 @@ from persistence.database import Row
 from persistence.ticket_files import WHOLE_ORDER, Due
 from workers.papers.sheets import Field, Ticket, Tickets
 from workers.papers.words import Words, words
-from workers.press import Press, Unprintable
+from workers.press import TIMEOUT_S, Press, Unprintable
 
 log = logging.getLogger("holdfast.tickets")
 
 TRIES_MAX = 5
 """After this many a file is given up until somebody asks for it again: a quarter of an hour."""
+_TICKET_S = 0.5
+"""What each ticket of a file may add to that. Both are less than the claim lasts (persistence/sql/ticket_files.sql)."""
 _RUN_S = 20.0
 """A run begins no other file after this."""
 
@@ -57,7 +61,7 @@ async def _make(house: House, press: Press, due: Due) -> bool:
     shown = await ticket_files.shown(house.database, event.id, due.order.positions)
     try:
         paper = _sheet(due.order, event, printed, shown, due.organizer)
-        file = await press.draw("tickets", paper)
+        file = await press.draw("tickets", paper, timeout_s=TIMEOUT_S + _TICKET_S * len(printed))
     except Unprintable as error:
         last = due.tries >= TRIES_MAX
         log.error("tickets of order %s cannot be printed%s: %s", due.order.code, ", given up" if last else "", error)
@@ -141,7 +145,7 @@ def _ticket(
         (said.valid_from, said.moment(valid_from) if valid_from else ""),
         (said.valid_until, said.moment(valid_until) if valid_until else ""),
         (said.addons, ", ".join(texts.product(addon) for addon in addons)),
-        (said.price, f"{event.currency} {position.price}" if position.price else ""),
+        (said.price, _amount(position.price, event, order) if position.price else ""),
     ]
     return Ticket(
         secret=position.secret,
@@ -152,6 +156,10 @@ def _ticket(
         seat=_seat(position.seat, said) if position.seat else [],
         fields=[(label, text) for label, text in fields if text],
     )
+
+
+def _amount(value: Decimal, event: Event, order: Order) -> str:
+    return f"{amount(value, event.currency, words_of(order.locale))}\N{NO-BREAK SPACE}{event.currency}"
 
 
 def _name(position: Position, event: Event) -> str:

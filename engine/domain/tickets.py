@@ -45,9 +45,10 @@ class Before(Struct, frozen=True):
 
 def parse_start(value: Any) -> dt.datetime | Before:
     """Return what `ticket_download_date` says. Raises ValueError for what is neither a moment nor a RELDATE."""
-    if not isinstance(value, str):
-        raise ValueError("not a text")
-    return _parsed(value)
+    try:
+        return _parsed(str(value))
+    except ValueError:
+        raise ValueError("neither a moment nor a RELDATE") from None
 
 
 @lru_cache(maxsize=1024)

@@ -28,8 +28,10 @@ WITH due AS (
     FOR UPDATE OF ticket_files SKIP LOCKED
 )
 UPDATE ticket_files
--- one minute, two, four and so on
-SET tries = ticket_files.tries + 1, due_at = now() + interval '1 minute' * 2 ^ least(ticket_files.tries, 10)
+-- one minute, two, four and so on; longer for many tickets
+SET tries = ticket_files.tries + 1,
+    due_at = now() + (interval '1 minute' + interval '0.5 seconds' * coalesce(jsonb_array_length(orders.doc -> 'positions'), 0))
+        * 2 ^ least(ticket_files.tries, 10)
 FROM due
 JOIN orders ON orders.id = due.order_id
 JOIN events ON events.id = orders.event_id

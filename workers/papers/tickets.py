@@ -73,7 +73,8 @@ def _head(canvas: Canvas, sheet: Tickets, ticket: Ticket, color: Color) -> None:
         fonts.draw(canvas, _MARGIN, y, where[0], 9.5)
         y += 15
     canvas.setFillColor(white, alpha=1)
-    fonts.draw(canvas, _MARGIN, y, fonts.one_line(ticket.when, 11.5, room), 11.5)
+    size = fonts.size_that_fits(ticket.when, room, 1, largest=11.5, smallest=8.5)
+    fonts.draw(canvas, _MARGIN, y, fonts.one_line(ticket.when, size, room), size)
 
 
 def _body(canvas: Canvas, sheet: Tickets, ticket: Ticket) -> None:
@@ -149,7 +150,6 @@ def _code(canvas: Canvas, text: str, x: float, y: float, size: float) -> None:
     code.addData(text)
     code.make()
     count = code.getModuleCount()
-    module = size / (count + 8)
     dark = canvas.beginPath()
     for row in range(count):
         start = None
@@ -157,11 +157,14 @@ def _code(canvas: Canvas, text: str, x: float, y: float, size: float) -> None:
             if column < count and code.isDark(row, column):
                 start = column if start is None else start
             elif start is not None:
-                left, bottom = x + (start + 4) * module, y + size - (row + 5) * module
-                dark.rect(left, bottom, (column - start) * module, module)
+                dark.rect(start + 4, count + 3 - row, column - start, 1)
                 start = None
+    canvas.saveState()
+    canvas.translate(x, y)
+    canvas.scale(size / (count + 8), size / (count + 8))
     canvas.setFillColor(_INK)
     canvas.drawPath(dark, stroke=0, fill=1)
+    canvas.restoreState()
 
 
 def _across(canvas: Canvas, text: str) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+_NIGHT = dt.timedelta(hours=12)
+
 
 class Words(Struct, frozen=True):
     """One language. Moments are written with strftime's letters, `{weekday}`, `{month}` and `{day}`."""
@@ -39,10 +41,10 @@ class Words(Struct, frozen=True):
         return f"{self.day(moment)}, {moment.strftime(self.time)}"
 
     def span(self, begin: dt.datetime, end: dt.datetime | None) -> str:
-        """Return from when to when something is; the day is told once if it is one."""
+        """Return from when to when something is; the day is told once if it is one, or a night."""
         if end is None or end <= begin:
             return self.moment(begin)
-        if end.date() == begin.date():
+        if end.date() == begin.date() or end - begin <= _NIGHT:
             return f"{self.day(begin)}, {begin.strftime('%H:%M')} – {end.strftime(self.time)}"
         return f"{self.moment(begin)} – {self.moment(end)}"
 
