@@ -59,7 +59,7 @@ async def disable(session: Session, webhook_id: int) -> bool:
 
 
 class Change(Struct, frozen=True):
-    """An order from one version to another: two of them or more, None where it is not there."""
+    """An order from one version to another, as JSON."""
 
     id: int
     order_id: int
@@ -67,7 +67,11 @@ class Change(Struct, frozen=True):
     organizer: str
     event: str
     split: bool
-    versions: list[Order | None]
+    versions: str
+
+    def orders(self) -> list[Order | None]:
+        """Return the versions: two of them or more, None where the order is not there."""
+        return _versions.decode(self.versions)
 
 
 class Told(Struct, frozen=True):
@@ -89,10 +93,7 @@ async def lock_telling(session: Session) -> bool:
 
 async def changes(session: Session, most: int) -> list[Change]:
     """Return what has not been told yet, oldest first."""
-    return [
-        Change(**row | {"versions": _versions.decode(row["versions"])})
-        for row in await session.rows(_SQL["changes"], {"most": most})
-    ]
+    return [Change(**row) for row in await session.rows(_SQL["changes"], {"most": most})]
 
 
 async def tell(session: Session, told: Sequence[Told], done: Sequence[Change]) -> None:

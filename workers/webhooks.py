@@ -55,7 +55,7 @@ async def tell(house: House) -> int:
 def news(change: Change, first: int) -> list[Told]:
     """Return what there is to tell of a change; places count from `first`."""
     told: list[Told] = []
-    before, *following = change.versions
+    before, *following = change.orders()
     for after in following:
         if before and after and after.version <= before.version:
             continue

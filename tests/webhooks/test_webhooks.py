@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import secrets
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -263,6 +265,66 @@ def test_a_worker_that_is_killed_in_mid_call_loses_nothing(
 
     until(all_told, 60)
     until(lambda: database.execute("SELECT count(*) FROM notifications WHERE dead_at IS NULL").fetchone() == (0,))
+
+
+def test_what_cannot_be_told_keeps_nobody_else_from_being_told(
+    sale: Sale, hook: Hook, receiver: Receiver, database: psycopg.Connection
+) -> None:
+    hook(receiver.url, "placed")
+    database.execute(
+        """INSERT INTO order_changes (order_id, organizer_id, event_id, split, versions)
+           SELECT 1, organizer_id, id, false, '[null, {"id": "nonsense"}]' FROM events WHERE slug = %s""",
+        [sale.slug],
+    )
+    code = sale.order()["code"]
+    until(lambda: receiver.of(code) == ["placed"])
+
+
+def test_workers_share_what_is_due_and_keep_each_orders_order_whatever_fails(
+    up: Server, sale: Sale, hook: Hook, receiver: Receiver, database: psycopg.Connection
+) -> None:
+    chance, lock, under_way, together = random.Random(7), threading.Lock(), set[Any](), []
+
+    def moody(body: Any) -> int:
+        with lock:
+            together.append(body["code"] in under_way)
+            under_way.add(body["code"])
+        time.sleep(0.005)
+        with lock:
+            under_way.discard(body["code"])
+            return chance.choice((200, 200, 500))
+
+    receiver.says = moody
+    hook(receiver.url, "placed", "paid", "canceled", "reactivated")
+    orders = 30
+    codes = [sale.order(status="p")["code"] for _ in range(orders)]
+    environment = {
+        **os.environ,
+        "HOLDFAST_DATABASE_URL": up.database_url,
+        "HOLDFAST_REDIS_URL": up.redis_url,
+        "HOLDFAST_WEBHOOK_NETWORKS": "127.0.0.1",
+    }
+    command = [sys.executable, "-m", "engine", "worker"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as other:
+        try:
+            for code in codes:
+                sale.act(code, "mark_canceled", send_email=False)
+                sale.act(code, "reactivate")
+            life = ["placed", "paid", "canceled", "reactivated", "paid"]
+
+            def all_told() -> bool:
+                # what has failed need not wait as long as it should; what is due in a minute is being called
+                database.execute(
+                    """UPDATE webhook_queues SET due_at = now() WHERE due_at > now()
+                       AND due_at NOT BETWEEN now() + interval '45 seconds' AND now() + interval '61 seconds'"""
+                )
+                return all(receiver.of(code) == life for code in codes)
+
+            until(all_told, 60)
+        finally:
+            other.terminate()
+    assert not any(together)
+    assert len(receiver.asked) > len(life) * orders
 
 
 def run(up: Server, action: str) -> str:
