@@ -267,6 +267,36 @@ def test_a_worker_that_is_killed_in_mid_call_loses_nothing(
     until(lambda: database.execute("SELECT count(*) FROM notifications WHERE dead_at IS NULL").fetchone() == (0,))
 
 
+def test_a_new_url_gets_at_once_what_the_old_one_did_not_take_and_a_disabled_webhook_forgets_it(
+    sale: Sale, hook: Hook, receiver: Receiver, database: psycopg.Connection
+) -> None:
+    receiver.says = lambda body: 500
+    moved, off = hook(f"{receiver.url}/old", "placed"), hook(f"{receiver.url}/off", "placed")
+    code = sale.order()["code"]
+    for number in (moved, off):
+        until(lambda number=number: waiting(database, number) == [(code, False, "it answered 500")])
+    receiver.says = lambda body: 200
+    assert sale.client.patch(f"webhooks/{off}/", json={"enabled": False}).status_code == 200
+    assert sale.client.patch(f"webhooks/{off}/", json={"enabled": True}).status_code == 200
+    assert sale.client.patch(f"webhooks/{moved}/", json={"target_url": f"{receiver.url}/new"}).status_code == 200
+    until(lambda: receiver.of(code) == ["placed"], 8)
+    assert receiver.asked[-1][0] == "/hook/new"
+    assert waiting(database, off) == []
+
+
+def test_a_receiver_that_does_not_answer_keeps_nobody_else_waiting(sale: Sale, hook: Hook, receiver: Receiver) -> None:
+    release = threading.Event()
+    receiver.says = lambda body: 200 if body["action"].endswith("paid") or release.wait(30) else 500
+    hook(f"{receiver.url}/slow", "placed")
+    hook(f"{receiver.url}/quick", "paid")
+    codes = [sale.order(status="p")["code"] for _ in range(12)]
+    try:
+        until(lambda: all(receiver.of(code) == ["paid"] for code in codes), 15)
+    finally:
+        release.set()
+    until(lambda: all(sorted(receiver.of(code)) == ["paid", "placed"] for code in codes))
+
+
 def test_what_cannot_be_told_keeps_nobody_else_from_being_told(
     sale: Sale, hook: Hook, receiver: Receiver, database: psycopg.Connection
 ) -> None:
