@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import itertools
 from collections import defaultdict
 from decimal import Decimal
 from itertools import count
@@ -24,15 +25,15 @@ _order_ids = count(1)
 _position_ids = count(1)
 
 
-def quota(number, size, *products, closed=False, word=1, close_when_sold_out=False):
-    """Return a quota over items (a number) and variations (an item's number and the variation's)."""
+def quota(number, size, *products, closed=False, word=1, close_when_sold_out=False, date=None):
+    """Return a quota over items (a number) and variations (an item's number and the variation's), of a date."""
     return Quota(
         id=number,
         name=f"Quota {number}",
         size=size,
         items=tuple(dict.fromkeys(p if isinstance(p, int) else p[0] for p in products)),
         variations=tuple(p[1] for p in products if not isinstance(p, int)),
-        subevent=None,
+        subevent=date,
         close_when_sold_out=close_when_sold_out,
         closed=closed,
         closed_version=word,
@@ -40,12 +41,12 @@ def quota(number, size, *products, closed=False, word=1, close_when_sold_out=Fal
     )
 
 
-def seats(*guids, version=1, blocked=()):
-    """Return the seats of an event as they are since a version of it."""
+def seats(*guids, version=1, blocked=(), dates=(0,)):
+    """Return the seats of an event, the same on each date, as they are since a version of it."""
     made = {}
-    for number, guid in enumerate(guids, 1):
+    for number, (date, guid) in enumerate(itertools.product(dates, guids), 1):
         place = SeatPlace(number, guid, "Main", "1", None, guid, None, guid)
-        made[0, guid] = Seat(place, 0, 1, guid in blocked, version)
+        made[date, guid] = Seat(place, date, 1, guid in blocked, version)
     return Seats(version, made)
 
 
@@ -101,8 +102,8 @@ def neighbour(of, *quotas, shards=64, seated=None):
 
 
 def product(number):
-    """Return the product of an item (a number) or of a variation (a pair)."""
-    return (number, 0, 0) if isinstance(number, int) else (*number, 0)
+    """Return the product of an item (a number), of a variation (a pair), or of either on a date (all three)."""
+    return (number, 0, 0) if isinstance(number, int) else (*number, 0)[:3]
 
 
 def group(*numbers, cart="c@api", ttl_ms=MINUTE_MS, deadline_ms=None, seats=()):
@@ -114,7 +115,10 @@ def group(*numbers, cart="c@api", ttl_ms=MINUTE_MS, deadline_ms=None, seats=()):
 
 def order(of, *numbers, status="n", seats=()):
     """Return a new order over one position for each of `numbers`, the first ones with these seats."""
-    chosen = [of.seats.by_name[0, guid].place if guid else None for guid in [*seats, *[""] * len(numbers)]]
+    chosen = [
+        of.seats.by_name[product(number)[2], guid].place if guid else None
+        for number, guid in zip(numbers, [*seats, *[""] * len(numbers)], strict=False)
+    ]
     number = next(_order_ids)
     return Order(
         id=number,
@@ -130,7 +134,7 @@ def order(of, *numbers, status="n", seats=()):
         total=Decimal("10.00"),
         positions=tuple(
             _position(index, *product(number), seat=seat)
-            for index, (number, seat) in enumerate(zip(numbers, chosen, strict=False), 1)
+            for index, (number, seat) in enumerate(zip(numbers, chosen, strict=True), 1)
         ),
     )
 

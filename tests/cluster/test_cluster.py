@@ -226,9 +226,9 @@ def move_slot(shard: int, source: Master, target: Master) -> None:
             client.execute_command("CLUSTER SETSLOT", slot, "NODE", new_id)
 
 
-def test_a_rush_is_sound(installation: Installation, tmp_path: Path) -> None:
+def test_a_rush_for_everything_at_once_is_sound(installation: Installation, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "loadtests.rush", "--ready-file", installation.server.ready_file]
-    options = ["--buyers", "60", "--units", "30", "--seconds", "6", "--report", tmp_path / "rush.html"]
+    options = ["--mixed", "--buyers", "60", "--units", "30", "--seconds", "6", "--report", tmp_path / "rush.html"]
     done = subprocess.run(
         [*command, *options], env=installation.environment, capture_output=True, text=True, check=False
     )

@@ -25,7 +25,7 @@ class Hold:
     deadline_ms: int
     taken: bool
     """Did it take anything? One whose deadline had passed never did."""
-    seat: str = ""
+    seat: tuple[int, str] | None = None
     parent: int = 0
     voucher: int = 0
 
@@ -46,20 +46,20 @@ class Hall:
 
     def owners(self, now):
         """Return who has each seat, as Redis writes it down."""
-        has = {guid: "free" for _, guid in self.event.seats.by_name}
+        has = dict.fromkeys(self.event.seats.by_name, "free")
         for number in self.live(now):
             if self.holds[number].seat:
                 assert has[self.holds[number].seat] == "free", "a seat was given twice"
                 has[self.holds[number].seat] = f"h{number}"
         for order in self.orders.values():
-            for _, guid in seats(order):
-                assert has[guid] == "free", "a seat was given twice"
-                has[guid] = f"o{order.id}"
+            for seat in seats(order):
+                assert has[seat] == "free", "a seat was given twice"
+                has[seat] = f"o{order.id}"
         return has
 
-    def open(self, guid, owner):
+    def open(self, seat, owner):
         """Can a seat be had that somebody has who would give it away?"""
-        return owner and not self.event.seats.by_name[0, guid].blocked
+        return owner and not self.event.seats.by_name[seat].blocked
 
     def redeemed(self, voucher):
         """Return how often orders use a voucher."""
@@ -108,9 +108,9 @@ class Hall:
         """
         extra, used, answers = Counter(), Counter(), []
         owners = self.owners(now)
-        for products, guids, vouchers, takes in groups:
+        for products, chosen, vouchers, takes in groups:
             gone = next(
-                (g for n, g in enumerate(guids) if g in guids[:n] or not self.open(g, owners[g] == "free")), None
+                (s for n, s in enumerate(chosen) if s in chosen[:n] or not self.open(s, owners[s] == "free")), None
             )
             wanted = Counter(voucher for voucher in vouchers if voucher)
             needed = Counter(
@@ -127,7 +127,7 @@ class Hall:
             answers.append(short or True)
             if not short and takes:
                 extra.update(needed)
-                owners.update(dict.fromkeys(guids, "dealt"))
+                owners.update(dict.fromkeys(chosen, "dealt"))
                 used.update(wanted)
         return answers
 
@@ -155,8 +155,8 @@ class Hall:
             move.seat
             for move in moves
             if move.after
-            and owners[move.seat[1]] != f"o{move.before}"
-            and not self.open(move.seat[1], owners[move.seat[1]] in given)
+            and owners[move.seat] != f"o{move.before}"
+            and not self.open(move.seat, owners[move.seat] in given)
         ]
 
     def sold(self, number, now):

@@ -51,6 +51,9 @@ from persistence.database import Database
 
 NUMBERS = (1, 2, (9, 91))
 """What is sold by the quotas that come and go; item 3 is always for sale, without limit."""
+DATES = (5, 6)
+DATED = tuple((*product(number)[:2], date) for number in NUMBERS for date in DATES)
+"""The same on a date of a series, with quotas and seats of that date."""
 CARTS = ("a", "a1", "a-b", "ü|:")
 SOON_MS = 15
 CROWD = 80
@@ -59,8 +62,13 @@ CROWD = 80
 indexes = st.integers(0, 99)
 halls = st.sampled_from((0, 1))
 sizes = st.one_of(st.none(), st.integers(0, 7))
-numbers = st.sampled_from((*NUMBERS, *NUMBERS, 3))
-specs = st.tuples(sizes, st.lists(st.sampled_from(NUMBERS), unique=True, min_size=1), st.booleans())
+numbers = st.sampled_from((*NUMBERS, *NUMBERS, *DATED, 3))
+specs = st.tuples(
+    sizes,
+    st.lists(st.sampled_from(NUMBERS), unique=True, min_size=1),
+    st.booleans(),
+    st.sampled_from((None, None, *DATES)),
+)
 SEATS = ("A", "B", "C ü|", "D")
 some_seats = st.lists(st.sampled_from(("", "", *SEATS)), max_size=3)
 groups = st.tuples(
@@ -98,7 +106,7 @@ def event(*quotas, **fields):
 def with_voucher(of, voucher):
     """Return a group, or an order, whose first position has a voucher; the reserving one only fits its product."""
     first = of.positions[0]
-    made_for = getattr(first, "product", None) or (first.item, first.variation or 0, 0)
+    made_for = getattr(first, "product", None) or (first.item, first.variation or 0, first.subevent or 0)
     if not voucher or (voucher == RESERVING and made_for != RESERVED):
         return of
     use = VoucherUse(voucher, USAGES[voucher], voucher == RESERVING) if hasattr(first, "product") else voucher
@@ -111,7 +119,7 @@ def answer_of(answer):
         case Held():
             return True
         case SeatTaken(seat=seat):
-            return seat[1]
+            return seat
         case UsedUp(voucher=voucher):
             return -voucher
     return answer.quota
@@ -149,8 +157,8 @@ class Sales(RuleBasedStateMachine):
 
     def quota(self, spec, word):
         self.quota_ids += 1
-        size, covered, closing = spec
-        return quota(self.quota_ids, size, *covered, close_when_sold_out=closing, word=word)
+        size, covered, closing, date = spec
+        return quota(self.quota_ids, size, *covered, close_when_sold_out=closing, word=word, date=date)
 
     def publish(self, hall, following_event):
         began = now_ms(self.redis)
@@ -161,8 +169,9 @@ class Sales(RuleBasedStateMachine):
 
     @initialize(first=st.lists(specs, min_size=1, max_size=4), second=st.lists(specs, min_size=1, max_size=2))
     def open(self, first, second):
-        one = event(*(self.quota(spec, 1) for spec in first), EVERYTHING, seated=seats(*SEATS))
-        beside = neighbour(one, *(self.quota(spec, 1) for spec in second), EVERYTHING, seated=seats(*SEATS))
+        places = seats(*SEATS, dates=(0, *DATES))
+        one = event(*(self.quota(spec, 1) for spec in first), EVERYTHING, seated=places)
+        beside = neighbour(one, *(self.quota(spec, 1) for spec in second), EVERYTHING, seated=places)
         other = replace(beside, reserving=(KEEPING,))
         self.shard = self.ledger.shard_of(one)
         self.halls = [Hall(one), Hall(other)]
@@ -193,7 +202,7 @@ class Sales(RuleBasedStateMachine):
             dealt = [
                 (
                     [p.product for p in g.positions],
-                    [p.seat for p in g.positions if p.seat],
+                    [(p.product[2], p.seat) for p in g.positions if p.seat],
                     [p.voucher.voucher if p.voucher else 0 for p in g.positions],
                     g.deadline_ms is None or g.deadline_ms > now,
                 )
@@ -212,11 +221,12 @@ class Sales(RuleBasedStateMachine):
                     taken = answer.deadline_ms > answer.created_ms
                     parent = 0 if position.parent < 0 else answer.ids[position.parent]
                     voucher = position.voucher.voucher if position.voucher else 0
+                    seat = (position.product[2], position.seat) if position.seat else None
                     hall.holds[number] = Hold(
-                        one.cart_id, position.product, answer.deadline_ms, taken, position.seat, parent, voucher
+                        one.cart_id, position.product, answer.deadline_ms, taken, seat, parent, voucher
                     )
 
-    @rule(where=halls, beside=halls, number=st.sampled_from(NUMBERS), order_it=st.booleans())
+    @rule(where=halls, beside=halls, number=st.sampled_from((*NUMBERS, *DATED)), order_it=st.booleans())
     def crowd(self, where, beside, number, order_it):
         """Somebody wants what is held behind a crowd of holds that are all due, and that nobody has released."""
         hall, other = self.halls[where], self.halls[beside]
@@ -385,9 +395,9 @@ class Sales(RuleBasedStateMachine):
         if mine:
             old = mine[index % len(mine)]
             version = hall.event.version + 1
-            size, covered, closing = spec
+            size, covered, closing, date = spec
             closed, said = (old.closed, old.closed_version) if word is None else (word, version)
-            new = quota(old.id, size, *covered, close_when_sold_out=closing, closed=closed, word=said)
+            new = quota(old.id, size, *covered, close_when_sold_out=closing, closed=closed, word=said, date=date)
             others = [one for one in hall.event.quotas.values() if one.id != old.id]
             self.publish(hall, event(*others, new, like=hall.event))
 
@@ -408,7 +418,7 @@ class Sales(RuleBasedStateMachine):
     @rule(where=halls, blocked=st.sets(st.sampled_from(SEATS), max_size=2))
     def block_seats(self, where, blocked):
         hall = self.halls[where]
-        marked = seats(*SEATS, version=hall.event.version + 1, blocked=blocked)
+        marked = seats(*SEATS, version=hall.event.version + 1, blocked=blocked, dates=(0, *DATES))
         self.publish(hall, event(*hall.event.quotas.values(), like=hall.event, seated=marked))
 
     @rule(where=halls)
@@ -419,7 +429,7 @@ class Sales(RuleBasedStateMachine):
 
     def owners(self, hall):
         values = self.redis.hgetall(keys.seats(self.shard, hall.event.id))
-        return {seat_name(f)[1]: v.decode().partition("|")[0] for f, v in values.items() if b"." in f}
+        return {seat_name(f): v.decode().partition("|")[0] for f, v in values.items() if b"." in f}
 
     def listed(self, hall):
         return {int(row[1]) for row in self.redis.zrange(keys.holds(self.shard, hall.event.id), 0, -1, withscores=True)}
