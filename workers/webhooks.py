@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 
 import msgspec
@@ -28,27 +29,37 @@ COURIERS_MAX = 20
 """Calls under way at once in one worker."""
 COURIERS_EACH = 4
 """And to one webhook, so that a slow one leaves room for others."""
+_RUN_S = 20.0
+"""A run ends after this; the next one goes on."""
 _GONE = 410
 
 
 async def tell(house: House) -> int:
-    """Make notifications of what has happened; return how many changes that were.
+    """Make notifications of what has happened; return of how many changes.
 
     Safe to run twice and beside others: one at a time does it, and what is told is gone in the same transaction.
     """
+    end = time.monotonic() + _RUN_S
+    told = latest = await _tell_some(house)
+    while latest == CHANGES_MAX and time.monotonic() < end:
+        latest = await _tell_some(house)
+        told += latest
+    return told
+
+
+async def _tell_some(house: House) -> int:
     async with house.database.transaction() as session:
         if not await webhooks.lock_telling(session):
             return 0
         changes = await webhooks.changes(session, CHANGES_MAX)
-        if not changes:
-            return 0
         told: list[Told] = []
         for change in changes:
             try:
                 told += news(change, len(told))
             except Exception:  # whatever it is, it is about this order, and the others have to be told
                 log.exception("what happened to order %d cannot be told", change.order_id)
-        await webhooks.tell(session, told, changes)
+        if changes:
+            await webhooks.tell(session, told, changes)
     return len(changes)
 
 
