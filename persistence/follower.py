@@ -20,6 +20,7 @@ from persistence.queries import Queries
 
 _SQL = Queries("outbox")
 _ORDERS = Queries("orders")
+_REPLIES = Queries("replies")
 _CONNECT_TIMEOUT_S = 5
 _SILENCE_S = 10
 """A drain asks something each second. One that is silent for this long has stopped, and another shall be elected."""
@@ -39,6 +40,14 @@ class Step(Struct, frozen=True):
     epoch: int
     old: EntryId
     new: EntryId
+
+
+class KeptReply(Struct, frozen=True):
+    """A reply to a request with an idempotency key: the key's name, the request's fingerprint, and what was replied."""
+
+    name: str
+    request: str
+    reply: bytes
 
 
 class Moved(Exception):
@@ -93,14 +102,15 @@ class Follower:
         *,
         earlier: Sequence[bytes] = (),
         split: Sequence[int] = (),
+        replies: Sequence[KeptReply] = (),
     ) -> None:
         """Write a batch in one transaction and one round trip: watermarks, orders, what quotas have learned.
 
         `documents` has at most one document an order. `closed` maps quotas that closed themselves to the version of
         the client's last word on it, `allowances` maps quotas to the units beyond their size that somebody has
         allowed. `deleted` are ids of orders that have no document. `earlier` are documents that `documents` overtake,
-        oldest first, and `split` the ids of orders that came off others: webhooks tell of them. Raises Moved,
-        Unwritable.
+        oldest first, and `split` the ids of orders that came off others: webhooks tell of them.
+        `replies` were given to requests with an idempotency key, oldest first. Raises Moved, Unwritable.
         """
         writes: list[tuple[str, dict[str, Any]]] = []
         if deleted:
@@ -113,6 +123,9 @@ class Follower:
             writes.append((_SQL["close_quotas"], {"ids": list(closed), "words": list(closed.values())}))
         if allowances:
             writes.append((_SQL["allow"], {"ids": list(allowances), "units": list(allowances.values())}))
+        if replies:
+            values = {"names": [kept.name for kept in replies], "requests": [kept.request for kept in replies]}
+            writes.append((_REPLIES["keep"], {**values, "replies": [kept.reply for kept in replies]}))
         self._transact(steps, writes)
 
     def park(self, step: Step, entry: str, body: str, error: str) -> None:

@@ -584,6 +584,17 @@ CREATE TABLE parked_entries (
     CONSTRAINT parked_entries_pkey PRIMARY KEY (shard, entry)
 );
 
+-- What was replied to requests with an idempotency key that made or changed an order, by the name that Redis has for the
+-- key; asked for only after Redis has lost its own.
+CREATE TABLE replies (
+    name    text NOT NULL,
+    request text NOT NULL,
+    reply   bytea NOT NULL,
+    kept_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT replies_pkey PRIMARY KEY (name)
+);
+CREATE INDEX replies_kept_at_idx ON replies (kept_at);
+
 -- One key for the whole installation: order codes are a keyed permutation of a counter (engine/domain/codes.py).
 CREATE TABLE installation (
     one      boolean NOT NULL DEFAULT true,

@@ -22,7 +22,7 @@ from engine.ledger import keys
 from engine.ledger.commits import entry_id
 from engine.ledger.scripts import load_scripts
 from engine.settings import Settings
-from persistence.follower import Follower, Moved, Step, Unwritable
+from persistence.follower import Follower, KeptReply, Moved, Step, Unwritable
 from persistence.outbox import NO_EPOCH, EntryId
 
 log = logging.getLogger("holdfast.drain")
@@ -60,6 +60,7 @@ class Entry(Struct, frozen=True):
     document: bytes
     key: bytes
     split: Entry | None = None
+    reply: KeptReply | None = None
 
 
 class Drain:
@@ -219,7 +220,9 @@ class Drain:
         documents = [entry.document for entry in newest.values() if entry.document]
         deleted = [entry.number for entry in newest.values() if not entry.document]
         split = [entry.split.number for entry in entries if entry.split is not None]
-        follower.write(self._steps(reached), documents, closed, allowances, deleted, earlier=earlier, split=split)
+        replies = [entry.reply for entry in entries if entry.reply is not None]
+        steps = self._steps(reached)
+        follower.write(steps, documents, closed, allowances, deleted, earlier=earlier, split=split, replies=replies)
 
     def _park(self, follower: Follower, entry: Entry, error: Exception) -> None:
         log.error("entry %s of shard %d cannot be written and was parked: %s", entry.id, entry.shard, error)
@@ -265,6 +268,7 @@ def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
     size = 0
     for entry in entries:
         length = len(entry.document) + (len(entry.split.document) if entry.split else 0)
+        length += len(entry.reply.reply) if entry.reply else 0
         if batch and (len(batch) == BATCH_MAX or size + length > BATCH_BYTES_MAX):
             yield batch
             batch, size = [], 0
@@ -308,6 +312,10 @@ def entry_of(shard: int, identity: bytes, fields: dict[bytes, bytes]) -> Entry:
     split = None
     if b"split_id" in fields:
         split = Entry(shard, number, kind, int(fields[b"split_id"]), 1, fields[b"split_d"], fields[b"split_key"])
+    reply = None
+    if b"reply" in fields:
+        name = fields[b"reply_key"].decode().rpartition("reply:")[2]
+        reply = KeptReply(name, fields[b"reply_request"].decode(), fields[b"reply"])
     return Entry(
         shard,
         number,
@@ -317,4 +325,5 @@ def entry_of(shard: int, identity: bytes, fields: dict[bytes, bytes]) -> Entry:
         fields.get(b"d", b""),
         fields.get(b"key", b""),
         split,
+        reply,
     )

@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 from engine.domain.errors import HoldfastError
 from engine.sales.house import House, open_house
 from engine.settings import Settings
+from persistence import replies
 from workers.cluster_drain import ClusterDrain
 from workers.drain import Drain
 from workers.expire import expire_orders, sweep
@@ -36,6 +37,7 @@ _RETRY_S = 0.5
 _HALT_TIMEOUT_S = 3.0
 """How long a batch under way may take to end; a batch that is cut off is written again by the next drain."""
 _EACH_SECOND = set(range(60))
+_EACH_TEN_SECONDS = set(range(0, 60, 10))
 
 
 async def _expire(context: dict[str, Any]) -> None:
@@ -44,6 +46,10 @@ async def _expire(context: dict[str, Any]) -> None:
 
 async def _sweep(context: dict[str, Any]) -> None:
     await _work(sweep(context["house"]))
+
+
+async def _forget(context: dict[str, Any]) -> None:
+    await _work(replies.forget(context["house"].database))
 
 
 async def _mail(context: dict[str, Any]) -> None:
@@ -147,6 +153,7 @@ async def _jobs(house: House, settings: Settings, press: Press) -> None:
                 cron(_draw, name="draw_invoices", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
                 cron(_mail, name="send_mails", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
                 cron(_sweep, name="sweep", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
+                cron(_forget, name="forget_replies", second=_EACH_TEN_SECONDS, unique=True, keep_result=0),  # type: ignore[arg-type]
                 cron(_webhooks, name="webhooks", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
                 cron(_tickets, name="make_tickets", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
             ],

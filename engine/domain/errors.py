@@ -24,6 +24,7 @@
         ├── NotReady       409  what was asked for is being made
         ├── Duplicate      409  a request with the same idempotency key is at work
         └── Fenced         503  a store is away, or its contents are being verified
+            └── Lost            the work was done, and lost with the server that had done it
 
 Exceptions carry facts; engine/http/errors.py turns each into an answer, once.
 """
@@ -141,6 +142,10 @@ class Duplicate(Unavailable):
 
 class Fenced(Unavailable):
     """503. A store is away or its contents are being verified; nothing was confirmed."""
+
+
+class Lost(Fenced):
+    """503. What was done is lost with the server that had done it, before anybody was told that it was safe."""
 
 
 class SoldOut(HoldfastError):

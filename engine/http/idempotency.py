@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from msgspec import msgpack
 
-from engine.domain.errors import Fenced, Invalid
+from engine.domain.errors import Fenced, Invalid, Lost
 from engine.http.call import Call, Reply, unconfirmed
 from engine.http.cartpositions import CartReply
 from engine.ledger.replies import Claim, Replay
@@ -68,8 +68,12 @@ async def _replayed(call: Call, replay: Replay) -> Reply:
     if isinstance(done, CartReply):
         return done.filled(replay.outcomes())
     told = replay.order()
-    if told is None or await orders.confirmed(call.house, told) or done.status >= 400:
-        return done
+    try:
+        if told is None or await orders.confirmed(call.house, told) or done.status >= 400:
+            return done
+    except Lost:
+        await call.house.ledger.reply_forget(replay)
+        raise
     return unconfirmed(done)
 
 

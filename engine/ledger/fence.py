@@ -168,7 +168,7 @@ class Fence:
         await self._clear(session, pipe, damaged)
         await self._rebuild(session, pipe, set(damaged))
         await outbox.require(session)
-        await asyncio.gather(*(self._reopen(pipe, raised[shard]) for shard in raised))
+        await asyncio.gather(*(self._reopen(pipe, raised[shard], rebuilt=shard in damaged) for shard in raised))
         own = await self._identity(pipe)
         await asyncio.gather(*(pipe.call("HSET", keys.shard(shard), "node", own) for shard in raised))
         await asyncio.gather(*(pipe.call("SCRIPT", "LOAD", s.text) for s in self._scripts.values()))
@@ -198,18 +198,23 @@ class Fence:
         ms, _, sequence = answer[3].partition(b"-")
         return (answer[1], answer[2]), (int(ms), int(sequence))
 
-    async def _reopen(self, pipe: Pipe, mark: Mark) -> None:
+    async def _reopen(self, pipe: Pipe, mark: Mark, *, rebuilt: bool) -> None:
         last = f"{mark.last[0]}-{mark.last[1]}"
-        await self._eval(pipe, "shard_open", [keys.shard(mark.shard), keys.outbox(mark.shard)], [mark.epoch, last])
+        await self._eval(
+            pipe, "shard_open", [keys.shard(mark.shard), keys.outbox(mark.shard)], [mark.epoch, last, int(rebuilt)]
+        )
 
     async def _clear(self, session: Session, pipe: Pipe, shards: list[int]) -> None:
-        """Delete what a damaged shard believes about events and orders; holds stay, they are counted again."""
+        """Delete what a damaged shard believes about events and orders.
+
+        Holds stay, they are counted again. So do replies: what was lost is found out when one is asked for again.
+        """
         if not shards:
             return
         forget = tuple(
             f"{keys.prefix(shard)}{kind}".encode()
             for shard in shards
-            for kind in ("shard", "event:", "seats:", "order:", "outbox", "reply:")
+            for kind in ("shard", "event:", "seats:", "order:", "outbox")
         )
         cursor: Any = 0
         while True:

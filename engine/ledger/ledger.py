@@ -50,7 +50,7 @@ from engine.ledger.values import (
 )
 from engine.ledger.watermark import Watermark
 from engine.settings import Settings
-from persistence import sequences
+from persistence import replies, sequences
 from persistence.database import Database
 
 _AGAIN_MAX = 1000
@@ -369,8 +369,35 @@ class Ledger:
         """
         shard = 0 if event is None else self.shard_of(event)
         claim = Claim(shard, keys.reply(shard, name), secrets.token_hex(8))
-        answer = await self._run("reply_claim", shard, [claim.key], [claim.owner, fingerprint, claim_ms])
-        return Replay(shard, answer[1], answer[2]) if answer[0] == b"replay" else claim
+        args = [claim.owner, fingerprint, claim_ms, KEEP_MS]
+        answer = await self._run("reply_claim", shard, [claim.key, keys.shard(shard)], args)
+        if answer[0] == b"replay":
+            return Replay(claim.key, shard, answer[1], answer[2])
+        if answer[1]:
+            return await self._reply_found(claim, name, fingerprint)
+        return claim
+
+    async def _reply_found(self, claim: Claim, name: str, fingerprint: str) -> Claim | Replay:
+        """Return what Postgres remembers of a key that Redis does not know; it may have lost it."""
+        try:
+            found = await replies.find(self._database, name)
+        except Fenced:
+            await self.reply_store(claim, b"")
+            raise
+        if found is None:
+            return claim
+        if found.request != fingerprint:
+            await self.reply_store(claim, b"")
+            raise KeyReused
+        await self.reply_store(claim, found.reply)
+        return Replay(claim.key, claim.shard, found.reply, b"")
+
+    async def reply_forget(self, replay: Replay) -> None:
+        """Forget the reply of work that was lost, so that the same request does it again."""
+        try:
+            await self.nodes.pipe(replay.shard).call("DEL", replay.key)
+        except ResponseError as error:
+            raise Fenced(reason=f"Redis: {error}") from error
 
     async def reply_store(self, claim: Claim, reply: bytes) -> None:
         """Keep the reply for a claim; an empty one gives the claim up. Does nothing once the claim has ended."""

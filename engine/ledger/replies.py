@@ -40,6 +40,7 @@ class CommittedOrder(Struct, frozen=True):
 class Replay(Struct, frozen=True):
     """A reply that was kept, and in words what the script decided that kept it (engine/lua/include/reply.lua)."""
 
+    key: str
     shard: int
     reply: bytes
     decided: bytes

@@ -214,14 +214,22 @@ local function write(order, stored)
   redis.call('HSET', order.key, 'v', next_version, 'd', order.document)
   if stored then redis.call('PERSIST', order.key) end
   local kind, entry = deleted and 'order_deleted' or 'order', nil
-  if order.split_id == '' then
+  if order.split_id == '' and order.owner == '' then
     entry = redis.call('XADD', outbox_key, '*', 'kind', kind, 'id', order.id, 'v', next_version, 'd', order.document,
       'key', order.key)
   else
-    redis.call('HSET', order.split_key, 'v', '1', 'd', order.split_document)
-    -- in the same entry, so that Postgres gets both orders or neither
+    -- in the same entry, so that Postgres gets both orders or neither, and the reply with them
+    local more = {}
+    if order.split_id ~= '' then
+      redis.call('HSET', order.split_key, 'v', '1', 'd', order.split_document)
+      more = {'split_id', order.split_id, 'split_d', order.split_document, 'split_key', order.split_key}
+    end
+    if order.owner ~= '' then
+      for _, word in ipairs({'reply', order.reply, 'reply_key', order.reply_key,
+        'reply_request', redis.call('HGET', order.reply_key, 'request')}) do more[#more + 1] = word end
+    end
     entry = redis.call('XADD', outbox_key, '*', 'kind', kind, 'id', order.id, 'v', next_version, 'd', order.document,
-      'key', order.key, 'split_id', order.split_id, 'split_d', order.split_document, 'split_key', order.split_key)
+      'key', order.key, unpack(more))
   end
   if order.owner ~= '' then reply_keep(order.reply_key, order.reply, {entry, epoch, order.id, next_version}, order.keep_ms) end
   return entry

@@ -3,12 +3,16 @@
 -- KEYS   1 shard, 2 outbox
 -- ARGV   1 epoch
 --        2 id that the next entry has to be greater than
+--        3 1 if the shard has been rebuilt, else 0
 -- STATUS ok
 -- RETURNS status
 -- WRITES shard, outbox
 -- COST   O(1)
+--#include now_ms
+
 redis.call('HSET', KEYS[1], 'epoch', ARGV[1])
 redis.call('HDEL', KEYS[1], 'next')
+if ARGV[3] == '1' then redis.call('HSET', KEYS[1], 'rebuilt', now_ms()) end
 if redis.call('EXISTS', KEYS[2]) == 0 then
   -- a stream exists once it has had an entry; its last id stays when the entry goes
   redis.call('XADD', KEYS[2], '0-1', 'kind', 'none')

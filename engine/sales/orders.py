@@ -19,6 +19,7 @@ from engine.domain.errors import (
     Fenced,
     Forbidden,
     Invalid,
+    Lost,
     NotFound,
     SeatsTaken,
     SoldOut,
@@ -173,7 +174,7 @@ async def delete(house: House, event: Event, code: str, kept: Kept | None = None
 
 
 async def confirmed(house: House, kept: CommittedOrder) -> bool:
-    """Wait until Postgres has what a kept reply tells of; False if that takes too long. Raises Fenced if it is lost."""
+    """Wait until Postgres has what a kept reply tells of; False if that takes too long. Raises Lost if it is lost."""
     if await _is_stored(house, kept.order_id, kept.version):
         return True
     return await _confirm(house, kept.order_id, kept.version, kept.committed)
@@ -277,7 +278,7 @@ async def _commit_next(
 async def _confirm(house: House, order_id: int, version: int, committed: Committed) -> bool:
     """Wait until Postgres has a version of an order, or has deleted it; False if Postgres is away too long.
 
-    Raises Fenced if it was lost in between, with the server that accepted it.
+    Raises Lost if it was lost in between, with the server that accepted it.
     """
     deadline = time.monotonic() + house.settings.ack_timeout_s
     try:
@@ -291,9 +292,9 @@ async def _confirm(house: House, order_id: int, version: int, committed: Committ
         if await _is_stored(house, order_id, version):
             return True
         if not waits:
-            break
+            raise Lost(reason="the order was lost with the server that accepted it")
         await asyncio.sleep(_LOOK_AGAIN_S)
-    raise Fenced(reason="the order was lost with the server that accepted it")
+    raise Fenced(reason="it is not certain yet that the order is kept")
 
 
 async def _is_stored(house: House, order_id: int, version: int) -> bool:
