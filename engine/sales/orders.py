@@ -121,7 +121,7 @@ async def change(house: House, event: Event, code: str, rule: Rule, keep: Keep =
         now = clock.now()
         following = rule(order, event, now)
         if following.order == order:
-            return Outcome(order, durable=True)
+            return Outcome(order, await _settled(house, order))
         try:
             return await _commit_next(
                 house, event, order, following.order, now, keep=keep, force=following.force, off=following.split_off
@@ -295,6 +295,16 @@ async def _confirm(house: House, order_id: int, version: int, committed: Committ
             raise Lost(reason="the order was lost with the server that accepted it")
         await asyncio.sleep(_LOOK_AGAIN_S)
     raise Fenced(reason="it is not certain yet that the order is kept")
+
+
+async def _settled(house: House, order: Order) -> bool:
+    """Wait until Postgres has an order that somebody else has written; False if that takes too long."""
+    deadline = time.monotonic() + house.settings.ack_timeout_s
+    while not await _is_stored(house, order.id, order.version):
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(_LOOK_AGAIN_S)
+    return True
 
 
 async def _is_stored(house: House, order_id: int, version: int) -> bool:

@@ -1,0 +1,130 @@
+"""The real drain, a step at a time, dying where it is told to."""
+
+from __future__ import annotations
+
+import psycopg
+from redis.exceptions import RedisError
+
+from engine.domain.errors import Fenced
+from persistence.follower import Follower, Moved
+from workers.drain import Drain
+
+LOCK = "holdfast drain"
+
+
+class Died(Exception):
+    """The process of a drain is no more."""
+
+
+class _Follower(Follower):
+    """Loses Postgres before or after it has committed, if it is told so."""
+
+    fault = ""
+
+    def _transact(self, steps, writes):
+        if self.fault == "before commit":
+            writes = [*writes, ("SELECT pg_terminate_backend(pg_backend_pid())", {})]
+        super()._transact(steps, writes)
+        if self.fault == "after commit":
+            raise Fenced(reason="the answer to COMMIT was lost")
+
+    def __init__(self, url):
+        super().__init__(url)
+        self.pid = self._connection.info.backend_pid
+
+
+class _Drain(Drain):
+    """Tells `hear` what it announces."""
+
+    fault = ""
+    hear = None
+
+    def finish(self, entries, reached, parked):
+        if self.fault == "before acknowledge":
+            raise Died
+        super().finish(entries, reached, parked)
+        self.hear(self._word(reached, parked))
+
+    def announce(self, reached, parked=False):
+        super().announce(reached, parked)
+        self.hear(self._word(reached, parked))
+
+
+class DrainActor:
+    """One worker that drains. A `rogue` one does not ask whether it is elected, like one that slept through its end."""
+
+    def __init__(self, world, *, rogue=False):
+        self._world = world
+        self._rogue = rogue
+        self._drain = None
+        self._follower = None
+        self._ready = False
+
+    def step(self, fault):
+        """Write one batch if there is one; return what happened, in words."""
+        if not self._world.power.on:
+            self._leave()
+            return "no Postgres"
+        try:
+            return self._step(fault)
+        except Moved:
+            self._drain.learn(self._follower)
+            return "moved"
+        except (Fenced, RedisError, OSError) as error:
+            self._leave()
+            return f"lost a store: {type(error).__name__}"
+        except Died:
+            self._leave()
+            self._drain.close()
+            self._drain = None
+            return "died"
+
+    def _step(self, fault):
+        if self._drain is None:
+            self._drain = _Drain(self._world.settings)
+            self._drain.hear = self._world.hear
+        if self._follower is None:
+            self._follower = _Follower(self._world.settings.database_url)
+            self._ready = False
+        drain, follower = self._drain, self._follower
+        if not self._ready:
+            if not self._rogue and not follower.lock(LOCK):
+                return "not elected"
+            drain.learn(follower)
+            if drain._last:
+                drain.announce(drain._last)
+            self._ready = True
+        if self._world.loop.time() > drain._learn_at:
+            drain.learn(follower)
+        if not drain._epochs:
+            return "no epochs"
+        drain.fault = follower.fault = fault
+        entries = drain.read(wait=False)
+        if not entries:
+            return "nothing"
+        if fault == "after read":
+            raise Died
+        drain.write(follower, entries)
+        return f"wrote {len(entries)}"
+
+    def _leave(self):
+        """Leave Postgres, and wait until it has noticed: whether a lock is free must not be a matter of luck."""
+        if self._follower is not None:
+            pid = self._follower.pid
+            self._follower.__exit__(None, None, None)
+            self._follower = None
+            with psycopg.connect(self._world.settings.database_url, autocommit=True) as admin:
+                while admin.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [pid]).fetchone():
+                    pass
+
+    def close(self):
+        self._leave()
+        if self._drain is not None:
+            self._drain.close()
+            self._drain = None
+
+
+def documents(connection, event_id):
+    """Return what Postgres has of an event's orders: documents by id."""
+    rows = connection.execute("SELECT id, doc::text FROM orders WHERE event_id = %s ORDER BY id", [event_id]).fetchall()
+    return {number: document.encode() for number, document in rows}

@@ -1,0 +1,188 @@
+"""Watches every call that Redis answers, and compares it with the model; now and then it compares everything."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tests.simulator.answers import ANSWERS, AnyOf, event_rebuild, text
+from tests.simulator.model import Memory, require
+from tests.simulator.stores import parse_key
+
+_CHANGING = {"hold_create", "order_commit", "event_publish", "quota_read", "shard_sweep", "hold_release"}
+
+
+class Watch:
+    """The model of one server. `stored` reads from Postgres the documents of an event's orders, by id."""
+
+    def __init__(self, stored, fail):
+        self.memory = Memory()
+        self.calls = Counter()
+        self._stored = stored
+        self._fail = fail
+
+    def script(self, name, keys, args, answer, now):
+        self.calls[name] += 1
+        try:
+            if name == "event_rebuild":
+                event = int(parse_key(keys[0])[2])
+                expected = event_rebuild(self.memory, keys, args, now, self._stored(event))
+            else:
+                expected = ANSWERS[name](self.memory, keys, args, now)
+            require(_equal(answer, expected), f"{name} {args} answers {answer}, the model {expected}")
+            if name == "order_commit" and answer[0] == b"ok" and answer[1] and len(keys) > 9:
+                reply = self.memory.replies[text(keys[9])]
+                reply["decided"] = reply["decided"].replace(b"?", answer[1])
+            if name in _CHANGING and ":event:" in text(keys[0]):
+                self.never_oversold(self.memory.hall(int(parse_key(keys[0])[2])))
+        except Exception as error:
+            error.add_note(f"at {name} {keys} {args}, answered {answer}")
+            self._fail(error)
+
+    def command(self, args, answer):
+        """Follow what the fence does to keys by itself."""
+        if args[0] == "UNLINK":
+            for key in args[1:]:
+                self.gone(text(key))
+        if args[0] == "HSET" and ":seats:" in text(args[1]):
+            hall = self.memory.hall(int(parse_key(args[1])[2]))
+            for name, value in zip(map(text, args[2::2]), map(text, args[3::2]), strict=True):
+                if name == "v":
+                    hall.seats_live = int(value)
+                elif name == "w":
+                    hall.seats_coming = int(value)
+                else:
+                    owner, bar, mark = value.partition("|")
+                    hall.seats[name] = (owner, bar + mark)
+
+    def gone(self, key):
+        shard, kind, rest = parse_key(key)
+        memory = self.memory
+        match kind:
+            case "event":
+                memory.hall(int(rest)).lose()
+            case "seats":
+                hall = memory.hall(int(rest))
+                hall.seats, hall.seats_live, hall.seats_coming = {}, 0, 0
+            case "order":
+                event, _, code = rest.partition(":")
+                memory.hall(int(event)).hot.pop(code, None)
+            case "reply":
+                memory.replies.pop(key, None)
+            case "shard":
+                memory.shard(shard).epoch = None
+
+    @staticmethod
+    def never_oversold(hall):
+        for number, quota in hall.quotas.items():
+            used = hall.used(quota)
+            most = quota.size + quota.allowance
+            if quota.size >= 0 and used > most:
+                # carts whose voucher asks for no room are let in on purpose
+                most += sum(hold.live and hold.skips and hold.product in quota.products for hold in hall.holds.values())
+                require(used <= most, f"quota {number} of {quota.size} (and {quota.allowance} allowed) has used {used}")
+        require(min(hall.units.values(), default=0) >= 0, f"units below zero: {hall.units}")
+
+    # ---------------------------------------------------------------------------------------------------- everything
+
+    def compare(self, server):
+        """Compare all that Redis has with the model, and the model with its own lists."""
+        for hall in self.memory.halls.values():
+            if hall.version is not None:
+                self._count_anew(hall)
+                self._compare_hall(server, hall)
+        for number, shard in self.memory.shards.items():
+            prefix = f"hf1:{{s{number:02d}}}:"
+            due, purge = server.ask(
+                ("ZRANGE", prefix + "due", 0, -1, "WITHSCORES"), ("ZRANGE", prefix + "purge", 0, -1, "WITHSCORES")
+            )
+            require(_rows(due) == shard.due, f"due in shard {number}: {_odd(_rows(due), shard.due)}")
+            require(_rows(purge) == sorted(shard.purge), f"purge in shard {number}")
+
+    @staticmethod
+    def _count_anew(hall):
+        units, uses, owners = Counter(), Counter(), {}
+        for order in hall.orders.values():
+            units.update(order.units)
+            uses.update(order.uses)
+            for name, owner in order.seats.items():
+                require(name not in owners, f"seat {name} is {owners.get(name)}'s and {owner}'s")
+                owners[name] = owner
+        for hold in hall.holds.values():
+            if hold.live:
+                units["h", hold.product] += 1
+                if hold.voucher != "0":
+                    uses["t", hold.voucher] += 1
+                if hold.seat:
+                    require(hold.field not in owners, f"seat {hold.field} is {owners.get(hold.field)}'s and h{hold.id}'s")
+                    owners[hold.field] = f"h{hold.id}"
+        counted = Counter({key: n for key, n in hall.units.items() if key[0] != "w"})
+        for found, expected, what in ((counted, units, "units"), (hall.uses, uses, "uses of vouchers")):
+            odd = {key: (found[key], expected[key]) for key in found | expected if found[key] != expected[key]}
+            require(not odd, f"event {hall.id} counts {what} that orders and holds have not: {odd}")
+        odd = {name: (has, owners.get(name)) for name, (has, _) in hall.seats.items() if has != owners.get(name, "free")}
+        require(not odd, f"seats of event {hall.id}: {odd}")
+
+    @staticmethod
+    def _compare_hall(server, hall):
+        [prefix] = {key.decode().partition("event:")[0] for key in server.plain.scan_iter(f"*:event:{hall.id}")}
+        fields, holds, carts, seats = server.ask(
+            ("HGETALL", f"{prefix}event:{hall.id}"),
+            ("ZRANGE", f"{prefix}holds:{hall.id}", 0, -1),
+            ("ZRANGE", f"{prefix}carts:{hall.id}", 0, -1),
+            ("HGETALL", f"{prefix}seats:{hall.id}"),
+        )
+        found = {k.decode(): v.decode() for k, v in _pairs(fields).items()}
+        expected = _fields(hall)
+        odd = {
+            name: (found.get(name), expected.get(name))
+            for name in found.keys() | expected.keys()
+            if found.get(name, "0") != expected.get(name, "0")
+        }
+        require(not odd, f"event {hall.id}, fields as (Redis, model): {odd}")
+        require(holds == [hall.holds[n].packed() for n in sorted(hall.holds)], f"holds of event {hall.id}")
+        named = sorted(f"{hold.cart} {hold.id:015}".encode() for hold in hall.holds.values())
+        require(carts == named, f"carts of event {hall.id}")
+        has = {k.decode(): v.decode() for k, v in _pairs(seats).items() if b"." in k}
+        require(has == {name: "".join(value) for name, value in hall.seats.items()}, f"seats of event {hall.id}: {has}")
+
+
+def _fields(hall):
+    """Return the fields of an event's hash; those that are 0 may be missing."""
+    fields = {"v": str(hall.version), "id": str(hall.next_id), "id_last": str(hall.last_id)}
+    if not hall.last_id:
+        fields["id"] = "0"
+    fields |= {f"{state}{name}": str(n) for (state, name), n in (*hall.units.items(), *hall.uses.items())}
+    products = {}
+    for number, quota in hall.quotas.items():
+        limit = -2 if quota.closed else quota.size
+        values = {"u": hall.used(quota), "c": hall.committed(quota), "l": limit, "s": quota.size}
+        values |= {"f": int(quota.closes), "e": int(quota.exits), "a": quota.allowance}
+        fields |= {f"{kind}{number}": str(value) for kind, value in values.items()}
+        for product in quota.products:
+            products.setdefault(product, []).append(str(number))
+    fields |= {f"k{number}": str(word) for number, word in hall.words.items()}
+    fields |= {f"q{product}": ",".join(numbers) for product, numbers in products.items()}
+    for voucher, reserve in hall.reserves.items():
+        fields[f"g{voucher}"] = f"{reserve.most},{reserve.till or ''},{reserve.product}"
+        free, taken = hall.blocked(reserve.product)
+        fields |= {f"b{reserve.product}": str(free), f"d{reserve.product}": str(taken)}
+    return fields
+
+
+def _pairs(flat):
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _rows(flat):
+    return [(int(float(score)), member) for member, score in zip(flat[::2], flat[1::2], strict=True)]
+
+
+def _odd(found, expected):
+    return sorted(set(found) ^ set(expected))[:6]
+
+
+def _equal(answer, expected):
+    return len(answer) == len(expected) and all(
+        want is None or (found in want if isinstance(want, AnyOf) else found == want)
+        for found, want in zip(answer, expected, strict=True)
+    )
