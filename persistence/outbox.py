@@ -63,7 +63,7 @@ async def parked(database: Database) -> int:
 
 
 async def all_events(database: Database | Session) -> list[Row]:
-    """Return organizer_id, organizer (slug) and slug of every event."""
+    """Return id, organizer_id, organizer (slug) and slug of every event."""
     return await database.rows(_SQL["all_events"])
 
 

@@ -167,6 +167,7 @@ class Fence:
         log.info("verified %d shards, %d intact, rebuilding %d", len(raised), len(whole), len(damaged))
         await self._clear(session, pipe, damaged)
         await self._rebuild(session, pipe, set(damaged))
+        await self._renew_ids(session, pipe, set(whole))
         await outbox.require(session)
         await asyncio.gather(*(self._reopen(pipe, raised[shard], rebuilt=shard in damaged) for shard in raised))
         own = await self._identity(pipe)
@@ -240,6 +241,16 @@ class Fence:
                 event = await catalogue.load_event(session, row["organizer_id"], row["slug"])
                 if event is not None:
                     await self._rebuild_event(session, pipe, shard, event)
+
+    async def _renew_ids(self, session: Session, pipe: Pipe, shards: set[int]) -> None:
+        """Take fresh blocks of hold ids: a server that has lost its last moments has forgotten which ones it gave."""
+        if shards:
+            places = (
+                (keys.shard_of(e["organizer"], e["slug"], self._shards), e["id"])
+                for e in await outbox.all_events(session)
+            )
+            known = [keys.event(shard, event_id) for shard, event_id in places if shard in shards]
+            await asyncio.gather(*(pipe.call("HDEL", event, "id", "id_last") for event in known))
 
     async def _rebuild_event(self, session: Session, pipe: Pipe, shard: int, event: Event) -> None:
         counts: Counter[str] = Counter()

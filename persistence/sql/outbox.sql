@@ -65,6 +65,6 @@ SELECT pg_advisory_unlock(hashtext(%(name)s));
 UPDATE installation SET shards = coalesce(shards, %(shards)s) RETURNING shards;
 
 -- name: all_events every event, to be sorted into shards
-SELECT events.organizer_id, organizers.slug AS organizer, events.slug
+SELECT events.id, events.organizer_id, organizers.slug AS organizer, events.slug
 FROM events JOIN organizers ON organizers.id = events.organizer_id
 ORDER BY events.id;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import time
 from itertools import count
@@ -17,6 +18,8 @@ def main():
     parser.add_argument("--minutes", type=float, default=0, help="begin no seed after so long; 0 for no end")
     parser.add_argument("--trace", action="store_true", help="print every step")
     chosen = parser.parse_args()
+    # it warns of each connection that a fault has cut
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     began = time.monotonic()
     with stores() as kept:
         for seed in _seeds(chosen.seeds):

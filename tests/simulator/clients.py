@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from engine.domain import order_changes, payments
+from engine.domain import order_changes, payments, vouchers
 from engine.domain.deadlines import payment_deadline
 from engine.domain.errors import HoldfastError, Invalid, StaleCatalogue
 from engine.domain.new_order import Line, blank_order, drafted, first_payment, numbered, within_budgets
@@ -20,6 +20,19 @@ from persistence import quotas, seating
 
 _JUDGED_MAX = 5
 CARTS = tuple(f"{name}@api" for name in ("a", "a1", "a-b", "ü|:", *"cdefgh"))
+CHANGES = {
+    "pay": 3,
+    "cancel": 2,
+    "expire": 1,
+    "late": 2,
+    "pending": 1,
+    "reactivate": 2,
+    "extend": 1,
+    "force": 1,
+    "split": 1,
+}
+CHANGES |= {"drop": 2, "comment": 1, "fee": 1, "delete": 1, "money": 1}
+"""What may happen to an order, and how often."""
 
 
 @dataclass
@@ -62,12 +75,17 @@ class Client:
             return event, None
         code = self.random.choice(shop.codes)
         event = await self.house.catalogue.with_vouchers(event, codes=[code])
-        return event, event.vouchers.get(code.casefold())
+        found = event.vouchers.get(code.casefold())
+        if found is None or vouchers.expired(found, self.world.loop.now()):
+            return event, None
+        return event, found
 
-    def product(self, shop, voucher):
-        if voucher and voucher.item:
-            return voucher.item, voucher.variation or 0, voucher.subevent or 0
-        return self.random.choice(shop.products)
+    def product(self, shop, event, voucher):
+        """Choose a product that a voucher, if there is one, may be used for."""
+        fitting = shop.products
+        if voucher:
+            fitting = [p for p in fitting if _fits(voucher, event, p)]
+        return self.random.choice(fitting)
 
     # --------------------------------------------------------------------------------------------------------- carts
 
@@ -93,7 +111,7 @@ class Client:
     def _group(self, shop, event, voucher):
         positions = []
         for place in range(self.random.choice((1, 1, 1, 2, 3))):
-            product = self.product(shop, voucher if not place else None)
+            product = self.product(shop, event, voucher if not place else None)
             use = VoucherUse(voucher.id, voucher.max_usages, voucher.skips_quota) if voucher and not place else None
             parent = 0 if place and self.random.random() < 0.5 else -1
             seat = self.seat(shop, event, product, voucher if not place else None)
@@ -163,12 +181,9 @@ class Client:
         payable = first_payment(draft, "manual" if draft.total else None, None, {})
         order_id, code = await self.house.ids.order()
         positions = await self.house.ids.positions(len(lines))
-        order = numbered(
-            payable, lines, order_id=order_id, code=code, first_position_id=positions, first_fee_id=0
-        )
+        order = numbered(payable, lines, order_id=order_id, code=code, first_position_id=positions, first_fee_id=0)
         if kept is not None:
             kept = Kept(kept, str(order_id).encode())
-        self.world.sent[order_id] = (shop, code)
         outcome = await orders.create(self.house, event, order, consume_carts=carts, force=force, kept=kept)
         self.told.orders.append((shop, code, order_id))
         return self.note(outcome)
@@ -177,7 +192,7 @@ class Client:
         event, voucher = await self.voucher(shop, event)
         lines, seats = [], set()
         for place in range(1, self.random.choice((1, 1, 2, 2, 3)) + 1):
-            product = self.product(shop, voucher if place == 1 else None)
+            product = self.product(shop, event, voucher if place == 1 else None)
             item = event.items[product[0]]
             seat = self.seat(shop, event, product, voucher if place == 1 else None)
             if seat is not None and seat.place.id in seats:
@@ -215,10 +230,7 @@ class Client:
         return await self.judged(shop, lambda event: self._change(event, code, number))
 
     async def _change(self, event, code, number):
-        name = self.random.choice(
-            ("pay", "pay", "pay", "cancel", "cancel", "expire", "late", "late", "pending", "reactivate", "reactivate")
-            + ("extend", "force", "split", "drop", "drop", "comment", "fee", "delete", "money")
-        )
+        [name] = self.random.choices(list(CHANGES), list(CHANGES.values()))
         if name == "delete":
             durable = await orders.delete(self.house, event, code)
             if durable:
@@ -256,7 +268,6 @@ class Client:
         if name == "drop":
             return changed(Changes(cancel=(one,)))
         number, new_code = await self.house.ids.order()
-        self.world.sent[number] = (None, new_code)
         return changed(Changes(leaving=(one,), split_off=SplitOff(number, new_code)))
 
     # --------------------------------------------------------------------------------------------- sent more than once
@@ -276,8 +287,8 @@ class Client:
             known = done is None or result is None or losses != self.world.losses
             self.world.require(known or result == done, f"{key} was answered {done}, and is answered {result} now")
             return f"{key} again: {result}"
-        if done is not None and losses == self.world.losses:
-            self.world.require(self.world.elapsed_s > 0 and False, f"{key} was done, and is to be done again")
+        new = done is None or losses != self.world.losses
+        self.world.require(new, f"{key} was done, and is to be done again")
         lost = self.world.losses
         try:
             result = await self._work(shop, event, kind, claim)
@@ -337,6 +348,13 @@ class Client:
                 )
                 await seating.block(session, shop.id, row["id"], blocked=self.random.random() < 0.4)
         return f"{what} {quota}"
+
+
+def _fits(voucher, event, product):
+    item = event.items[product[0]]
+    return voucher.subevent in (None, product[2]) and vouchers.applies(
+        voucher, event, item, item.variations.get(product[1])
+    )
 
 
 ACTIONS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import psycopg
 from redis.exceptions import RedisError
 
@@ -16,10 +17,39 @@ class Died(Exception):
     """The process of a drain is no more."""
 
 
+class _Head(msgspec.Struct):
+    id: int
+    version: int
+
+
+_head = msgspec.json.Decoder(_Head)
+
+
 class _Follower(Follower):
     """Loses Postgres before or after it has committed, if it is told so."""
 
     fault = ""
+
+    def __init__(self, url, stored):
+        super().__init__(url)
+        self.pid = self._connection.info.backend_pid
+        self._stored = stored
+
+    def write(self, steps, documents, closed, allowances, deleted=()):
+        try:
+            super().write(steps, documents, closed, allowances, deleted)
+        except Fenced:
+            if self.fault == "after commit":
+                self._remember(documents, deleted)
+            raise
+        self._remember(documents, deleted)
+
+    def _remember(self, documents, deleted):
+        for number in deleted:
+            self._stored.pop(number, None)
+        for document in documents:
+            written = _head.decode(document)
+            self._stored[written.id] = max(written.version, self._stored.get(written.id, 0))
 
     def _transact(self, steps, writes):
         if self.fault == "before commit":
@@ -27,10 +57,6 @@ class _Follower(Follower):
         super()._transact(steps, writes)
         if self.fault == "after commit":
             raise Fenced(reason="the answer to COMMIT was lost")
-
-    def __init__(self, url):
-        super().__init__(url)
-        self.pid = self._connection.info.backend_pid
 
 
 class _Drain(Drain):
@@ -84,7 +110,7 @@ class DrainActor:
             self._drain = _Drain(self._world.settings)
             self._drain.hear = self._world.hear
         if self._follower is None:
-            self._follower = _Follower(self._world.settings.database_url)
+            self._follower = _Follower(self._world.settings.database_url, self._world.stored)
             self._ready = False
         drain, follower = self._drain, self._follower
         if not self._ready:

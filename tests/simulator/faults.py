@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from engine.ledger import keys
+from tests.simulator.drains import DrainActor
 from tests.simulator.model import Memory
 
 _SNAPSHOT_EACH = 400
@@ -56,8 +58,6 @@ class Faults:
         """A second drain comes that does not know that it is not elected; or it goes."""
         world = self._world
         if len(world.drains) == 1:
-            from tests.simulator.drains import DrainActor
-
             world.drains.append(DrainActor(world, rogue=self._random.random() < 0.7))
         else:
             world.drains.pop().close()
@@ -65,17 +65,14 @@ class Faults:
     async def poison(self):
         """An entry that Postgres does not take gets into an outbox."""
         world = self._world
-        last = world.server.plain.xinfo_stream("hf1:{s00}:outbox") if world.server.plain.exists("hf1:{s00}:outbox") else None
-        if last is None:
+        redis, outbox = world.server.plain, keys.outbox(0)
+        if not redis.exists(outbox):
             return
+        ms, _, sequence = redis.xinfo_stream(outbox)["last-generated-id"].decode().partition("-")
         world.poison += 1
-        ms, _, seq = last["last-generated-id"].decode().partition("-")
-        entry = f"{max(int(ms), world.loop.now_ms())}-{int(seq) + 1}"
-        world.server.plain.xadd(
-            "hf1:{s00}:outbox",
-            {"kind": "order", "id": 10**9 + world.poison, "v": 1, "d": self._random.choice((b"{}", b"{", b"\xff", b"7")), "key": "hf1:{s00}:order:0:P"},
-            id=entry,
-        )
+        document = self._random.choice((b"{}", b"{", b"\xff", b"7"))
+        entry = {"kind": "order", "id": 10**9 + world.poison, "v": 1, "d": document, "key": keys.order(0, 0, "P")}
+        redis.xadd(outbox, entry, id=f"{max(int(ms), world.loop.now_ms())}-{int(sequence) + 1}")
 
     async def forget_scripts(self):
         """Redis restarts from a file that has everything."""
@@ -99,11 +96,13 @@ class Faults:
         if not self._snapshots:
             return
         self._lost_connections()
-        keys, memory = self._random.choice(self._snapshots)
+        kept, memory = self._random.choice(self._snapshots)
         if self._random.random() < 0.3:
-            keys, memory = world.server.snapshot(), world.watch.memory.copy()
+            kept, memory = world.server.snapshot(), world.watch.memory.copy()
             world.note("as it is")
-        world.server.restore(keys)
+        world.server.restore(kept)
+        if self._random.random() < 0.5:
+            world.server.promote()
         world.watch.memory = memory.copy()
         world.losses += 1
 

@@ -37,8 +37,8 @@ class Hold:
     payload: bytes
     live: bool = True
     """Does it take anything? Not once it has expired."""
-    skips: bool = False
-    """Has it a voucher with which it needs no room?"""
+    survived: bool = False
+    """Was it there before Redis lost something? Then an order may have what it holds."""
 
     @property
     def field(self):
@@ -57,6 +57,8 @@ class Quota:
     products: list[str]
     closed: bool = False
     allowance: int = 0
+    excused: int = 0
+    """Units beyond that were allowed before Redis lost something, and Postgres had not heard of it."""
 
 
 @dataclass
@@ -119,8 +121,8 @@ class Hall:
     seats: dict[str, tuple[str, str]] = field(default_factory=dict)
     seats_live: int = 0
     seats_coming: int = 0
-    hot: dict[str, int] = field(default_factory=dict)
-    """Versions of the orders that Redis has, by code."""
+    hot: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    """Versions and documents of the orders that Redis has, by code."""
     orders: dict[int, Accepted] = field(default_factory=dict)
     """What was accepted last of each order, by id; deleted ones are gone."""
 
@@ -215,6 +217,7 @@ class Memory:
     shards: dict[int, Shard] = field(default_factory=dict)
     halls: dict[int, Hall] = field(default_factory=dict)
     replies: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    deleted: set[int] = field(default_factory=set)
 
     def shard(self, number):
         return self.shards.setdefault(number, Shard())

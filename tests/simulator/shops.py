@@ -1,4 +1,4 @@
-"""What is sold in a simulation: three events with overlapping quotas, dates, seats, groups and vouchers of all kinds."""
+"""What is sold in a simulation: three events with overlapping quotas, dates, seats and vouchers of all kinds."""
 
 from __future__ import annotations
 
@@ -75,9 +75,7 @@ class _Builder:
 
     def item(self, name, price, variations=(), dates=(0,)):
         body = {**_ITEM, "name": {"en": name}, "default_price": price}
-        number = self._row(
-            "INSERT INTO items (event_id, body) VALUES (%s, %s) RETURNING id", self.shop.id, Jsonb(body)
-        )
+        number = self._row("INSERT INTO items (event_id, body) VALUES (%s, %s) RETURNING id", self.shop.id, Jsonb(body))
         made = []
         for value in variations:
             body = {"value": {"en": value}, "default_price": None, "active": True}

@@ -46,14 +46,23 @@ class Server:
         self.loop = loop
         self.watch = watch
         self.plain = redis.Redis.from_url(url)
-        self._connection = self.plain.connection_pool.get_connection("_")
+        self._connection = self.plain.connection_pool.get_connection()
         self._names = {script.sha: name for name, script in known.items()}
         self._names |= {script.text: name for name, script in known.items()}
         self._told_ms = self._ticked_ms = 0
+        self._masters = 1
 
     def close(self):
         self.plain.connection_pool.release(self._connection)
         self.plain.close()
+
+    @property
+    def history(self):
+        """What it is known by; a replica that is promoted begins another."""
+        return b"history %d" % self._masters
+
+    def promote(self):
+        self._masters += 1
 
     def tell_time(self):
         """Let the scripts know what time it is."""
@@ -116,8 +125,10 @@ class Server:
 class SimulatedPipe:
     """A connection to the server that takes its time, and that may be lost in the middle of a call."""
 
-    def __init__(self, server, random):
+    def __init__(self, server, random, replaced):
         self._server = server
+        self._replaced = replaced
+        self.history = server.history
         self._random = random
         self._loop = server.loop
         self._waiting = deque()
@@ -157,6 +168,9 @@ class SimulatedPipe:
 
     def _back(self):
         self.away = False
+        before, self.history = self.history, self._server.history
+        if before != self.history:
+            self._replaced(self)
 
     def _arrive(self, call):
         if not self._waiting or self._waiting[0] is not call:

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tests.simulator.answers import ANSWERS, AnyOf, event_rebuild, text
+from tests.simulator.answers import ANSWERS
+from tests.simulator.arguments import AnyOf, text
 from tests.simulator.model import Memory, require
 from tests.simulator.stores import parse_key
 
-_CHANGING = {"hold_create", "order_commit", "event_publish", "quota_read", "shard_sweep", "hold_release"}
+_CHANGING = {
+    "hold_create",
+    "order_commit",
+    "event_publish",
+    "event_rebuild",
+    "quota_read",
+    "shard_sweep",
+    "hold_release",
+}
 
 
 class Watch:
@@ -17,23 +26,26 @@ class Watch:
     def __init__(self, stored, fail):
         self.memory = Memory()
         self.calls = Counter()
+        self.deleted = set()
+        """Ids of orders that have ever been deleted."""
+        self._most = {}
         self._stored = stored
         self._fail = fail
 
     def script(self, name, keys, args, answer, now):
         self.calls[name] += 1
         try:
-            if name == "event_rebuild":
-                event = int(parse_key(keys[0])[2])
-                expected = event_rebuild(self.memory, keys, args, now, self._stored(event))
-            else:
-                expected = ANSWERS[name](self.memory, keys, args, now)
+            stored = [self._stored(int(parse_key(keys[0])[2]))] if name == "event_rebuild" else []
+            expected = ANSWERS[name](self.memory, keys, args, now, *stored)
             require(_equal(answer, expected), f"{name} {args} answers {answer}, the model {expected}")
-            if name == "order_commit" and answer[0] == b"ok" and answer[1] and len(keys) > 9:
-                reply = self.memory.replies[text(keys[9])]
-                reply["decided"] = reply["decided"].replace(b"?", answer[1])
+            if name == "order_commit" and answer[0] == b"ok":
+                self.deleted |= self.memory.deleted
+                for key, order in zip(keys[8::3], answer[2:], strict=True):
+                    if order[0] == b"ok" and ":reply:" in text(key):
+                        reply = self.memory.replies[text(key)]
+                        reply["decided"] = reply["decided"].replace(b"?", order[1])
             if name in _CHANGING and ":event:" in text(keys[0]):
-                self.never_oversold(self.memory.hall(int(parse_key(keys[0])[2])))
+                self.never_oversold(self.memory.hall(int(parse_key(keys[0])[2])), rebuilt=bool(stored))
         except Exception as error:
             error.add_note(f"at {name} {keys} {args}, answered {answer}")
             self._fail(error)
@@ -43,6 +55,9 @@ class Watch:
         if args[0] == "UNLINK":
             for key in args[1:]:
                 self.gone(text(key))
+        if args[0] == "HDEL":
+            hall = self.memory.hall(int(parse_key(args[1])[2]))
+            hall.next_id, hall.last_id = 1, 0
         if args[0] == "HSET" and ":seats:" in text(args[1]):
             hall = self.memory.hall(int(parse_key(args[1])[2]))
             for name, value in zip(map(text, args[2::2]), map(text, args[3::2]), strict=True):
@@ -71,15 +86,22 @@ class Watch:
             case "shard":
                 memory.shard(shard).epoch = None
 
-    @staticmethod
-    def never_oversold(hall):
+    def never_oversold(self, hall, *, rebuilt=False):
         for number, quota in hall.quotas.items():
-            used = hall.used(quota)
-            most = quota.size + quota.allowance
-            if quota.size >= 0 and used > most:
-                # carts whose voucher asks for no room are let in on purpose
-                most += sum(hold.live and hold.skips and hold.product in quota.products for hold in hall.holds.values())
-                require(used <= most, f"quota {number} of {quota.size} (and {quota.allowance} allowed) has used {used}")
+            if quota.size < 0:
+                continue
+            beyond = hall.used(quota) - quota.size - quota.allowance
+            if beyond > 0:
+                beyond -= sum(h.live and h.survived and h.product in quota.products for h in hall.holds.values())
+            if rebuilt and beyond > 0:
+                known = self._most.get(number, quota.size) - quota.size - quota.allowance
+                require(beyond <= known, f"quota {number} of {quota.size} is rebuilt with {beyond} too many")
+                quota.excused = beyond
+            quota.excused = min(quota.excused, max(0, beyond))
+            require(
+                beyond <= quota.excused, f"quota {number} of {quota.size} + {quota.allowance} is oversold by {beyond}"
+            )
+            self._most[number] = max(self._most.get(number, 0), quota.size + quota.allowance)
         require(min(hall.units.values(), default=0) >= 0, f"units below zero: {hall.units}")
 
     # ---------------------------------------------------------------------------------------------------- everything
@@ -112,14 +134,18 @@ class Watch:
                 units["h", hold.product] += 1
                 if hold.voucher != "0":
                     uses["t", hold.voucher] += 1
-                if hold.seat:
-                    require(hold.field not in owners, f"seat {hold.field} is {owners.get(hold.field)}'s and h{hold.id}'s")
+                if hold.seat and not (hold.survived and hold.field in owners):
+                    require(
+                        hold.field not in owners, f"seat {hold.field} is {owners.get(hold.field)}'s and h{hold.id}'s"
+                    )
                     owners[hold.field] = f"h{hold.id}"
         counted = Counter({key: n for key, n in hall.units.items() if key[0] != "w"})
         for found, expected, what in ((counted, units, "units"), (hall.uses, uses, "uses of vouchers")):
             odd = {key: (found[key], expected[key]) for key in found | expected if found[key] != expected[key]}
             require(not odd, f"event {hall.id} counts {what} that orders and holds have not: {odd}")
-        odd = {name: (has, owners.get(name)) for name, (has, _) in hall.seats.items() if has != owners.get(name, "free")}
+        odd = {
+            name: (has, owners.get(name)) for name, (has, _) in hall.seats.items() if has != owners.get(name, "free")
+        }
         require(not odd, f"seats of event {hall.id}: {odd}")
 
     @staticmethod
@@ -181,8 +207,12 @@ def _odd(found, expected):
     return sorted(set(found) ^ set(expected))[:6]
 
 
-def _equal(answer, expected):
-    return len(answer) == len(expected) and all(
-        want is None or (found in want if isinstance(want, AnyOf) else found == want)
-        for found, want in zip(answer, expected, strict=True)
-    )
+def _equal(found, wanted):
+    match wanted:
+        case None:
+            return True
+        case AnyOf():
+            return found in wanted
+        case list():
+            return len(found) == len(wanted) and all(map(_equal, found, wanted))
+    return found == wanted

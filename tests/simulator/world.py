@@ -13,6 +13,7 @@ from unittest.mock import patch
 import psycopg
 
 from engine.domain.errors import HoldfastError
+from engine.domain.order import decode
 from engine.ledger.ledger import Ledger
 from engine.sales.catalogue import Catalogue
 from engine.sales.house import House
@@ -53,10 +54,13 @@ class World:
         self.scripts = clocked_scripts(sabotage)
         self.power = Power()
         self.told = Told()
-        self.sent = {}
+        self.stored = {}
+        """Versions of the orders that Postgres has, by id."""
         self.losses = 0
         self.poison = 0
         self.houses = []
+        self.doors = []
+        """All that have ever been opened, those that died included."""
         self.drains = [DrainActor(self)]
         self.events = Counter()
         self.failure = None
@@ -64,6 +68,7 @@ class World:
         self.trace = hashlib.sha256()
         self.step = 0
         self.printing = False
+        self._closing = False
         self._busy = set()
 
     # -------------------------------------------------------------------------------------------------- running it
@@ -84,6 +89,7 @@ class World:
                 ("workers.drain.load_scripts", lambda: self.scripts),
                 ("engine.sales.orders.dt", self.clock),
                 ("engine.sales.orders.time", timers),
+                ("engine.ledger.fence.time", timers),
                 ("workers.drain.time", timers),
             ):
                 stack.enter_context(patch(where, what))
@@ -106,19 +112,21 @@ class World:
             self.loop.run_until_complete(self._live())
         except Exception as error:
             # a loop that is stopped by a failure says so as well
-            self.fail(error)
+            self.failure = self.failure or error
 
     def _close(self):
+        self._closing = True
+        self.loop.set_exception_handler(lambda loop, context: None)
         for drain in self.drains:
             drain.close()
-        for house in self.houses:
-            house.kill()
+        for door in self.doors:
+            door.kill()
         pending = asyncio.all_tasks(self.loop)
         for task in pending:
             task.cancel()
         self.loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
-        for house in self.houses:
-            self.loop.run_until_complete(house.house.database.close())
+        for door in self.doors:
+            self.loop.run_until_complete(door.house.database.close())
         asyncio.set_event_loop(None)
         self.loop.close()
         self.server.close()
@@ -134,9 +142,10 @@ class World:
         for door in self.houses:
             await door.open()
         faults = Faults(self)
-        background = [asyncio.create_task(work()) for work in (self._drain, self._sweep)]
+        background = [asyncio.create_task(self._guarded(work)) for work in (self._drain, self._sweep)]
         actions, weights = list(ACTIONS), list(ACTIONS.values())
-        for self.step in range(1, self.steps + 1):
+        for step in range(1, self.steps + 1):
+            self.step = step
             pause = self.random.expovariate(1 / _STEP_S)
             if self.random.random() < 0.002:
                 pause += self.random.choice((0.05, 0.3, 1.5))
@@ -169,6 +178,12 @@ class World:
             door.tasks.discard(asyncio.current_task())
         self.events[name] += 1
         self.note(f"{step} {name}: {result}")
+
+    async def _guarded(self, work):
+        try:
+            await work()
+        except Exception as error:
+            self.fail(error)
 
     async def _drain(self):
         while True:
@@ -240,7 +255,8 @@ class World:
         """Stop at the first broken rule."""
         if self.failure is None:
             self.failure = error
-            self.loop.stop()
+            if not self._closing:
+                self.loop.stop()
 
     def require(self, condition, text):
         if not condition:
@@ -250,28 +266,29 @@ class World:
         """Carry a drain's announcement to the front doors, but not always."""
         for door in self.houses:
             if self.random.random() > 0.01:
-                self.loop.call_later(
-                    self.random.expovariate(4000), door.house.ledger.watermark._heard, word.encode()
-                )
+                self.loop.call_later(self.random.expovariate(4000), door.house.ledger.watermark._heard, word.encode())
 
     def promised(self, order_id, version):
         """Note what a client was promised; Postgres has to have it already."""
-        row = self.sql.execute("SELECT version FROM orders WHERE id = %s", [order_id]).fetchone()
-        found = row[0] if row else 0
+        self.require(self._kept(order_id, version, self.stored), f"order {order_id} v{version} was confirmed too early")
         known = self.told.durable.get(order_id, 0)
-        kept = not found if version == -1 else found >= version or known == -1
-        self.require(kept, f"order {order_id} v{version} was confirmed, Postgres has {found}")
         self.told.durable[order_id] = -1 if -1 in (known, version) else max(known, version)
+
+    def _kept(self, order_id, version, found):
+        """Is this version, or a newer one, among those that are found? A deleted order need not be."""
+        if version == -1:
+            return order_id not in found
+        return found.get(order_id, 0) >= version or (order_id in self.watch.deleted and order_id not in found)
 
     def compare(self):
         """Compare everything that can be compared while sales go on."""
         self.watch.compare(self.server)
         found = dict(self.sql.execute("SELECT id, version FROM orders").fetchall())
+        self.require(found == self.stored, "Postgres has other orders than drains have written")
         for order_id, version in self.told.durable.items():
-            kept = order_id not in found if version == -1 else found.get(order_id, 0) >= version
-            # an order may be deleted without its client being told, if the front door died
-            kept = kept or order_id not in found
-            self.require(kept, f"order {order_id} v{version} was confirmed, Postgres has {found.get(order_id)}")
+            self.require(
+                self._kept(order_id, version, found), f"order {order_id} v{version} was confirmed, and is gone"
+            )
 
     def _compare_postgres(self):
         """Everything that Redis has accepted, and nothing else, is in Postgres now."""
@@ -279,8 +296,6 @@ class World:
             hall = self.watch.memory.halls.get(shop.id)
             stored = documents(self.sql, shop.id)
             self.require(hall is not None, f"nobody has asked for event {shop.id}")
-            from engine.domain.order import decode
-
             odd = [
                 number
                 for number in stored.keys() | hall.orders.keys()
@@ -299,9 +314,10 @@ class FrontDoor:
     def __init__(self, world):
         self.tasks = set()
         self._world = world
+        world.doors.append(self)
         database = SimulatedDatabase(world.settings.database_url, world.loop, world.random, world.power)
         ledger = Ledger(world.settings, database)
-        self.pipe = SimulatedPipe(world.server, world.random)
+        self.pipe = SimulatedPipe(world.server, world.random, ledger.nodes._replaced)
         ledger.nodes._by_url = {world.settings.redis_url: self.pipe}
         ledger.nodes._by_shard = [self.pipe] * SHARDS
         self.house = House(world.settings, database, ledger, Catalogue(database, ledger), Ids(database))
@@ -320,7 +336,8 @@ class FrontDoor:
     def kill(self):
         """End the process: nothing that it was doing is done any further."""
         ledger = self.house.ledger
-        for task in (*self.tasks, *ledger.fence._verifying.values(), *ledger.watermark._tasks, *ledger._company._sending):
+        sending = [task for company in (ledger._holds, ledger._reads, ledger._orders) for task in company._sending]
+        for task in (*self.tasks, *ledger.fence._verifying.values(), *ledger.watermark._tasks, *sending):
             task.cancel()
         self.pipe.cut(back_s=None)
 

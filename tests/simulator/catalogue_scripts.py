@@ -1,0 +1,183 @@
+"""What all other scripts ought to answer, and what they ought to leave behind. One function a script."""
+
+from __future__ import annotations
+
+from tests.simulator.arguments import hall_of, text
+from tests.simulator.model import Chosen, Quota, Reserve, Shard, accepted, require
+from tests.simulator.stores import parse_key
+
+
+def _vouchers_apply(memory, number, hall, words, now):
+    hall.reserves = {}
+    for key in [key for key in hall.units if key[0] == "w"]:
+        del hall.units[key]
+    for _ in range(int(next(words))):
+        voucher, most, till, product = (next(words) for _ in range(4))
+        if not till or int(till) >= now:
+            hall.reserves[voucher] = Reserve(int(most), int(till) if till else None, product)
+            if till:
+                Shard.put(memory.shard(number).due, int(till), f"{hall.id}:v{voucher}".encode())
+    for _ in range(int(next(words))):
+        product, count = next(words), next(words)
+        hall.units["w", product] = int(count)
+
+
+def _quotas_apply(hall, words, *, allow):
+    before, hall.quotas = hall.quotas, {}
+    for _ in range(int(next(words))):
+        quota, size, closed, word, closes, exits, allowance, count = (int(next(words)) for _ in range(8))
+        made = Quota(size, closes == 1, exits == 1, [next(words) for _ in range(count)])
+        made.closed = closed == 1
+        if hall.words.get(quota, 0) >= word:
+            made.closed = quota in before and before[quota].closed
+        hall.words[quota] = max(word, hall.words.get(quota, 0))
+        hall.quotas[quota] = made
+        if made.closes and size >= 0 and hall.committed(made) >= size:
+            made.closed = True
+        made.allowance = max(allowance, before[quota].allowance if quota in before else 0)
+        if allow and size >= 0:
+            made.allowance = max(made.allowance, hall.used(made) - size)
+
+
+def event_publish(memory, keys, args, now):
+    number, hall = hall_of(memory, keys[0])
+    words = iter(text(arg) for arg in args)
+    version, new, _ = (int(next(words)) for _ in range(3))
+    require(not next(words), "no simulated organizer deletes a product")
+    next(words)
+    if memory.shard(number).epoch is None:
+        return [b"unverified", 0]
+    if hall.version is None and not new:
+        return [b"unknown_event", 0]
+    if hall.version is not None and hall.version >= version:
+        return [b"older", hall.version]
+    _vouchers_apply(memory, number, hall, words, now)
+    _quotas_apply(hall, words, allow=True)
+    hall.version = version
+    return [b"ok", version]
+
+
+def event_version(memory, keys, args, now):
+    _, hall = hall_of(memory, keys[0])
+    return [b"unknown_event"] if hall.version is None else [b"ok", hall.version]
+
+
+def seats_publish(memory, keys, args, now):
+    number, hall = hall_of(memory, keys[0])
+    words = [text(arg) for arg in args]
+    version, last, count = (int(word) for word in words[:3])
+    if memory.shard(number).epoch is None:
+        return [b"unverified", 0]
+    live = hall.seats_live
+    if live >= version or hall.seats_coming > version:
+        return [b"older", live]
+    hall.seats_coming = version
+    for name, mark in zip(words[3 : 3 + 2 * count : 2], words[4 : 4 + 2 * count : 2], strict=True):
+        hall.seats[name] = (hall.seats.get(name, ("free", ""))[0], mark)
+    if last:
+        hall.seats_live = version
+    return [b"ok", live]
+
+
+def seats_read(memory, keys, args, now):
+    _, hall = hall_of(memory, keys[0])
+    if hall.version is None:
+        return [b"unknown_event"]
+    return [b"ok", *("".join(hall.seats.get(text(name), ("", ""))).encode() for name in args[1:])]
+
+
+def quota_read(memory, keys, args, now):
+    number, hall = hall_of(memory, keys[0])
+    words = [text(arg) for arg in args]
+    if hall.version is None:
+        return [b"unknown_event"]
+    if str(hall.version) != words[0]:
+        return [b"stale_catalogue", str(hall.version).encode()]
+    if Chosen(memory, number).reap(now, 64, int(words[1])):
+        return [b"again"]
+    answer, at = [b"ok"], 3
+    for _ in range(int(words[2])):
+        quota, count = hall.quotas[int(words[at])], int(words[at + 1])
+        held, pending, paid, blocked, waiting, exited, taken = hall.sums(words[at + 2 : at + 2 + count])
+        counts = (held - taken, pending, paid, blocked + taken, waiting, exited)
+        answer += [quota.size, int(quota.closed), *counts, hall.used(quota)]
+        at += 2 + count
+    return answer
+
+
+def voucher_read(memory, keys, args, now):
+    _, hall = hall_of(memory, keys[0])
+    if hall.version is None:
+        return [b"unknown_event"]
+    return [b"ok", *(hall.uses[state, text(voucher)] for voucher in args[1:] for state in "rty")]
+
+
+def reply_claim(memory, keys, args, now):
+    one = memory.replies.get(text(keys[0]), {})
+    if one and one["request"] != args[1]:
+        return [b"other_request"]
+    if "owner" in one:
+        return [b"running"]
+    if one:
+        return [b"replay", one["reply"], one["decided"]]
+    memory.replies[text(keys[0])] = {"request": args[1], "owner": text(args[0])}
+    return [b"claimed"]
+
+
+def reply_store(memory, keys, args, now):
+    one = memory.replies.get(text(keys[0]), {})
+    if one.get("owner") != text(args[0]):
+        return [b"not_owner"]
+    if not args[1]:
+        del memory.replies[text(keys[0])]
+    else:
+        del one["owner"]
+        one |= {"reply": args[1], "decided": b""}
+    return [b"ok"]
+
+
+def shard_open(memory, keys, args, now):
+    number, _, _ = parse_key(keys[0])
+    memory.shard(number).epoch = int(text(args[0]))
+    return [b"ok"]
+
+
+def shard_state(memory, keys, args, now):
+    number, _, _ = parse_key(keys[0])
+    epoch = memory.shard(number).epoch
+    return [b"ok", -1 if epoch is None else epoch, None, None]
+
+
+def event_rebuild(memory, keys, args, now, stored):
+    """Take the truth from `stored`, the documents that Postgres has by id, and from the holds that are left."""
+    number, hall = hall_of(memory, keys[0])
+    words = iter(text(arg) for arg in args)
+    hall.version, _ = int(next(words)), next(words)
+    counts = {}
+    for _ in range(int(next(words))):
+        name = next(words)
+        counts[name] = int(next(words))
+    hall.units.clear()
+    hall.uses.clear()
+    owners = {}
+    hall.orders = {number: accepted(document) for number, document in stored.items()}
+    for order in hall.orders.values():
+        hall.units.update(order.units)
+        hall.uses.update(order.uses)
+        owners |= order.seats
+    for hold in hall.holds.values():
+        hold.survived = True
+        if hold.live:
+            hall.take(hold, 1)
+            Shard.put(memory.shard(number).due, hold.deadline, f"{hall.id}:{hold.id}".encode())
+            if hold.seat:
+                owners.setdefault(hold.field, f"h{hold.id}")
+    expected = {f"{state}{name}": n for (state, name), n in (*hall.units.items(), *hall.uses.items()) if n}
+    found = {name: n for name, n in counts.items() if n}
+    require(found == expected, f"event {hall.id} is rebuilt with {found}, not {expected}")
+    for name, (owner, _) in hall.seats.items():
+        require(owner == owners.get(name, "free"), f"seat {name} goes to {owner}, not {owners.get(name)}")
+    hall.next_id, hall.last_id, hall.quotas, hall.words = 1, 0, {}, {}
+    _vouchers_apply(memory, number, hall, words, now)
+    _quotas_apply(hall, words, allow=False)
+    return [b"ok"]

@@ -1,0 +1,199 @@
+"""What scripts about holds ought to answer, and what they ought to leave behind. One function a script."""
+
+from __future__ import annotations
+
+from tests.simulator.arguments import AnyOf, forget, hall_of, keep, ours, text
+from tests.simulator.model import Chosen, Hold, Shard, require
+from tests.simulator.stores import parse_key
+
+HOLD_KEYS, RELEASE_KEYS = 4, 5
+"""Keys of scripts without that of a reply."""
+
+
+def hold_create(memory, keys, args, now):
+    number, hall = hall_of(memory, keys[0])
+    words = [text(arg) for arg in args]
+    if hall.version is None:
+        return [b"unknown_event"]
+    if not ours(memory, keys, HOLD_KEYS, args):
+        return [b"not_owner"]
+    if str(hall.version) != words[1]:
+        return [b"stale_catalogue", str(hall.version).encode()]
+    next_id, last_id = hall.next_id, hall.last_id
+    if int(words[2]) > last_id:
+        next_id, last_id = int(words[2]), int(words[3])
+    queue, listed_ms = Chosen(memory, number), int(words[4])
+    more = queue.reap(now, 8, listed_ms)
+    groups = _groups(args, words, now)
+    if any(seat for group in groups for _, seat, *_ in group["rows"]) and not hall.seats_live:
+        return [b"unknown_seats"]
+    undo = _deal(hall, groups, now)
+    if more and any(group["short"] for group in groups):
+        undo()
+        if queue.reap(now, 64, listed_ms):
+            return [b"again"]
+        undo = _deal(hall, groups, now)
+    wanted = sum(len(group["rows"]) for group in groups if not group["short"])
+    if wanted and next_id + wanted - 1 > last_id:
+        undo()
+        return [b"need_ids"]
+    return _held(memory, keys, args, groups, (number, hall, now, listed_ms, next_id, last_id))
+
+
+def _groups(args, words, now):
+    groups, at = [], 6
+    for _ in range(int(words[5])):
+        cart, deadline, ttl, count = words[at : at + 4]
+        rows = []
+        for place in range(at + 4, at + 4 + 5 * int(count), 5):
+            product, seat, use, parent = words[place : place + 4]
+            rows.append((product, seat, use, int(parent), args[place + 4]))
+        groups.append({"cart": cart, "deadline": int(deadline) if deadline else now + int(ttl), "rows": rows})
+        at += 4 + 5 * int(count)
+    return groups
+
+
+def _deal(hall, groups, now):
+    """Give each group what it wants, or note what it is short of; return how to undo that."""
+    done, dealt = [], set()
+    for group in groups:
+        needed, wanted, most = {}, {}, {}
+        for product, _, use, _, _ in group["rows"]:
+            skips = False
+            if use != "0":
+                voucher, most_uses, skip = use.split(".")
+                wanted[voucher] = wanted.get(voucher, 0) + 1
+                most.setdefault(voucher, int(most_uses))
+                skips = skip == "1"
+            if not skips:
+                for number, _ in hall.covering(product):
+                    needed[number] = needed.get(number, 0) + 1
+        group["short"] = _seat_short(hall, group, dealt, now) or _short(hall, needed, wanted, most)
+        if not group["short"] and group["deadline"] > now:
+            for product, seat, use, _, _ in group["rows"]:
+                moved = Hold(0, product, 0, 0, "", seat, use.partition(".")[0], 0, b"")
+                hall.take(moved, 1)
+                done.append(moved)
+                if seat:
+                    dealt.add(moved.field)
+
+    def undo():
+        for moved in done:
+            hall.take(moved, -1)
+
+    return undo
+
+
+def _seat_short(hall, group, dealt, now):
+    mine = set()
+    for product, seat, use, _, _ in group["rows"]:
+        if seat:
+            name = f"{product.rpartition('.')[2]}.{seat}"
+            owner, mark = hall.seats.get(name, ("", ""))
+            if name in dealt | mine or owner != "free" or not hall.opens(mark, use.partition(".")[0], now):
+                return f"seat:{name}".encode()
+            mine.add(name)
+    return None
+
+
+def _short(hall, needed, wanted, most):
+    lacking = [v for v, n in wanted.items() if hall.uses["r", v] + hall.uses["t", v] + n > most[v]]
+    if lacking:
+        names = [f"voucher:{voucher}".encode() for voucher in lacking]
+        return names[0] if len(names) == 1 else AnyOf(names)
+    return next((number for number, n in needed.items() if not hall.room(hall.quotas[number], n)), None)
+
+
+def _held(memory, keys, args, groups, known):
+    number, hall, now, listed_ms, next_id, last_id = known
+    shard, answer = memory.shard(number), [b"ok", now]
+    for group in groups:
+        if group["short"]:
+            answer += [b"short", group["short"], 0]
+            continue
+        answer += [b"held", next_id, group["deadline"]]
+        first = next_id
+        if group["deadline"] > now and any(use.endswith(".1") for _, _, use, _, _ in group["rows"]):
+            # a voucher that asks for no room allows what it takes beyond
+            for product, *_ in group["rows"]:
+                for _, quota in hall.covering(product):
+                    if quota.size >= 0:
+                        quota.allowance = max(quota.allowance, hall.used(quota) - quota.size)
+        for product, seat, use, parent, payload in group["rows"]:
+            base = first + parent - 1 if parent else 0
+            live = group["deadline"] > now
+            voucher = use.partition(".")[0]
+            hold = Hold(next_id, product, now, group["deadline"], group["cart"], seat, voucher, base, payload, live)
+            require(next_id not in hall.holds, f"hold {next_id} is given twice")
+            hall.holds[next_id] = hold
+            member = f"{hall.id}:{next_id}".encode()
+            if live:
+                Shard.put(shard.due, hold.deadline, member)
+                if seat:
+                    hall.seats[hold.field] = (f"h{next_id}", hall.seats[hold.field][1])
+            else:
+                Shard.put(shard.purge, now + listed_ms, member)
+            next_id += 1
+    if len(answer) > 2 and any(not group["short"] for group in groups):
+        keep(memory, keys, HOLD_KEYS, args, answer)
+        hall.next_id, hall.last_id = next_id, last_id
+    return answer
+
+
+def hold_release(memory, keys, args, now):
+    number, hall = hall_of(memory, keys[0])
+    if hall.version is None:
+        return [b"unknown_event"]
+    if not ours(memory, keys, RELEASE_KEYS, args):
+        return [b"not_owner"]
+    hold = hall.holds.get(int(text(args[1])))
+    if hold is None:
+        return [b"not_found"]
+    family = [hold]
+    for other in sorted(hall.holds):
+        if other > hold.id:
+            if hall.holds[other].parent != hold.id:
+                break
+            family.append(hall.holds[other])
+    for one in family:
+        if one.live:
+            hall.take(one, -1)
+        forget(memory, number, hall, one)
+    keep(memory, keys, RELEASE_KEYS, args, [])
+    return [b"ok"]
+
+
+def hold_read(memory, keys, args, now):
+    _, hall = hall_of(memory, keys[0])
+    if hall.version is None:
+        return [b"unknown_event"]
+    hold = hall.holds.get(int(text(args[0])))
+    return [b"ok", hold.packed()] if hold else [b"not_found"]
+
+
+def hold_page(memory, keys, args, now):
+    _, hall = hall_of(memory, keys[0])
+    if hall.version is None:
+        return [b"unknown_event"]
+    first, count, ordering = int(text(args[0])), int(text(args[1])), text(args[2])
+    rows = sorted(hall.holds.values(), key=lambda h: h.id if "date" in ordering else f"{h.cart} {h.id:015}")
+    if ordering.startswith("-"):
+        rows.reverse()
+    return [b"ok", len(hall.holds), *(hold.packed() for hold in rows[first : first + count])]
+
+
+def shard_sweep(memory, keys, args, now):
+    number, _, _ = parse_key(keys[0])
+    shard, most = memory.shard(number), min(int(text(args[1])), 100)
+    if shard.epoch is None:
+        return [b"unverified"]
+    more = Chosen(memory, number).reap(now, most, int(text(args[0])))
+    ended = [row for row in shard.purge if row[0] <= now]
+    for _, member in ended[:most]:
+        event, _, name = member.decode().partition(":")
+        hall = memory.hall(int(event))
+        hold = hall.holds.get(int(name))
+        if hold and not hold.live:
+            del hall.holds[hold.id]
+        Shard.drop(shard.purge, member)
+    return [b"ok", int(more or len(ended) > most)]

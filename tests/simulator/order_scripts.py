@@ -1,0 +1,206 @@
+"""What scripts about orders ought to answer, and what they ought to leave behind. One function a script."""
+
+from __future__ import annotations
+
+from engine.domain.order import decode
+from tests.simulator.arguments import forget, hall_of, text
+from tests.simulator.model import Chosen, accepted, require
+from tests.simulator.stores import parse_key
+
+
+def order_commit(memory, keys, args, now):
+    number, hall = hall_of(memory, keys[0])
+    shard = memory.shard(number)
+    if shard.epoch is None:
+        return [b"unverified"]
+    if hall.version is None:
+        return [b"unknown_event"]
+    if text(args[1]) and text(args[1]) != str(hall.version):
+        return [b"stale_catalogue", str(hall.version).encode()]
+    queue, listed_ms = Chosen(memory, number), int(text(args[2]))
+    more = queue.reap(now, 8, listed_ms) and queue.reap(now, 64, listed_ms)
+    words = iter(args[4:])
+    answers = []
+    for first in range(6, 6 + 3 * int(text(args[3])), 3):
+        answers.append(_commit(memory, number, _asked(words, keys[first : first + 3]), more, now))
+    return [b"ok", shard.epoch, *answers]
+
+
+def _asked(words, keys):
+    """Return what an order wants, by name."""
+
+    def rows(count, width):
+        return [tuple(text(next(words)) for _ in range(width)) for _ in range(count)]
+
+    key, split_key, reply = map(text, keys)
+    asked = {
+        "event": int(parse_key(key)[2].partition(":")[0]),
+        "code": key.rpartition(":")[2],
+        "split_code": split_key.rpartition(":")[2],
+        "key": reply,
+    }
+    asked |= {"follows": int(text(next(words))), "order": int(text(next(words)))}
+    asked |= {"document": next(words), "mode": text(next(words)), "split": (text(next(words)), next(words))}
+    asked |= {"owner": text(next(words)), "reply": next(words)}
+    next(words)
+    counts = [int(text(next(words))) for _ in range(5)]
+    asked["carts"] = [row[0] for row in rows(counts[0], 1)]
+    asked["moves"] = [(product, state, int(delta)) for product, state, delta in rows(counts[1], 3)]
+    asked["needs"] = [row[0] for row in rows(counts[2], 1)]
+    asked["uses"] = [
+        (voucher, int(delta), int(most), int(amount), int(budget) if budget else None)
+        for voucher, delta, most, amount, budget in rows(counts[3], 5)
+    ]
+    asked["seats"] = rows(counts[4], 4)
+    return asked
+
+
+def _commit(memory, number, asked, more, now):
+    hall = memory.hall(asked["event"])
+    if asked["owner"] and memory.replies.get(asked["key"], {}).get("owner") != asked["owner"]:
+        return [b"not_owner"]
+    stored = hall.hot[asked["code"]][0] if asked["code"] in hall.hot else None
+    if stored is not None and stored != asked["follows"] and not (stored == -1 and asked["follows"] == 0):
+        return [b"conflict"]
+    consumed = {
+        n: hall.holds[n]
+        for cart in asked["carts"]
+        for n in sorted(hall.holds)
+        if hall.holds[n].cart == cart and hall.holds[n].live and hall.holds[n].deadline >= now
+    }
+    undo = _move(hall, consumed.values(), asked)
+    refusal = _refusal(hall, consumed.values(), asked, more, now)
+    if refusal or asked["mode"] == "simulate":
+        undo()
+        return refusal or [b"ok", b""]
+    _committed(memory, number, hall, consumed.values(), asked)
+    return [b"ok", None]
+
+
+def _move(hall, consumed, asked):
+    def all_of_it(sign):
+        for hold in consumed:
+            hall.take(hold, -sign)
+        for product, state, delta in asked["moves"]:
+            hall.units[state, product] += sign * delta
+        for voucher, delta, _, amount, _ in asked["uses"]:
+            hall.uses["r", voucher] += sign * delta
+            hall.uses["y", voucher] += sign * amount
+
+    all_of_it(1)
+    return lambda: all_of_it(-1)
+
+
+def _refusal(hall, consumed, asked, more, now):
+    lacking, overspent = [], []
+    for voucher, delta, most, amount, budget in asked["uses"]:
+        beyond = hall.uses["r", voucher] + hall.uses["t", voucher] - most
+        if delta > 0 and beyond > 0:
+            lacking += [int(voucher), min(beyond, delta)]
+        if amount > 0 and budget is not None and hall.uses["y", voucher] > budget:
+            overspent.append(int(voucher))
+    if lacking:
+        return [b"again"] if more else [b"used_up", *lacking]
+    if overspent:
+        return [b"overspent", *overspent]
+    if asked["seats"] and not hall.seats_live:
+        return [b"unknown_seats"]
+    given = {f"h{hold.id}" for hold in consumed}
+    taken = []
+    for name, before, after, voucher in asked["seats"]:
+        if after != "0":
+            owner, mark = hall.seats.get(name, ("", ""))
+            open_to_all = (owner == "free" or owner in given) and hall.opens(mark, voucher, now)
+            if not open_to_all and owner != f"o{before}":
+                taken.append(name.encode())
+    short = [] if asked["mode"] == "force" else _entries_short(hall, asked["needs"])
+    if more and (short or taken):
+        return [b"again"]
+    if taken:
+        return [b"seats_taken", *taken]
+    return [b"sold_out", *short] if short else None
+
+
+def _entries_short(hall, needs):
+    extra, short = {}, []
+    for product in needs:
+        for number, _ in hall.covering(product):
+            extra[number] = extra.get(number, 0) - 1
+    for index, product in enumerate(needs):
+        covering = hall.covering(product)
+        full = next((n for n, quota in covering if not hall.room(quota, 1, extra[n])), None if covering else 0)
+        if full is not None:
+            short += [index, full]
+        else:
+            for number, _ in covering:
+                extra[number] += 1
+    return short
+
+
+def _committed(memory, number, hall, consumed, asked):
+    order, follows, document = asked["order"], asked["follows"], asked["document"]
+    before = hall.orders[order].version if order in hall.orders else 0
+    require(before == follows, f"order {order} is at {before}, and {follows + 1} was accepted")
+    for hold in consumed:
+        forget(memory, number, hall, hold)
+    for name, old, new, _ in asked["seats"]:
+        owner, mark = hall.seats.get(name, ("", ""))
+        if new != "0":
+            hall.seats[name] = (f"o{new}", mark)
+        elif owner == f"o{old}":
+            hall.seats[name] = ("free", mark)
+    version = follows + 1 if document else -1
+    hall.hot[asked["code"]] = (version, document)
+    if document:
+        _check_document(document, order, version)
+        hall.orders[order] = accepted(document)
+    else:
+        hall.orders.pop(order, None)
+        memory.deleted.add(order)
+    split_order, split_document = asked["split"]
+    if split_order:
+        _check_document(split_document, int(split_order), 1)
+        hall.orders[int(split_order)] = accepted(split_document)
+        hall.hot[asked["split_code"]] = (1, split_document)
+    _close(hall, asked)
+    if asked["owner"]:
+        one = memory.replies[asked["key"]]
+        del one["owner"]
+        # which entry it is in is added once Redis has told it
+        decided = f"? {memory.shard(number).epoch} {order} {version}".encode()
+        one |= {"reply": asked["reply"], "decided": decided}
+
+
+def _check_document(document, order, version):
+    made = decode(document)
+    require(
+        (made.id, made.version) == (order, version), f"order {order} {version} is written as {made.id} {made.version}"
+    )
+    parts = sum(p.price for p in made.positions if not p.canceled) + sum(f.value for f in made.fees if not f.canceled)
+    require(parts == made.total, f"order {order} is over {made.total}, its parts over {parts}")
+
+
+def _close(hall, asked):
+    """Note what is beyond a quota's size on purpose now, and close what closes when sold out."""
+    mode = asked["mode"]
+    touched = [product for product, _, _ in asked["moves"]]
+    for voucher, delta, *_ in asked["uses"]:
+        if delta < 0 and voucher in hall.reserves:
+            touched.append(hall.reserves[voucher].product)
+            mode = "admit" if mode == "commit" else mode
+    for product in touched:
+        for _, quota in hall.covering(product):
+            if quota.size >= 0 and mode in ("force", "admit"):
+                quota.allowance = max(quota.allowance, hall.used(quota) - quota.size)
+            if quota.closes and quota.size >= 0 and hall.committed(quota) >= quota.size:
+                quota.closed = True
+
+
+def order_read(memory, keys, args, now):
+    _, hall = hall_of(memory, keys[0])
+    if hall.version is None:
+        return [b"unknown_event"]
+    code = text(keys[1]).rpartition(":")[2]
+    if code not in hall.hot:
+        return [b"not_found"]
+    return [b"ok", hall.hot[code][1]]
