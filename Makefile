@@ -8,7 +8,7 @@ PACKAGES := engine workers persistence loadtests
 SERVER = $(if $(READY_FILE),--ready-file $(READY_FILE))
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format rush bench bench-lists clean
+.PHONY: help install run test simulate check format rush bench bench-lists clean
 
 help:  ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -20,6 +20,9 @@ run: $(INSTALLED)  ## start everything and sell one ticket; ARGS="…" goes to h
 
 test: $(INSTALLED)  ## run all tests on real servers of their own; ARGS="…" goes to pytest
 	@$(VENV)/bin/pytest $(ARGS)
+
+simulate: $(INSTALLED)  ## break a simulated installation in every way, by seeds: SEEDS=7 or 1-20; ARGS="--steps 5000"
+	@$(VENV)/bin/python -m tests.simulator --seeds $(or $(SEEDS),1-) $(ARGS)
 
 check: $(INSTALLED)  ## lint, formatting, types, directions of imports
 	@$(VENV)/bin/ruff check --quiet .

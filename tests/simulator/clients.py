@@ -167,7 +167,7 @@ class Client:
     async def _order(self, shop, event, kept=None):
         event, lines = await self._lines(shop, event)
         status = OrderStatus(self.random.choice("nnp"))
-        now = self.world.clock.datetime.now(dt.UTC)
+        now = self.world.loop.now()
         expires = payment_deadline(event, now)
         if self.random.random() < 0.3:
             expires = now + dt.timedelta(milliseconds=self.random.choice((10, 100, 500)))

@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 
 from engine.domain.errors import Fenced
 from persistence.follower import Follower, Moved
-from workers.drain import Drain
+from workers.drain import Drain, _batches
 
 LOCK = "holdfast drain"
 
@@ -35,9 +35,9 @@ class _Follower(Follower):
         self.pid = self._connection.info.backend_pid
         self._stored = stored
 
-    def write(self, steps, documents, closed, allowances, deleted=()):
+    def write(self, steps, documents, closed, allowances, deleted=(), **more):
         try:
-            super().write(steps, documents, closed, allowances, deleted)
+            super().write(steps, documents, closed, allowances, deleted, **more)
         except Fenced:
             if self.fault == "after commit":
                 self._remember(documents, deleted)
@@ -65,15 +65,15 @@ class _Drain(Drain):
     fault = ""
     hear = None
 
-    def finish(self, entries, reached, parked):
+    def finish(self, entries, reached):
         if self.fault == "before acknowledge":
             raise Died
-        super().finish(entries, reached, parked)
-        self.hear(self._word(reached, parked))
+        super().finish(entries, reached)
+        self.hear(self._word(reached))
 
-    def announce(self, reached, parked=False):
-        super().announce(reached, parked)
-        self.hear(self._word(reached, parked))
+    def announce(self, reached):
+        super().announce(reached)
+        self.hear(self._word(reached))
 
 
 class DrainActor:
@@ -130,7 +130,8 @@ class DrainActor:
             return "nothing"
         if fault == "after read":
             raise Died
-        drain.write(follower, entries)
+        for batch in _batches(entries):
+            drain.write(follower, batch)
         return f"wrote {len(entries)}"
 
     def _leave(self):

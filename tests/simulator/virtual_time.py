@@ -48,15 +48,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Return what a right clock shows."""
         return OPENING + dt.timedelta(microseconds=int(self.elapsed_s * 1_000_000))
 
-    def clocks(self, wrong_s: float) -> tuple[SimpleNamespace, SimpleNamespace]:
-        """Return stand-ins for the modules datetime and time on a machine whose clock is wrong by so much."""
-
-        class Clock(dt.datetime):
-            @classmethod
-            def now(cls, tz=None):
-                return self.now() + dt.timedelta(seconds=wrong_s)
-
-        return (
-            SimpleNamespace(datetime=Clock, timedelta=dt.timedelta, UTC=dt.UTC, date=dt.date),
-            SimpleNamespace(monotonic=self.time, sleep=lambda seconds: None),
-        )
+    def timers(self):
+        """Return a stand-in for the module time."""
+        return SimpleNamespace(monotonic=self.time, sleep=lambda seconds: None)

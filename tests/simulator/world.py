@@ -80,14 +80,13 @@ class World:
         self.server = Server(self.settings.redis_url, self.loop, self.scripts, self.watch)
         self.server.plain.flushall()
         self.server.plain.script_flush("SYNC")
-        # the clock of the machines of front doors is nobody's business: it may be wrong by an hour
-        self.clock, timers = self.loop.clocks(self.random.choice((0, 0, 3600, -3600)))
+        timers = self.loop.timers()
         alarms = _Errors(self.fail)
         with ExitStack() as stack:
             for where, what in (
                 ("engine.ledger.ledger.load_scripts", lambda: self.scripts),
                 ("workers.drain.load_scripts", lambda: self.scripts),
-                ("engine.sales.orders.dt", self.clock),
+                ("engine.domain.clock.now", self.loop.now),
                 ("engine.sales.orders.time", timers),
                 ("engine.ledger.fence.time", timers),
                 ("workers.drain.time", timers),
