@@ -43,18 +43,31 @@ def event_publish(memory, keys, args, now):
     number, hall = hall_of(memory, keys[0])
     words = iter(text(arg) for arg in args)
     version, new, _ = (int(next(words)) for _ in range(3))
-    require(not next(words), "no simulated organizer deletes a product")
-    next(words)
+    unused, listed_ms = next(words), int(next(words))
+    room = [(int(next(words)), int(next(words))) for _ in range(int(next(words)))]
     if memory.shard(number).epoch is None:
         return [b"unverified", 0]
     if hall.version is None and not new:
         return [b"unknown_event", 0]
     if hall.version is not None and hall.version >= version:
         return [b"older", hall.version]
+    if (unused or room) and Chosen(memory, number).reap(now, 64, listed_ms):
+        return [b"again"]
+    if unused and any(
+        n > 0 and state in "hnp" and _is_part(product, unused) for (state, product), n in hall.units.items()
+    ):
+        return [b"in_use"]
+    if not all(hall.room(hall.quotas[quota], count) for quota, count in room):
+        return [b"no_room"]
     _vouchers_apply(memory, number, hall, words, now)
     _quotas_apply(hall, words, allow=True)
     hall.version = version
     return [b"ok", version]
+
+
+def _is_part(product, whole):
+    """Is this one of the products that are named by a product with 0 for anything?"""
+    return all(word in ("0", part) for word, part in zip(whole.split("."), product.split("."), strict=True))
 
 
 def event_version(memory, keys, args, now):
