@@ -168,6 +168,8 @@ class _Vouchers(Resource):
                 raise Forbidden(_USED)
             await self.table.remove(session, event.id, row["id"])
             await _reserve(session, event, row["body"]["seat"])
+            if (await _uses_by_others(call, session, event, row)) > 0:
+                raise Forbidden(_USED)
         return NO_CONTENT
 
     async def _update(self, call: Call, *, partial: bool) -> Reply:
@@ -184,11 +186,9 @@ class _Vouchers(Resource):
             await self.table.replace(session, event.id, row["id"], values, **self.columns(values))
             await _reserve(session, event, row["body"]["seat"], values["seat"])
             if values["max_usages"] < row["body"]["max_usages"]:
-                # whoever was about to use it by the old number is stopped before the uses are counted for good
-                await call.house.ledger.publish(await catalogue.load_event_by_id(session, event.id, fresh))
-                uses = await _redeemed(call, event, [row])
-                if values["max_usages"] < uses[row["id"]]:
-                    raise refuse(_FEWER_THAN_USED.format(uses[row["id"]]))
+                used = await _uses_by_others(call, session, fresh, row)
+                if values["max_usages"] < used:
+                    raise refuse(_FEWER_THAN_USED.format(used))
             row = await self._row(session, call, None)
         return reply(_answer(self.schema, row, uses[row["id"]]))
 
@@ -347,6 +347,12 @@ async def _redeemed(call: Call, event: Event, rows: Iterable[Row]) -> dict[int, 
         voucher_id: uses.redeemed
         for voucher_id, uses in (await call.house.ledger.voucher_uses(event, [row["id"] for row in rows])).items()
     }
+
+
+async def _uses_by_others(call: Call, session: Session, event: Event, row: Row) -> int:
+    """Return how often a voucher was redeemed, once nobody can by what the catalogue said before this transaction."""
+    await call.house.ledger.publish(await catalogue.load_event_by_id(session, event.id, event))
+    return (await _redeemed(call, event, [row]))[row["id"]]
 
 
 def _answer(schema: Schema, row: Row, redeemed: int) -> Body:
