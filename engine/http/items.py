@@ -250,7 +250,7 @@ class _Items(Resource):
     async def removed(self, session: Session, event: Event, row: Row) -> None:
         if await self.table.is_true(session, "sold", event_id=event.id, id=row["id"]):
             raise InUse
-        for what in ("quotas", "questions", "bundles"):
+        for what in ("quotas", "questions", "bundles", "seats", "event_mapping", "date_mappings"):
             await self.table.clear(session, what, event.id, row["id"])
 
 

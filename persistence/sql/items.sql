@@ -37,6 +37,25 @@ WHERE event_id = %(event_id)s AND body -> 'items' @> to_jsonb(%(id)s::bigint);
 DELETE FROM item_links
 WHERE event_id = %(event_id)s AND kind = 'bundle' AND body -> 'bundled_item' = to_jsonb(%(id)s::bigint);
 
+-- name: clear_seats leaves no seat to be sold as an item
+WITH freed AS (
+    UPDATE seats SET product = NULL, version = e.version
+    FROM events e WHERE e.id = seats.event_id AND seats.event_id = %(event_id)s AND seats.product = %(id)s
+    RETURNING seats.id)
+UPDATE events SET seats_version = version WHERE id = %(event_id)s AND EXISTS (SELECT FROM freed);
+
+-- name: clear_event_mapping takes an item out of what the categories of the event's plan are sold as
+UPDATE events SET body = jsonb_set(body, '{seat_category_mapping}', (
+    SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each(body -> 'seat_category_mapping')
+    WHERE value <> to_jsonb(%(id)s::bigint)))
+WHERE id = %(event_id)s AND body ->> 'seating_plan' IS NOT NULL;
+
+-- name: clear_date_mappings takes an item out of what the categories of dates' plans are sold as
+UPDATE subevents SET body = jsonb_set(body, '{seat_category_mapping}', (
+    SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each(body -> 'seat_category_mapping')
+    WHERE value <> to_jsonb(%(id)s::bigint)))
+WHERE event_id = %(event_id)s AND body ->> 'seating_plan' IS NOT NULL;
+
 -- name: placed event and organizer of some items, whatever their event, with how many variations they have
 SELECT i.id, i.event_id, (SELECT count(*) FROM variations v WHERE v.item_id = i.id) AS variations
 FROM items i JOIN events e ON e.id = i.event_id

@@ -227,6 +227,25 @@ def test_an_event_is_not_made_with_seats_that_cannot_be(shop: MakeShop, fields: 
     must(api.get("events/not-made/"), 403)
 
 
+def test_a_deleted_item_leaves_its_seats_to_others(shop: MakeShop, hall: Any) -> None:
+    s, item, quota = hall
+    other = s.item()
+    must(s.patch(f"quotas/{quota}/", {"items": [item, other]}), 200)
+    must(s.delete(f"items/{item}/"), 204)
+    assert must(s.get(""), 200)["seat_category_mapping"] == {}
+    assert {seat["product"] for seat in must(s.get("seats/"), 200)["results"]} == {None}
+    must(s.patch("", {"seat_category_mapping": {"Stalls": other}}), 200)
+    assert must(s.cart(other, seat="S-1-1"), 201)["seat"]["seat_guid"] == "S-1-1"
+
+    series = shop(has_subevents=True)
+    item, other = series.item(), series.item()
+    plans = {"seating_plan": plan(series.api, 1), "seat_category_mapping": {"Stalls": item, "Box": other}}
+    date = series.date(**plans)
+    must(series.delete(f"items/{item}/"), 204)
+    assert must(series.get(f"subevents/{date}/"), 200)["seat_category_mapping"] == {"Box": other}
+    assert [seat["product"] for seat in must(series.get(f"subevents/{date}/seats/"), 200)["results"]] == [None]
+
+
 def test_each_date_has_its_own_seats(shop: MakeShop) -> None:
     s = shop(has_subevents=True)
     item, first, second, third = s.item(), s.date("First"), s.date("Second"), s.date("Third")
