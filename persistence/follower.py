@@ -11,9 +11,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import psycopg
-from msgspec import Struct
+from msgspec import MsgspecError, Struct
 
 from engine.domain.errors import Fenced
+from persistence.cards import cards
 from persistence.database import AWAY, KEEPALIVE, OPTIONS
 from persistence.outbox import EntryId, Mark
 from persistence.queries import Queries
@@ -117,8 +118,8 @@ class Follower:
             # first, because a new order may have the code of a deleted one
             writes.append((_ORDERS["delete"], {"ids": list(deleted)}))
         if documents:
-            values = {"docs": _array(documents), "earlier": _array(earlier), "split": list(split)}
-            writes.append((_ORDERS["upsert"], values))
+            values = {"docs": _array(documents), "cards": _cards(documents)}
+            writes.append((_ORDERS["upsert"], {**values, "earlier": _array(earlier), "split": list(split)}))
         if closed:
             writes.append((_SQL["close_quotas"], {"ids": list(closed), "words": list(closed.values())}))
         if allowances:
@@ -164,4 +165,11 @@ def _array(documents: Sequence[bytes]) -> str:
     try:
         return (b"[" + b",".join(documents) + b"]").decode()
     except UnicodeDecodeError as error:
+        raise Unwritable(str(error)) from error
+
+
+def _cards(documents: Sequence[bytes]) -> str:
+    try:
+        return cards(documents)
+    except (MsgspecError, RecursionError) as error:
         raise Unwritable(str(error)) from error

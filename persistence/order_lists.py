@@ -9,18 +9,15 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from engine.domain.order import Order, decode
-from persistence.database import Database
+from persistence.cards import PARTING, among, fold
+from persistence.database import Database, Session
 from persistence.horizon import horizon
-from persistence.patterns import beginning, part
 from persistence.queries import Queries
 
 _SQL = Queries("order_lists")
 
-_WORD_MAX = 64
-"""How much of a word is kept among the facets of an order."""
-
 ORDERINGS = frozenset(sign + field for sign in ("", "-") for field in ("datetime", "code", "last_modified", "status"))
-"""Ties are broken by id, those of the status by time first; all of it backwards where a `-` says so, but for codes."""
+"""Ties are broken by id, backwards where a `-` says so, and those of the status always."""
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -56,6 +53,11 @@ class Wanted(Struct, frozen=True, kw_only=True):
     ordering: str = "datetime"
 
 
+_ESCAPED = str.maketrans({sign: f"\\{sign}" for sign in "\\%_"})
+"""Signs that mean something to LIKE."""
+_CONDITIONS = frozenset(Wanted.__struct_fields__) - {"organizer_id", "event_id", "events", "ordering"}
+
+
 async def page(
     database: Database, wanted: Wanted, offset: int, size: int
 ) -> tuple[datetime, int, list[tuple[str, Order]]]:
@@ -65,19 +67,39 @@ async def page(
     """
     async with database.transaction() as session:
         await session.run(_SQL["plan_each_call"])
+        events = [wanted.event_id] if wanted.event_id is not None else await _events(session, wanted)
         since = await horizon(session)
-        rows = await session.rows(_SQL["page"], {**values(wanted), "offset": offset, "size": size})
+        rows = await session.rows(_SQL["page"], {**values(wanted, events), "offset": offset, "size": size})
     return since, rows[0]["count"], [(row["event"], decode(row["doc"])) for row in rows if row["doc"] is not None]
 
 
-def values(wanted: Wanted) -> dict[str, Any]:
-    """Return the parameters of the list's query."""
-    words = {"l": wanted.locale, "w": wanted.sales_channel, "c": wanted.customer}
-    facets = [letter + word[:_WORD_MAX] for letter, word in words.items() if word is not None]
+async def _events(session: Session, wanted: Wanted) -> list[int]:
+    values = {"organizer_id": wanted.organizer_id, "events": wanted.events}
+    return [row["id"] for row in await session.rows(_SQL["events"], values)]
+
+
+def values(wanted: Wanted, events: list[int]) -> dict[str, Any]:
+    """Return the parameters of the list's query, for orders of the events with these ids."""
+    asked = asdict(wanted)
+    conditions = any(asked[name] is not None for name in _CONDITIONS)
+    search = None if wanted.search is None else fold(wanted.search)
+    # the code is in the text too, as it is
+    own_code = wanted.search_code is not None and (wanted.search_event or fold(wanted.search_code) != search)
     return {
-        **asdict(wanted),
-        "facets": facets or None,
-        "search_like": part(wanted.search),
-        "code_like": part(wanted.search_code),
-        "secret_like": beginning(wanted.search),
+        **asked,
+        "conditions": conditions,
+        "whole_event": not conditions and len(events) == 1,
+        "event_ids": events,
+        "email": None if wanted.email is None else fold(wanted.email),
+        "locale": among("l", wanted.locale),
+        "sales_channel": among("w", wanted.sales_channel),
+        "customer": among("c", wanted.customer),
+        "payment_provider": among("p", wanted.payment_provider),
+        "item": among("i", wanted.item),
+        "variation": among("v", wanted.variation),
+        "subevent": among("s", wanted.subevent),
+        "search": search,
+        "search_code": wanted.search_code if own_code else None,
+        "secret_pattern": None if search is None else f"{search.translate(_ESCAPED)}%",
+        "secret_beginning": None if search is None else f"{PARTING}t{search}",
     }

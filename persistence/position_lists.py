@@ -8,8 +8,8 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from engine.domain.order import Order, Position, decode
+from persistence.cards import PARTING, among, fold, word
 from persistence.database import Database
-from persistence.patterns import beginning, part
 from persistence.queries import Queries
 
 _SQL = Queries("position_lists")
@@ -68,7 +68,16 @@ async def page(database: Database, wanted: Wanted, offset: int, size: int) -> tu
 
 def values(wanted: Wanted) -> dict[str, Any]:
     """Return the parameters of the list's query."""
-    return {**asdict(wanted), "search_like": part(wanted.search), "beginning": beginning(wanted.search)}
+    search = None if wanted.search is None else fold(wanted.search)
+    return {
+        **asdict(wanted),
+        "customer": among("c", wanted.customer),
+        "attendee_name": None
+        if wanted.attendee_name is None
+        else f"{PARTING}{word('n', wanted.attendee_name)}{PARTING}",
+        "search": search,
+        "beginning": None if search is None else f"{PARTING}t{search}",
+    }
 
 
 async def known(database: Database, event_id: int, ids: list[int]) -> set[int]:

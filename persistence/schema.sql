@@ -241,9 +241,10 @@ CREATE INDEX checkin_lists_event_idx ON checkin_lists (event_id, id);
 -- orders.doc is the order whole, as engine.domain.order.Order encodes it: what reads answer from and what Redis is
 -- filled from. The columns and the tables below repeat what filters, sums and constraints need; one statement writes
 -- them all (sql/orders.sql), so they cannot part. stored_at is when this version was written here, by the clock of this
--- server: what clients fetch differences by. facets are what an order has to do with, a letter for the kind and an id or
--- word each, or * for more than an index takes; search is all text that people look for, canceled positions' after a form feed. positions repeat status and
--- time of their order. (docs/decisions/0004-lists-and-sync.md)
+-- server: what clients fetch differences by. words and search are what lists look for, folded (persistence/cards.py); where
+-- they are more than an index takes, they are in long_words and long_search instead. email is folded, too. subevent_first
+-- and subevent_last are the lowest and highest id among an order's dates. positions repeat what lists need of their order.
+-- (docs/decisions/0004-lists-and-sync.md)
 
 CREATE TABLE orders (
     id               bigint NOT NULL,
@@ -261,23 +262,22 @@ CREATE TABLE orders (
     last_modified    timestamptz NOT NULL,
     doc              jsonb NOT NULL,
     stored_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
-    facets           text[] NOT NULL DEFAULT '{}',
-    search           text NOT NULL DEFAULT '',
+    words            text,
+    long_words       text,
+    search           text,
+    long_search      text,
+    subevent_first   bigint,
+    subevent_last    bigint,
     CONSTRAINT orders_pkey PRIMARY KEY (id),
     CONSTRAINT orders_code_key UNIQUE (organizer_id, code) INCLUDE (event_id),
     CONSTRAINT orders_status_check CHECK (status IN ('n', 'p', 'e', 'c')),
     CONSTRAINT orders_version_check CHECK (version > 0)
 );
--- for lists: of one event, of one status, of what changed, of a whole organizer, of one person, of what is in it, of texts
+-- for lists: whatever is filtered, searched and sorted; what changed; of one person
 CREATE INDEX orders_datetime_idx ON orders (event_id, datetime, id)
-    INCLUDE (status, testmode, require_approval, facets);
-CREATE INDEX orders_status_idx ON orders (event_id, status, datetime, id);
-CREATE INDEX orders_modified_idx ON orders (event_id, last_modified, id);
-CREATE INDEX orders_stored_idx ON orders (event_id, stored_at, id) INCLUDE (testmode);
-CREATE INDEX orders_organizer_idx ON orders (organizer_id, datetime, id)
-    INCLUDE (event_id, status, testmode, require_approval, facets);
-CREATE INDEX orders_email_idx ON orders (organizer_id, lower(email));
-CREATE INDEX orders_search_idx ON orders USING gin (search gin_trgm_ops) WITH (gin_pending_list_limit = 1024);
+    INCLUDE (status, testmode, require_approval, code, last_modified, stored_at, subevent_first, subevent_last, words, search);
+CREATE INDEX orders_stored_idx ON orders (event_id, stored_at, id) INCLUDE (testmode, require_approval, status, last_modified);
+CREATE INDEX orders_email_idx ON orders (organizer_id, email, event_id, datetime, id) WHERE email IS NOT NULL;
 CREATE INDEX orders_expires_idx ON orders (expires) WHERE status = 'n' AND NOT require_approval;
 
 CREATE TABLE positions (
@@ -301,17 +301,19 @@ CREATE TABLE positions (
     status              text NOT NULL DEFAULT 'n',
     ordered_at          timestamptz NOT NULL DEFAULT now(),
     seat_guid           text,
+    checked_in          boolean NOT NULL DEFAULT false,
+    words               text,
+    long_words          text,
+    search              text,
+    long_search         text,
     CONSTRAINT positions_pkey PRIMARY KEY (id),
     CONSTRAINT positions_positionid_key UNIQUE (order_id, positionid)
 );
--- for lists: of one event, by ticket, product, date, person and what a position belongs to
+-- for lists: whatever is filtered and searched; by ticket and what a position belongs to
 CREATE INDEX positions_ordered_idx ON positions (event_id, ordered_at, positionid, id)
-    INCLUDE (canceled, status, item, variation, subevent);
+    INCLUDE (canceled, status, item, variation, subevent, voucher, addon_to, checked_in, words, search);
 CREATE INDEX positions_secret_idx ON positions (event_id, lower(secret) text_pattern_ops);
 CREATE INDEX positions_pseudonym_idx ON positions (event_id, pseudonymization_id text_pattern_ops);
-CREATE INDEX positions_item_idx ON positions (item, variation);
-CREATE INDEX positions_subevent_idx ON positions (subevent) WHERE subevent IS NOT NULL;
-CREATE INDEX positions_attendee_idx ON positions (event_id, lower(attendee_name)) WHERE attendee_name IS NOT NULL;
 CREATE INDEX positions_addon_idx ON positions (addon_to) WHERE addon_to IS NOT NULL;
 CREATE INDEX positions_voucher_idx ON positions (voucher) WHERE voucher IS NOT NULL;
 

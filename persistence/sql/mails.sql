@@ -32,8 +32,8 @@ SET queued_at = now(), due_at = now(), tries = 0, sent_at = NULL, error = NULL
 RETURNING order_id;
 
 -- name: dead mails that nobody tries to send any more, latest first
-SELECT mails.queued_at, organizers.slug AS organizer, events.slug AS event, orders.code, mails.kind, orders.email,
-       mails.error
+SELECT mails.queued_at, organizers.slug AS organizer, events.slug AS event, orders.code, mails.kind,
+       orders.doc ->> 'email' AS email, mails.error
 FROM mails
 JOIN orders ON orders.id = mails.order_id
 JOIN events ON events.id = orders.event_id

@@ -1,83 +1,60 @@
 -- name: upsert orders from their documents: new ones, and newer versions of old ones; anything older changes nothing
 -- earlier are documents of the same orders that docs overtake, split the ids of orders that came off others
--- a document leaves out what has its default (engine/domain/order.py)
+-- a document leaves out what has its default (engine/domain/order.py); cards say what lists look for (persistence/cards.py)
 WITH incoming AS MATERIALIZED (
-    SELECT doc FROM jsonb_array_elements(%(docs)s::jsonb) AS doc
+    SELECT doc, card
+    FROM ROWS FROM (jsonb_array_elements(%(docs)s::jsonb), jsonb_array_elements(%(cards)s::jsonb)) AS pair (doc, card)
 ), written AS (
     INSERT INTO orders (id, organizer_id, event_id, version, code, status, testmode, require_approval, email, total,
-                        datetime, expires, last_modified, doc, stored_at,
-                        facets, search)
+                        datetime, expires, last_modified, doc, stored_at, words, long_words,
+                        search, long_search, subevent_first, subevent_last)
     SELECT (doc ->> 'id')::bigint, (doc ->> 'organizer_id')::bigint, (doc ->> 'event_id')::bigint,
            (doc ->> 'version')::bigint, doc ->> 'code', doc ->> 'status',
            coalesce((doc ->> 'testmode')::boolean, false), coalesce((doc ->> 'require_approval')::boolean, false),
-           doc ->> 'email', (doc ->> 'total')::numeric,
+           card ->> 'email', (doc ->> 'total')::numeric,
            (doc ->> 'datetime')::timestamptz, (doc ->> 'expires')::timestamptz, (doc ->> 'last_modified')::timestamptz,
            doc,
            -- the clock is read after the lock on the table is taken, as sql/horizon.sql needs it
            greatest(clock_timestamp(), (doc ->> 'last_modified')::timestamptz),
-           -- persistence/order_lists.py asks for these words; an entry of an index has room for 2,700 bytes
-           array_remove(
-               ARRAY['l' || left(coalesce(doc ->> 'locale', 'en'), 64),
-                     'w' || left(coalesce(doc ->> 'sales_channel', 'web'), 64), 'c' || left(doc ->> 'customer', 64)]
-                   || CASE WHEN pg_column_size(contents.products || paid.providers) < 1000
-                           THEN contents.products || paid.providers ELSE ARRAY['*'] END, NULL),
-           lower(concat_ws(E'\n', doc ->> 'code', doc ->> 'email', doc ->> 'comment',
-                           doc -> 'invoice_address' ->> 'company', payer.names, contents.live)
-                 || coalesce(E'\f' || contents.canceled, ''))
+           words.short, words.long, text.short, text.long,
+           (card -> 'dates' ->> 0)::bigint, (card -> 'dates' ->> 1)::bigint
     FROM incoming,
-         LATERAL (
-             SELECT coalesce(array_agg('p' || (p ->> 'provider')), '{}') AS providers
-             FROM jsonb_array_elements(doc -> 'payments') AS p
-         ) AS paid,
-         LATERAL (
-             SELECT concat_ws(E'\n', parts ->> '_legacy', parts ->> 'full_name',
-                              nullif(concat_ws(' ', parts ->> 'title', parts ->> 'given_name', parts ->> 'middle_name',
-                                               parts ->> 'family_name'), ''),
-                              (parts ->> 'given_name') || ' ' || (parts ->> 'family_name'),
-                              (parts ->> 'family_name') || ' ' || (parts ->> 'given_name'),
-                              (parts ->> 'family_name') || ', ' || (parts ->> 'given_name')) AS names
-             FROM (SELECT doc -> 'invoice_address' -> 'name_parts') AS payer (parts)
-         ) AS payer,
-         LATERAL (
-             SELECT coalesce(array_agg('i' || (p ->> 'item')) || array_agg('v' || (p ->> 'variation'))
-                                 || array_agg('s' || (p ->> 'subevent')), '{}') AS products,
-                    string_agg(person.texts, E'\n') FILTER (WHERE (p ->> 'canceled') IS DISTINCT FROM 'true') AS live,
-                    string_agg(person.texts, E'\n') FILTER (WHERE p ->> 'canceled' = 'true') AS canceled
-             FROM jsonb_array_elements(doc -> 'positions') AS p,
-                  LATERAL (
-                      SELECT nullif(concat_ws(
-                          E'\n', p ->> 'attendee_name', p ->> 'attendee_email',
-                          nullif(parts ->> '_legacy', p ->> 'attendee_name'),
-                          nullif(parts ->> 'full_name', p ->> 'attendee_name'),
-                          nullif(concat_ws(' ', parts ->> 'title', parts ->> 'given_name', parts ->> 'middle_name',
-                                           parts ->> 'family_name'), ''),
-                          (parts ->> 'given_name') || ' ' || (parts ->> 'family_name'),
-                          (parts ->> 'family_name') || ' ' || (parts ->> 'given_name'),
-                          (parts ->> 'family_name') || ', ' || (parts ->> 'given_name')), '') AS texts
-                      FROM (SELECT p -> 'attendee_name_parts') AS attendee (parts)
-                  ) AS person
-         ) AS contents
+         -- an entry of an index has room for 2,700 bytes
+         LATERAL (SELECT CASE WHEN octet_length(card ->> 'words') <= 1000 THEN card ->> 'words' END,
+                         CASE WHEN octet_length(card ->> 'words') > 1000 THEN card ->> 'words' END) AS words (short, long),
+         LATERAL (SELECT CASE WHEN octet_length(card ->> 'search') <= 1200 THEN card ->> 'search' END,
+                         CASE WHEN octet_length(card ->> 'search') > 1200 THEN card ->> 'search' END) AS text (short, long)
     ON CONFLICT ON CONSTRAINT orders_pkey DO UPDATE
     SET version = excluded.version, status = excluded.status, require_approval = excluded.require_approval,
         email = excluded.email, total = excluded.total, expires = excluded.expires,
         last_modified = excluded.last_modified, doc = excluded.doc, stored_at = excluded.stored_at,
-        facets = excluded.facets, search = excluded.search
+        words = excluded.words, long_words = excluded.long_words, search = excluded.search,
+        long_search = excluded.long_search, subevent_first = excluded.subevent_first,
+        subevent_last = excluded.subevent_last
     WHERE orders.version < excluded.version
     RETURNING id
 ), fresh AS (
-    SELECT written.id, incoming.doc FROM incoming JOIN written ON written.id = (incoming.doc ->> 'id')::bigint
+    SELECT written.id, incoming.doc, incoming.card FROM incoming JOIN written ON written.id = (incoming.doc ->> 'id')::bigint
 ), written_positions AS (
     INSERT INTO positions (id, order_id, event_id, positionid, item, variation, subevent, price, tax_value, canceled,
                            secret, attendee_name, addon_to, voucher, pseudonymization_id, has_left,
-                           status, ordered_at, seat_guid, voucher_budget_use)
+                           status, ordered_at, seat_guid, voucher_budget_use, checked_in, words, long_words,
+                           search, long_search)
     SELECT (p ->> 'id')::bigint, fresh.id, (fresh.doc ->> 'event_id')::bigint, (p ->> 'positionid')::integer,
            (p ->> 'item')::bigint, (p ->> 'variation')::bigint, (p ->> 'subevent')::bigint, (p ->> 'price')::numeric,
            (p ->> 'tax_value')::numeric, coalesce((p ->> 'canceled')::boolean, false), p ->> 'secret',
            p ->> 'attendee_name',
            (p ->> 'addon_to')::bigint, (p ->> 'voucher')::bigint, p ->> 'pseudonymization_id',
            coalesce((p ->> 'has_left')::boolean, false), fresh.doc ->> 'status',
-           (fresh.doc ->> 'datetime')::timestamptz, p -> 'seat' ->> 'seat_guid', (p ->> 'voucher_budget_use')::numeric
-    FROM fresh, jsonb_array_elements(fresh.doc -> 'positions') AS p
+           (fresh.doc ->> 'datetime')::timestamptz, p -> 'seat' ->> 'seat_guid', (p ->> 'voucher_budget_use')::numeric,
+           p -> 'checkins' -> 0 IS NOT NULL,
+           CASE WHEN octet_length(entry ->> 0) <= 1000 THEN entry ->> 0 END,
+           CASE WHEN octet_length(entry ->> 0) > 1000 THEN entry ->> 0 END,
+           CASE WHEN octet_length(entry ->> 1) <= 1200 THEN entry ->> 1 END,
+           CASE WHEN octet_length(entry ->> 1) > 1200 THEN entry ->> 1 END
+    FROM fresh,
+         ROWS FROM (jsonb_array_elements(fresh.doc -> 'positions'), jsonb_array_elements(fresh.card -> 'positions'))
+             AS pair (p, entry)
     ON CONFLICT ON CONSTRAINT positions_pkey DO UPDATE
     -- a split moves positions to another order
     SET order_id = excluded.order_id, item = excluded.item, variation = excluded.variation,
@@ -85,7 +62,9 @@ WITH incoming AS MATERIALIZED (
         canceled = excluded.canceled, secret = excluded.secret, attendee_name = excluded.attendee_name,
         addon_to = excluded.addon_to, voucher = excluded.voucher, pseudonymization_id = excluded.pseudonymization_id,
         has_left = excluded.has_left, status = excluded.status, ordered_at = excluded.ordered_at,
-        seat_guid = excluded.seat_guid, voucher_budget_use = excluded.voucher_budget_use
+        seat_guid = excluded.seat_guid, voucher_budget_use = excluded.voucher_budget_use,
+        checked_in = excluded.checked_in, words = excluded.words, long_words = excluded.long_words,
+        search = excluded.search, long_search = excluded.long_search
 ), written_checkins AS (
     INSERT INTO checkins (id, order_id, position_id, list_id, type, datetime)
     SELECT (c ->> 'id')::bigint, fresh.id, (p ->> 'id')::bigint, (c ->> 'list')::bigint, c ->> 'type',

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
+from typing import Any
 
 import psycopg
 from psycopg import conninfo, sql
 
+from persistence.cards import cards
+
 _numbers = count(1)
+
+
+def upsert_values(*documents: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters of the query that writes orders, for these alone."""
+    encoded = [json.dumps(document).encode() for document in documents]
+    return {"docs": json.dumps(documents), "cards": cards(encoded), "earlier": "[]", "split": []}
 
 
 @contextmanager

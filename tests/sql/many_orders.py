@@ -24,7 +24,7 @@ FROM generate_series(0, %(subevents)s - 1) AS n
 """
 _ORDERS = """
 INSERT INTO orders (id, organizer_id, event_id, version, code, status, testmode, require_approval, email, total,
-                    datetime, expires, last_modified, doc, stored_at, facets, search)
+                    datetime, expires, last_modified, doc, stored_at, words, search, subevent_first, subevent_last)
 SELECT %(first)s + n, %(organizer)s, %(event)s, 1, code,
        CASE WHEN n %% 10 < 7 THEN 'p' WHEN n %% 10 < 9 THEN 'n' ELSE 'c' END, rare, rare, email, 23, moment, moment,
        moment,
@@ -36,12 +36,11 @@ SELECT %(first)s + n, %(organizer)s, %(event)s, 1, code,
                'tax_rate', '0.00', 'tax_value', '0.00', 'secret', md5(n::text), 'pseudonymization_id', 'P' || code,
                'attendee_name', name))),
        moment,
-       ARRAY[CASE WHEN n %% 4 = 0 THEN 'lde' ELSE 'len' END, 'wweb', 'i' || item, 's' || subevent,
-             CASE WHEN rare THEN 'prare' ELSE 'pmanual' END]
-           || CASE WHEN rare THEN ARRAY['c' || 'RARE'] ELSE '{}' END,
-       lower(concat_ws(E'\\n', code, email, name))
+       concat_ws(E'\\x7f', '', CASE WHEN n %% 4 = 0 THEN 'lde' ELSE 'len' END, 'wweb', CASE WHEN rare THEN 'cRARE' END,
+                 'i' || item, 's' || subevent, CASE WHEN rare THEN 'prare' ELSE 'pmanual' END, 't' || md5(n::text), ''),
+       lower(concat_ws(E'\\n', code, email, name)), subevent, subevent
 FROM generate_series(1, %(orders)s) AS n, LATERAL (
-    SELECT now() - n * interval '1 second', 'C' || n, 'buyer' || n || '@example.org', n %% %(rare)s = 0,
+    SELECT now() - (%(orders)s - n) * interval '1 second', 'C' || n, 'buyer' || n || '@example.org', n %% %(rare)s = 0,
            CASE WHEN n %% %(rare)s = 0 THEN 999 ELSE n %% %(items)s END, %(event)s + n %% %(subevents)s,
            initcap(translate(left(md5('a' || n), 6), '0123456789', 'ghijklmnop')) || ' '
                || initcap(translate(left(md5('b' || n %% 5000), 8), '0123456789', 'ghijklmnop'))
@@ -49,9 +48,13 @@ FROM generate_series(1, %(orders)s) AS n, LATERAL (
 """
 _POSITIONS = """
 INSERT INTO positions (id, order_id, event_id, positionid, item, subevent, price, tax_value, canceled, secret,
-                       attendee_name, pseudonymization_id, status, ordered_at)
+                       attendee_name, pseudonymization_id, status, ordered_at, words, search)
 SELECT orders.id, orders.id, orders.event_id, 1, (p ->> 'item')::bigint, (p ->> 'subevent')::bigint, 23, 0, false,
-       p ->> 'secret', p ->> 'attendee_name', p ->> 'pseudonymization_id', orders.status, orders.datetime
+       p ->> 'secret', p ->> 'attendee_name', p ->> 'pseudonymization_id', orders.status, orders.datetime,
+       concat_ws(E'\\x7f', '', 't' || lower(orders.code), CASE WHEN strpos(orders.words, 'cRARE') > 0 THEN 'cRARE' END,
+                 'n' || lower(p ->> 'attendee_name'), 't' || (p ->> 'secret'),
+                 't' || lower(p ->> 'pseudonymization_id'), ''),
+       lower(concat_ws(E'\\n', orders.email, p ->> 'attendee_name'))
 FROM orders, jsonb_array_elements(orders.doc -> 'positions') AS p
 WHERE orders.organizer_id = %(organizer)s
 """

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from databases import upsert_values
 
 from persistence.database import Database
 from persistence.order_lists import Wanted, page, values
@@ -29,16 +29,33 @@ FROM generate_series(1, %(orders)s) AS n, LATERAL (SELECT now() - n * interval '
 """
 
 
+FILL_EVENTS = """
+INSERT INTO events (id, organizer_id, slug, body) OVERRIDING SYSTEM VALUE
+SELECT %(event)s + n, %(organizer)s, 'e' || n, '{}' FROM generate_series(0, %(events)s - 1) AS n
+"""
+FILL_ORGANIZER = (
+    "INSERT INTO organizers (id, slug, name) OVERRIDING SYSTEM VALUE VALUES (%(organizer)s, 'listed', 'Listed')"
+)
+
+CLEAR = (
+    "DELETE FROM orders WHERE organizer_id = %(organizer)s",
+    "DELETE FROM events WHERE organizer_id = %(organizer)s",
+    "DELETE FROM organizers WHERE id = %(organizer)s",
+)
+
+
 @pytest.fixture(scope="module")
 async def database(database_url: str) -> AsyncIterator[Database]:
     """A database in which one organizer has many orders."""
     database = Database(database_url)
     await database.open()
     values = {"first": FIRST_ORDER, "organizer": ORGANIZER, "event": FIRST_EVENT, "events": EVENTS, "orders": ORDERS}
-    await database.run(FILL, values)
-    await database.run("ANALYZE orders")
+    for statement in (FILL_ORGANIZER, FILL_EVENTS, FILL):
+        await database.run(statement, values)
+    await database.run("VACUUM ANALYZE orders")
     yield database
-    await database.run("DELETE FROM orders WHERE organizer_id = %(organizer)s", {"organizer": ORGANIZER})
+    for statement in CLEAR:
+        await database.run(statement, values)
     await database.close()
 
 
@@ -46,7 +63,9 @@ async def plan(database: Database, wanted: Wanted) -> str:
     queries = Queries("order_lists")
     async with database.transaction() as session:
         await session.run(queries["plan_each_call"])
-        rows = await session.rows("EXPLAIN " + queries["page"], {**values(wanted), "offset": 0, "size": 50})
+        rows = await session.rows(
+            "EXPLAIN " + queries["page"], {**values(wanted, [wanted.event_id or FIRST_EVENT]), "offset": 0, "size": 50}
+        )
     return "\n".join(row["QUERY PLAN"] for row in rows)
 
 
@@ -59,9 +78,9 @@ async def plan(database: Database, wanted: Wanted) -> str:
         ({"code": "c41"}, "orders_code_key", 0),
         ({"email": "BUYER40@example.org"}, "orders_email_idx", 1),
         ({"event_id": None, "email": "buyer41@example.org"}, "orders_email_idx", 1),
-        ({"modified_since": 60, "ordering": "last_modified"}, "orders_modified_idx", None),
+        ({"modified_since": 60, "ordering": "last_modified"}, "orders_stored_idx", None),
         ({"created_since": 60}, "orders_datetime_idx", None),
-        ({"event_id": FIRST_EVENT + 4, "status": "n"}, "orders_status_idx", ORDERS // EVENTS),
+        ({"event_id": FIRST_EVENT + 4, "status": "n"}, "orders_datetime_idx", ORDERS // EVENTS),
     ],
 )
 async def test_the_common_lists_use_an_index(
@@ -88,7 +107,7 @@ async def test_a_page_past_the_end_is_empty_and_knows_the_count(database: Databa
     assert (await page(database, Wanted(organizer_id=ORGANIZER, event_id=1), 0, 50))[1:] == (0, [])
 
 
-async def test_an_order_with_more_facets_than_an_index_takes_is_found_all_the_same(database: Database) -> None:
+async def test_an_order_with_more_words_than_an_index_takes_is_found_all_the_same(database: Database) -> None:
     moment = dt.datetime.now(dt.UTC).isoformat()
     first, event, items = FIRST_ORDER + 5_000_000, FIRST_EVENT + 99, range(70_000_000, 70_000_300)
     lines = [
@@ -117,7 +136,7 @@ async def test_an_order_with_more_facets_than_an_index_takes_is_found_all_the_sa
     }
     payment = {"local_id": 1, "created": moment, "state": "created", "provider": "manual", "amount": "300.00"}
     order |= {"positions": lines, "payments": [payment]}
-    await database.run(Queries("orders")["upsert"], {"docs": json.dumps([order]), "earlier": "[]", "split": []})
+    await database.run(Queries("orders")["upsert"], upsert_values(order))
     try:
         for conditions, count in (
             ({"item": items[-1]}, 1),

@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
+from databases import upsert_values
 
 from engine.domain.order import Order, decode
 from persistence import ticket_files
@@ -16,7 +17,6 @@ from persistence.queries import Queries
 
 ORGANIZER_SLUG = "ticket-files"
 UPSERT = Queries("orders")["upsert"]
-ALONE = {"earlier": "[]", "split": []}
 NOW = "2031-03-05T12:00:00Z"
 LOOK, OTHER_LOOK = "a" * 24, "b" * 24
 
@@ -71,7 +71,7 @@ async def written(database: Database, event_id: tuple[int, int], version: int) -
         "total": "23.00",
         "positions": [],
     }
-    await database.run(UPSERT, {"docs": json.dumps([document]), **ALONE})
+    await database.run(UPSERT, upsert_values(document))
     return decode(json.dumps(document))
 
 

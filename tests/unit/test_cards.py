@@ -1,0 +1,65 @@
+"""Upper and lower case are alike to lists in every script, and nothing that people type has a meaning of its own."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from persistence.cards import PARTING, among, cards, fold, word
+
+
+def card(**order: Any) -> dict[str, Any]:
+    document = {"code": "ABC12", "positions": [], **order}
+    [made] = json.loads(cards([json.dumps(document).encode()]))
+    return dict(made)
+
+
+def position(number: int, **fields: Any) -> dict[str, Any]:
+    return {"id": number, "item": 3, "secret": f"Secret{number}", "pseudonymization_id": f"PSEUDO{number}", **fields}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("MÜLLER", "Müller"), ("STRASSE", "Straße"), ("ΟΔΟΣ", "οδος"), ("ИВАН", "иван"), ("Éva", "éVA")]
+)
+def test_case_does_not_matter(one: str, other: str) -> None:
+    assert fold(one) == fold(other)
+    assert word("n", one) == word("n", other)
+
+
+def test_words_are_told_apart_whole_however_long_they_are() -> None:
+    long = "x" * 5000
+    made = card(customer=long, locale="de", positions=[position(1, variation=4, subevent=7)])
+    assert among("c", long) in made["words"]
+    assert among("c", long + "y") not in made["words"]
+    for kind, text in (("l", "de"), ("w", "web"), ("i", 3), ("v", 4), ("s", 7)):
+        assert among(kind, text) in made["words"]
+    assert among("i", 33) not in made["words"]
+
+
+def test_no_text_makes_a_word_of_another_kind() -> None:
+    made = card(customer=f"a{PARTING}i99{PARTING}", email=f"b{PARTING}c")
+    assert among("i", 99) not in made["words"]
+    assert made["search"] == "abc12" + PARTING + "b c"
+
+
+def test_canceled_positions_are_bought_but_not_searched() -> None:
+    gone = position(2, canceled=True, item=5, attendee_name="Gone Girl")
+    made = card(positions=[position(1, attendee_name="Here I Am"), gone])
+    assert among("i", 5) in made["words"]
+    assert "here i am" in made["search"]
+    assert "gone" not in made["search"]
+    assert "secret2" not in made["words"]
+
+
+def test_an_addon_is_found_by_who_has_the_ticket() -> None:
+    made = card(positions=[position(1, attendee_name="Ada"), position(2, addon_to=1)])
+    assert ["ada" in search for _, search in made["positions"]] == [True, True]
+    assert all(f"{PARTING}nada{PARTING}" in words for words, _ in made["positions"])
+
+
+def test_the_dates_are_the_lowest_and_the_highest() -> None:
+    assert card()["dates"] is None
+    assert card(positions=[position(1, subevent=7)])["dates"] == [7, 7]
+    assert card(positions=[position(number, subevent=number) for number in (5, 9, 7)])["dates"] == [5, 9]
