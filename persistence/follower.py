@@ -118,8 +118,8 @@ class Follower:
             # first, because a new order may have the code of a deleted one
             writes.append((_ORDERS["delete"], {"ids": list(deleted)}))
         if documents:
-            values = {"docs": _array(documents), "cards": _cards(documents)}
-            writes.append((_ORDERS["upsert"], {**values, "earlier": _array(earlier), "split": list(split)}))
+            told = {"earlier": _array(earlier), "split": list(split)}
+            writes.append((_ORDERS["upsert"], {"docs": _array(documents), "cards": _cards(documents), **told}))
         if closed:
             writes.append((_SQL["close_quotas"], {"ids": list(closed), "words": list(closed.values())}))
         if allowances:
