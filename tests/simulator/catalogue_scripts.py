@@ -134,7 +134,8 @@ def reply_claim(memory, keys, args, now):
     if one:
         return [b"replay", one["reply"], one["decided"]]
     memory.replies[text(keys[0])] = {"request": args[1], "owner": text(args[0])}
-    return [b"claimed"]
+    rebuilt = memory.shard(parse_key(keys[1])[0]).rebuilt
+    return [b"claimed", int(rebuilt + int(text(args[3])) > now)]
 
 
 def reply_store(memory, keys, args, now):
@@ -152,6 +153,8 @@ def reply_store(memory, keys, args, now):
 def shard_open(memory, keys, args, now):
     number, _, _ = parse_key(keys[0])
     memory.shard(number).epoch = int(text(args[0]))
+    if text(args[2]) == "1":
+        memory.shard(number).rebuilt = now
     return [b"ok"]
 
 

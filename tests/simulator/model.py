@@ -197,6 +197,7 @@ class Hall:
 @dataclass
 class Shard:
     epoch: int | None = None
+    rebuilt: int = 0
     due: list[tuple[int, bytes]] = field(default_factory=list)
     purge: list[tuple[int, bytes]] = field(default_factory=list)
 

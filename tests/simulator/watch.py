@@ -52,7 +52,7 @@ class Watch:
 
     def command(self, args, answer):
         """Follow what the fence does to keys by itself."""
-        if args[0] == "UNLINK":
+        if args[0] in ("UNLINK", "DEL"):
             for key in args[1:]:
                 self.gone(text(key))
         if args[0] == "HDEL":
@@ -84,7 +84,7 @@ class Watch:
             case "reply":
                 memory.replies.pop(key, None)
             case "shard":
-                memory.shard(shard).epoch = None
+                memory.shard(shard).epoch, memory.shard(shard).rebuilt = None, 0
 
     def never_oversold(self, hall, *, rebuilt=False):
         for number, quota in hall.quotas.items():
