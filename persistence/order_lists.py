@@ -25,6 +25,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
 
     `events` are the slugs that may be seen, None for all. `search` looks for a part of names, e-mail addresses,
     companies and comments, `search_code` for a part of a code, in the event `search_event` alone if that is given.
+    `then` orders those that `ordering` leaves equal.
     """
 
     organizer_id: int
@@ -51,11 +52,12 @@ class Wanted(Struct, frozen=True, kw_only=True):
     search_code: str | None = None
     search_event: str | None = None
     ordering: str = "datetime"
+    then: str | None = None
 
 
 _ESCAPED = str.maketrans({sign: f"\\{sign}" for sign in "\\%_"})
 """Signs that mean something to LIKE."""
-_CONDITIONS = frozenset(Wanted.__struct_fields__) - {"organizer_id", "event_id", "events", "ordering"}
+_CONDITIONS = frozenset(Wanted.__struct_fields__) - {"organizer_id", "event_id", "events", "ordering", "then"}
 
 
 async def page(
@@ -87,7 +89,7 @@ def values(wanted: Wanted, events: list[int]) -> dict[str, Any]:
     own_code = wanted.search_code is not None and (wanted.search_event or fold(wanted.search_code) != search)
     return {
         **asked,
-        "conditions": conditions,
+        "by_time": conditions and wanted.then is None,
         "whole_event": not conditions and len(events) == 1,
         "event_ids": events,
         "email": None if wanted.email is None else fold(wanted.email),

@@ -26,7 +26,8 @@ ORDERINGS = frozenset(
 class Wanted(Struct, frozen=True, kw_only=True):
     """Which positions of an event to list: all conditions that are not None must hold, lists mean any of them.
 
-    `canceled` lets canceled positions in as well. (spec/orders.txt, List of all order positions)
+    `canceled` lets canceled positions in as well, `then` orders those that `ordering` leaves equal.
+    (spec/orders.txt, List of all order positions)
     """
 
     organizer_id: int
@@ -47,6 +48,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     pseudonymization_id: str | None = None
     statuses: list[str] | None = None
     ordering: str = DEFAULT_ORDERING
+    then: str | None = None
 
 
 async def page(database: Database, wanted: Wanted, offset: int, size: int) -> tuple[int, list[tuple[Order, Position]]]:

@@ -10,6 +10,7 @@ from engine.domain.catalogue import Event
 from engine.domain.errors import Invalid
 from engine.http.call import Call
 from engine.http.fields import Date, DateTime, FieldError
+from engine.http.paging import orderings_of
 from persistence.order_lists import ORDERINGS, Wanted
 
 _TEXTS = ("code", "status", "email", "locale", "sales_channel", "customer", "payment_provider", "search")
@@ -46,12 +47,11 @@ def wanted(call: Call, *, event: Event | None = None, events: list[str] | None =
                 errors[name] = [str(line) for line in error.detail]
     if errors:
         raise Invalid(errors)
-    ordering = call.query.get("ordering", "")
     return Wanted(
         organizer_id=call.principal.organizer_id,
         event_id=event.id if event else None,
         events=events,
-        ordering=ordering if ordering in ORDERINGS else "datetime",
+        **orderings_of(call, ORDERINGS, "datetime"),
         **_searched(values.get("search")),
         **values,
     )

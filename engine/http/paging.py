@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from typing import Any
 
 from msgspec import Struct
@@ -32,6 +33,12 @@ def page_of(call: Call) -> Page:
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
         raise NotFound("Invalid page.")
     return Page(int(text), size or PAGE_SIZE_MAX)
+
+
+def orderings_of(call: Call, known: Collection[str], otherwise: str) -> dict[str, Any]:
+    """Return the first and the second of the `known` fields that `ordering` names, to be taken one after the other."""
+    named = [text for text in (part.strip() for part in call.query.get("ordering", "").split(",")) if text in known]
+    return {"ordering": named[0] if named else otherwise, "then": named[1] if len(named) > 1 else None}
 
 
 def page_generated(moment: dt.datetime) -> dict[str, str]:

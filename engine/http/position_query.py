@@ -12,6 +12,7 @@ from engine.http.call import Call
 from engine.http.catalogue import yes_or_no
 from engine.http.fields import FieldError
 from engine.http.order_query import text_of
+from engine.http.paging import orderings_of
 from persistence import lookups, position_lists
 from persistence.position_lists import DEFAULT_ORDERING, ORDERINGS, Wanted
 
@@ -59,13 +60,12 @@ async def wanted(call: Call, event: Event) -> Wanted:
         raise Invalid(errors)
     if text := call.query.get("voucher__code", "").strip():
         values["voucher_code"] = text_of(text, event)
-    ordering = call.query.get("ordering", "")
     return Wanted(
         organizer_id=call.principal.organizer_id,
         event_id=event.id,
         canceled=_yes(call, "include_canceled_positions"),
         has_checkin=yes_or_no(call.query.get("has_checkin", "")),
-        ordering=ordering if ordering in ORDERINGS else DEFAULT_ORDERING,
+        **({} if call.query.get("ordering") == DEFAULT_ORDERING else orderings_of(call, ORDERINGS, DEFAULT_ORDERING)),
         **values,
     )
 

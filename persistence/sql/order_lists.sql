@@ -20,7 +20,11 @@ WITH matching AS NOT MATERIALIZED (
            -- the index of codes has nothing that conditions need: with any, they are sorted by hand
            CASE WHEN %(ordering)s IN ('code', '-code') AND %(whole_event)s THEN orders.code
                 WHEN %(ordering)s IN ('code', '-code') THEN orders.code || ''
-                WHEN %(ordering)s IN ('status', '-status') THEN orders.status END AS word
+                WHEN %(ordering)s IN ('status', '-status') THEN orders.status END AS word,
+           CASE WHEN %(then)s::text IN ('datetime', '-datetime') THEN orders.datetime
+                WHEN %(then)s IN ('last_modified', '-last_modified') THEN orders.last_modified END AS next_moment,
+           CASE WHEN %(then)s IN ('code', '-code') THEN orders.code
+                WHEN %(then)s IN ('status', '-status') THEN orders.status END AS next_word
     FROM orders
     WHERE (NOT %(whole_event)s OR %(ordering)s NOT IN ('code', '-code')
            OR orders.organizer_id = %(organizer_id)s)
@@ -110,6 +114,10 @@ WITH matching AS NOT MATERIALIZED (
                      CASE WHEN left(%(ordering)s, 1) = '-' THEN moment END DESC,
                      CASE WHEN left(%(ordering)s, 1) <> '-' THEN word END,
                      CASE WHEN left(%(ordering)s, 1) = '-' THEN word END DESC,
+                     CASE WHEN left(%(then)s, 1) <> '-' THEN next_moment END,
+                     CASE WHEN left(%(then)s, 1) = '-' THEN next_moment END DESC,
+                     CASE WHEN left(%(then)s, 1) <> '-' THEN next_word END,
+                     CASE WHEN left(%(then)s, 1) = '-' THEN next_word END DESC,
                      CASE WHEN left(%(ordering)s, 1) = '-' OR %(ordering)s = 'status' THEN id END DESC,
                      id
             LIMIT %(size)s::bigint + %(offset)s::bigint + 1
@@ -118,6 +126,10 @@ WITH matching AS NOT MATERIALIZED (
                  CASE WHEN left(%(ordering)s, 1) = '-' THEN moment END DESC,
                  CASE WHEN left(%(ordering)s, 1) <> '-' THEN word END,
                  CASE WHEN left(%(ordering)s, 1) = '-' THEN word END DESC,
+                 CASE WHEN left(%(then)s, 1) <> '-' THEN next_moment END,
+                 CASE WHEN left(%(then)s, 1) = '-' THEN next_moment END DESC,
+                 CASE WHEN left(%(then)s, 1) <> '-' THEN next_word END,
+                 CASE WHEN left(%(then)s, 1) = '-' THEN next_word END DESC,
                  CASE WHEN left(%(ordering)s, 1) = '-' OR %(ordering)s = 'status' THEN first.id END DESC,
                  first.id
         LIMIT %(size)s::bigint + 1 OFFSET %(offset)s
@@ -129,12 +141,12 @@ WITH matching AS NOT MATERIALIZED (
     -- is enough to count on from its end, but without conditions the smallest index is the quickest
     SELECT CASE WHEN shown.rows BETWEEN 1 AND %(size)s OR shown.rows + %(offset)s::bigint = 0
                 THEN shown.rows + %(offset)s::bigint
-                WHEN shown.rows > 0 AND %(conditions)s AND %(ordering)s = 'datetime'
+                WHEN shown.rows > 0 AND %(by_time)s AND %(ordering)s = 'datetime'
                 THEN shown.rows + %(offset)s::bigint + (
                     SELECT count(*) FROM matching
                     WHERE matching.event_id = ANY (%(event_ids)s)
                       AND (matching.moment, matching.id) > ((SELECT moment FROM last), (SELECT id FROM last)))
-                WHEN shown.rows > 0 AND %(conditions)s AND %(ordering)s = '-datetime'
+                WHEN shown.rows > 0 AND %(by_time)s AND %(ordering)s = '-datetime'
                 THEN shown.rows + %(offset)s::bigint + (
                     SELECT count(*) FROM matching
                     WHERE matching.event_id = ANY (%(event_ids)s)

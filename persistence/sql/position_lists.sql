@@ -18,7 +18,11 @@ WITH matching AS NOT MATERIALIZED (
            CASE WHEN %(ordering)s IN ('order__code', '-order__code') THEN split_part(coalesce(positions.words, (
                     SELECT whole.long_words FROM positions AS whole WHERE whole.id = positions.id)), E'\x7f', 2)
                 WHEN %(ordering)s IN ('attendee_name', '-attendee_name') THEN positions.attendee_name
-                WHEN %(ordering)s IN ('order__status', '-order__status') THEN positions.status END AS word
+                WHEN %(ordering)s IN ('order__status', '-order__status') THEN positions.status END AS word,
+           CASE WHEN %(then)s::text IN ('order__datetime', '-order__datetime') THEN positions.ordered_at END AS next_moment,
+           CASE WHEN %(then)s IN ('positionid', '-positionid') THEN positions.positionid END AS next_number,
+           CASE WHEN %(then)s IN ('attendee_name', '-attendee_name') THEN positions.attendee_name
+                WHEN %(then)s IN ('order__status', '-order__status') THEN positions.status END AS next_word
     FROM positions
     WHERE positions.event_id = %(event_id)s
       AND (%(canceled)s::boolean OR NOT positions.canceled)
@@ -64,6 +68,12 @@ WITH matching AS NOT MATERIALIZED (
                  CASE WHEN left(%(ordering)s, 1) = '-' THEN number END DESC,
                  CASE WHEN left(%(ordering)s, 1) <> '-' THEN word END NULLS FIRST,
                  CASE WHEN left(%(ordering)s, 1) = '-' THEN word END DESC NULLS LAST,
+                 CASE WHEN left(%(then)s, 1) <> '-' THEN next_moment END,
+                 CASE WHEN left(%(then)s, 1) = '-' THEN next_moment END DESC,
+                 CASE WHEN left(%(then)s, 1) <> '-' THEN next_number END,
+                 CASE WHEN left(%(then)s, 1) = '-' THEN next_number END DESC,
+                 CASE WHEN left(%(then)s, 1) <> '-' THEN next_word END NULLS FIRST,
+                 CASE WHEN left(%(then)s, 1) = '-' THEN next_word END DESC NULLS LAST,
                  CASE WHEN %(ordering)s = 'order__datetime,positionid' THEN id END,
                  id DESC
         LIMIT %(size)s::bigint + 1 OFFSET %(offset)s

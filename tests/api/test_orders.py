@@ -152,6 +152,9 @@ def test_ordering(world: World) -> None:
     assert world.find(ordering="email") == ALL
     assert world.find(ordering="status") == ["canceled", "expired", "approval", "test", "pending", "paid"]
     assert world.find(ordering="-status") == ["paid", "approval", "test", "pending", "expired", "canceled"]
+    by_time = ["canceled", "expired", "pending", "test", "approval", "paid"]
+    assert world.find(ordering="status,datetime") == by_time
+    assert world.find(ordering="email, status,-datetime,code")[2:5] == ["approval", "test", "pending"]
     rows = must(world.shop.get("orders/", ordering="-last_modified"), 200)["results"]
     moments = [row["last_modified"] for row in rows]
     assert moments == sorted(moments, reverse=True)

@@ -53,7 +53,7 @@ ORDERS: dict[str, dict[str, Any]] = {
     "payment_provider=rare (0.1 %)": {"payment_provider": "rare"},
     "item (10 %)": {"item": 3},
     "item (0.1 %)": {"item": 999},
-    "item of nobody": {"item": 5},
+    "item of nobody": {"item": 77},
     "subevent (1 %)": {"subevent": EVENT + 7},
     "subevent_after (half)": {"subevent_after": datetime(2031, 2, 20, tzinfo=UTC)},
     "subevent_before (few)": {"subevent_before": datetime(2031, 1, 3, tzinfo=UTC)},
