@@ -189,7 +189,7 @@ class Fence:
         deadline = time.monotonic() + _DRAIN_S
         while await pipe.call("XLEN", keys.outbox(shard)):
             if time.monotonic() > deadline:
-                log.warning("shard %d is not drained: what it was answered 202 for is lost with it", shard)
+                log.warning("shard %d is not drained: what was only answered 202 is lost with it", shard)
                 return
             await asyncio.sleep(_WAIT_S / 5)
 
@@ -202,7 +202,10 @@ class Fence:
     async def _reopen(self, pipe: Pipe, mark: Mark, *, rebuilt: bool) -> None:
         last = f"{mark.last[0]}-{mark.last[1]}"
         await self._eval(
-            pipe, "shard_open", [keys.shard(mark.shard), keys.outbox(mark.shard)], [mark.epoch, last, int(rebuilt)]
+            pipe,
+            "shard_open",
+            [keys.shard(mark.shard), keys.outbox(mark.shard)],
+            [mark.epoch, last, int(rebuilt)],
         )
 
     async def _clear(self, session: Session, pipe: Pipe, shards: list[int]) -> None:
@@ -215,7 +218,7 @@ class Fence:
         forget = tuple(
             f"{keys.prefix(shard)}{kind}".encode()
             for shard in shards
-            for kind in ("shard", "event:", "seats:", "order:", "outbox")
+            for kind in ("shard", "event:", "seats:", "order:", "outbox", "due")
         )
         cursor: Any = 0
         while True:

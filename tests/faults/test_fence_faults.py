@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -126,3 +127,24 @@ async def test_other_scripts_stay_known_unless_a_shard_was_lost(up: Any, api: Cl
         await until("it has been verified", lambda: connection.hget(keys.shard(0), "node") != b"somebody else")
         await until("sales go on", lambda: served(api, shop))
         assert connection.evalsha(theirs, 0) == b"another application"
+
+
+async def test_an_event_that_lost_its_holds_is_counted_again_when_the_first_of_them_is_due(
+    up: Any, api: Client
+) -> None:
+    shop = await api.shop(10)
+    [quota] = shop.sizes
+    expires = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=1)).isoformat()
+    for _ in range(3):
+        await api.must(
+            "POST", f"{shop.path}cartpositions/", {"item": shop.items[0], "price": PRICE, "expires": expires}
+        )
+    with redis.Redis.from_url(up.redis_url) as connection:
+        [holds] = connection.scan_iter(f"{keys.prefix(shard_of(up, shop))}holds:*")
+        connection.delete(holds)
+
+    async def free() -> bool:
+        status, answer, _ = await api.ask("GET", f"{shop.path}quotas/{quota}/availability/")
+        return bool(status == 200 and answer["available_number"] == 10)
+
+    await until("their units are free", free)

@@ -75,6 +75,8 @@ class Watch:
         match kind:
             case "event":
                 memory.hall(int(rest)).lose()
+            case "due":
+                memory.shard(shard).due.clear()
             case "seats":
                 hall = memory.hall(int(rest))
                 hall.seats, hall.seats_live, hall.seats_coming = {}, 0, 0

@@ -10,7 +10,11 @@ local function reap(due_key, now, most, listed_ms)
     local units = units_open(prefix .. 'event:' .. event)
     local hold = kind == '' and hold_find(holds_key, id)
     redis.call('ZREM', due_key, members[i])
-    if kind == 'v' then
+    if kind == '' and not hold then
+      -- a hold that is due and not listed was lost, and nobody can tell what it took: without its version the event is
+      -- taken for lost, and counted anew
+      redis.call('HDEL', units.key, 'v')
+    elseif kind == 'v' then
       local again = vouchers_expire(units, id, now)
       if again then redis.call('ZADD', due_key, again, members[i]) end
     elseif hold and hold.state == 'H' then
