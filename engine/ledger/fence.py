@@ -12,6 +12,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -262,20 +263,21 @@ class Fence:
         for voucher, (uses, spent) in (await orders.voucher_uses(session, event.id)).items():
             counts[f"r{voucher}"] += uses
             counts[f"y{voucher}"] += spent
-        held, seats = await self._surviving_holds(pipe, shard, event.id)
+        seated = event.seats.version > 0
+        sold = await seating.sold(session, event) if seated else {}
+        owners = {seat_field(seat): f"o{order_ids[0]}" for seat, order_ids in sold.items()}
+        held, seats = await self._surviving_holds(pipe, shard, event.id, owners)
         counts.update(held)
-        if event.seats.version:
-            await self._rebuild_seats(pipe, session, shard, event, seats)
+        if seated:
+            await self._rebuild_seats(pipe, shard, event, owners | seats)
         counted = [value for pair in counts.items() for value in pair]
         args = [event.version, event.id, len(counts), *counted, *quota_args(event)]
         await self._eval(pipe, "event_rebuild", [keys.event(shard, event.id), keys.due(shard)], args)
         log.info("rebuilt event %s/%s: %d products counted", event.organizer, event.slug, len(counts))
 
     @staticmethod
-    async def _rebuild_seats(pipe: Pipe, session: Session, shard: int, event: Event, held: dict[str, str]) -> None:
-        """Write down who has each seat: the order that Postgres knows, else a hold (`held`, owners by field)."""
-        sold = await seating.sold(session, event)
-        owners = held | {seat_field(seat): f"o{order_ids[0]}" for seat, order_ids in sold.items()}
+    async def _rebuild_seats(pipe: Pipe, shard: int, event: Event, owners: dict[str, str]) -> None:
+        """Write down who has each seat, by field: the order that Postgres knows, else a hold."""
         values: list[Any] = ["v", event.seats.version, "w", event.seats.version]
         for name, seat in event.seats.by_name.items():
             field = seat_field(name)
@@ -283,25 +285,38 @@ class Fence:
         for first in range(0, len(values), 2 * _PAGE):
             await pipe.call("HSET", keys.seats(shard, event.id), *values[first : first + 2 * _PAGE])
 
-    async def _surviving_holds(self, pipe: Pipe, shard: int, event_id: int) -> tuple[Counter[str], dict[str, str]]:
-        """Count the holds that still stand, and see to it that each has its deadline; return who has seats as well."""
+    async def _surviving_holds(
+        self, pipe: Pipe, shard: int, event_id: int, sold: Mapping[str, str]
+    ) -> tuple[Counter[str], dict[str, str]]:
+        """Count the holds that still stand, and see to it that each has its deadline; return who has seats as well.
+
+        A hold whose seat is among the `sold` has ended in what was lost, most likely as that order: it goes.
+        """
         held: Counter[str] = Counter()
         seats: dict[str, str] = {}
+        ended: list[tuple[bytes, bytes, bytes]] = []
         first = 0
         while members := await pipe.call("ZRANGE", keys.holds(shard, event_id), first, first + _PAGE - 1):
             deadlines: list[Any] = []
             for member in members:
-                hold_id, state, product, _, deadline, _, seat, voucher, _ = member.split(b"|", 8)
-                if state == b"H":
+                hold_id, state, product, _, deadline, cart, seat, voucher, _ = member.split(b"|", 8)
+                field = f"{product.rpartition(b'.')[2].decode()}.{seat.decode()}"
+                if state == b"H" and field in sold:
+                    ended.append((member, b"%s %015d" % (cart, int(hold_id)), b"%d:%s" % (event_id, hold_id)))
+                elif state == b"H":
                     held[f"h{product.decode()}"] += 1
                     if voucher != b"0":
                         held[f"t{voucher.decode()}"] += 1
                     if seat:
-                        seats[f"{product.rpartition(b'.')[2].decode()}.{seat.decode()}"] = f"h{hold_id.decode()}"
+                        seats[field] = f"h{hold_id.decode()}"
                     deadlines += [deadline, b"%d:%s" % (event_id, hold_id)]
             if deadlines:
                 await pipe.call("ZADD", keys.due(shard), *deadlines)
             first += _PAGE
+        for member, place, deadline in ended:
+            await pipe.call("ZREM", keys.holds(shard, event_id), member)
+            await pipe.call("ZREM", keys.carts(shard, event_id), place)
+            await pipe.call("ZREM", keys.due(shard), deadline)
         return held, seats
 
     async def _eval(self, pipe: Pipe, name: str, script_keys: list[str], args: list[Any] | None = None) -> list[Any]:

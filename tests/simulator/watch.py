@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from tests.simulator.answers import ANSWERS
-from tests.simulator.arguments import AnyOf, text
+from tests.simulator.arguments import AnyOf, forget, text
 from tests.simulator.model import Memory, require
 from tests.simulator.stores import parse_key
 
@@ -55,6 +55,10 @@ class Watch:
         if args[0] in ("UNLINK", "DEL"):
             for key in args[1:]:
                 self.gone(text(key))
+        if args[0] == "ZREM" and ":holds:" in text(args[1]):
+            number, _, event = parse_key(args[1])
+            hall = self.memory.hall(int(event))
+            forget(self.memory, number, hall, hall.holds[int(args[2].partition(b"|")[0])])
         if args[0] == "HDEL":
             hall = self.memory.hall(int(parse_key(args[1])[2]))
             hall.next_id, hall.last_id = 1, 0
@@ -136,7 +140,7 @@ class Watch:
                 units["h", hold.product] += 1
                 if hold.voucher != "0":
                     uses["t", hold.voucher] += 1
-                if hold.seat and not (hold.survived and hold.field in owners):
+                if hold.seat:
                     require(
                         hold.field not in owners, f"seat {hold.field} is {owners.get(hold.field)}'s and h{hold.id}'s"
                     )
