@@ -56,13 +56,13 @@ class _Order(Struct):
 
 
 class _Card(Struct):
-    """One order's: `dates` are the lowest and highest id, `positions` has [words, text] of each, in their order."""
+    """One order's: `dates` are the lowest and highest id, `positions` has [words, text] of each, by id."""
 
     words: str
     search: str
     email: str | None
     dates: tuple[int, int] | None
-    positions: list[tuple[str, str]]
+    positions: dict[int, tuple[str, str]]
 
 
 _decoder = msgspec.json.Decoder(_Order)
@@ -130,7 +130,7 @@ def _card(order: _Order) -> _Card:
         _text(texts),
         fold(order.email) if order.email else None,
         (min(dates), max(dates)) if dates else None,
-        [_position(order, position, by_id, person, payer) for position in order.positions],
+        {position.id: _position(order, position, by_id, person, payer) for position in order.positions},
     )
 
 

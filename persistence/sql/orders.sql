@@ -52,9 +52,8 @@ WITH incoming AS MATERIALIZED (
            CASE WHEN octet_length(entry ->> 0) > 1000 THEN entry ->> 0 END,
            CASE WHEN octet_length(entry ->> 1) <= 1200 THEN entry ->> 1 END,
            CASE WHEN octet_length(entry ->> 1) > 1200 THEN entry ->> 1 END
-    FROM fresh,
-         ROWS FROM (jsonb_array_elements(fresh.doc -> 'positions'), jsonb_array_elements(fresh.card -> 'positions'))
-             AS pair (p, entry)
+    FROM fresh, jsonb_array_elements(fresh.doc -> 'positions') AS p,
+         LATERAL (SELECT fresh.card -> 'positions' -> (p ->> 'id')) AS one (entry)
     ON CONFLICT ON CONSTRAINT positions_pkey DO UPDATE
     -- a split moves positions to another order
     SET order_id = excluded.order_id, item = excluded.item, variation = excluded.variation,
