@@ -3,6 +3,7 @@
     HoldfastError
     ├── Refused            the request cannot be fulfilled, and will not be by trying again
     │   ├── Invalid        400  its fields or its rules are wrong; carries pretix's error body
+    │   ├── Unreadable     400  its body broke off, or is not chunked as it says
     │   ├── Unauthenticated 401
     │   ├── Forbidden      403
     │   ├── NotFound       404
@@ -97,6 +98,10 @@ class KeyReused(Refused):
 
 class NotAcceptable(Refused):
     """406. The client takes nothing that we could answer with."""
+
+
+class Unreadable(Refused):
+    """400."""
 
 
 class TooSlow(Refused):

@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct, msgpack
 
-from engine.domain.errors import Invalid, TooLarge, UnsupportedMedia
+from engine.domain.errors import Invalid, TooLarge, Unreadable, UnsupportedMedia
 from engine.http.bodies import arrived
 from engine.ledger.replies import Claim, Kept
 
@@ -88,12 +88,15 @@ class Call:
         return None if self.claim is None else Kept(self.claim, msgpack.encode(done))
 
     async def raw_body(self) -> bytes:
-        """Return the body as it came. Raises TooLarge, TooSlow."""
+        """Return the body as it came. Raises Unreadable, TooLarge, TooSlow."""
         if self._raw is None:
             content = self.request.content
             # nearly all bodies are there with their head, and then nobody needs to wait for them
             there = content.is_eof()
-            self._raw = content.read_nowait() if there else await arrived(self.request, self.house.settings)
+            try:
+                self._raw = content.read_nowait() if there else await arrived(self.request, self.house.settings)
+            except web.RequestPayloadError:
+                raise Unreadable from None
         if len(self._raw) > self.house.settings.body_bytes_max:
             raise TooLarge
         return self._raw
@@ -101,7 +104,7 @@ class Call:
     async def body(self) -> Any:
         """Return the decoded body; an empty one is {}.
 
-        Raises Invalid (malformed), UnsupportedMedia (neither JSON nor a form), TooLarge, TooSlow.
+        Raises Invalid (malformed), UnsupportedMedia (neither JSON nor a form), Unreadable, TooLarge, TooSlow.
         """
         raw = await self.raw_body()
         if not raw:
@@ -113,11 +116,11 @@ class Call:
             return dict(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=1000))
         if media_type == "multipart/form-data":
             return {name: value for name, value in (await self.request.post()).items() if isinstance(value, str)}
-        raise UnsupportedMedia(self.request.headers.get("Content-Type", ""))
+        raise UnsupportedMedia(_shown(self.request.headers.get("Content-Type", "")))
 
     def url(self, path: str) -> str:
         """Return `path` as an absolute URL of this server, as the client reaches it."""
-        return f"{self.request.scheme}://{self.request.host}{path}"
+        return f"{self.request.scheme}://{_shown(self.request.host)}{path}"
 
     def page_url(self, page: int) -> str:
         """Return the URL of another page of this list, parameters by name; page 1 has no `page` parameter."""
@@ -127,6 +130,11 @@ class Call:
         query.sort(key=itemgetter(0))
         text = f"?{urlencode(query)}" if query else ""
         return self.url(f"{self.request.path}{text}")
+
+
+def _shown(header: str) -> str:
+    """Return a header's text in a form that an answer can have; bytes that are no text came as lone surrogates."""
+    return header if header.isascii() else header.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def decode(raw: bytes) -> Any:

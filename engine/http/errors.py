@@ -8,7 +8,12 @@ from engine.http.call import Reply, reply
 BUSY = "The server was too busy to process your request. Please try again."
 
 
+_LAST = (400, 408)
+_CLOSE = {"Connection": "close"}
+"""After a body that did not end well nobody knows where the next request begins."""
+
 _ALWAYS: dict[type[errors.HoldfastError], tuple[int, str]] = {
+    errors.Unreadable: (400, "The request body did not arrive as its headers said."),
     errors.NotAcceptable: (406, "Could not satisfy the request Accept header."),
     errors.TooSlow: (408, "The request body did not arrive in time."),
     errors.KeyReused: (409, "This idempotency key was used for another method, path or body."),
@@ -21,7 +26,7 @@ def answer(error: errors.HoldfastError) -> Reply:
     """Return the answer for `error`, in pretix's shape (spec/facts.md, Conventions)."""
     if found := _ALWAYS.get(type(error)):
         status, text = found
-        return reply({"detail": text}, status)
+        return reply({"detail": text}, status, _CLOSE if status in _LAST else None)
     match error:
         case errors.Invalid(body=body):
             return reply(body, 400)

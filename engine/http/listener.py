@@ -45,6 +45,8 @@ class Listener(web.Server):
             max_line_size=_LINE_BYTES_MAX,
             max_field_size=_LINE_BYTES_MAX,
             max_headers=_HEADERS_MAX,
+            # as in pretix nobody unpacks bodies: a small one could swell to anything
+            auto_decompress=False,
         )
         self._connections_max = settings.connections_max
 
@@ -63,6 +65,11 @@ class _Connection(RequestHandler):
     """One client. What is not HTTP is answered in JSON like everything else, and not worth a traceback."""
 
     __slots__ = ()
+
+    def log_exception(self, *args: Any, **options: Any) -> None:
+        # a body that breaks off, or is none, is no failure of ours, and whoever likes could fill the log with it
+        if not isinstance(options.get("exc_info"), web.RequestPayloadError):
+            super().log_exception(*args, **options)
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
