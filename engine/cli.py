@@ -211,9 +211,14 @@ Proves from the stores alone that no quota is oversold, that for each quota size
 blocked, that Redis and Postgres agree order by order, and that payments minus refunds explain each order's state.
 Exit status 0: the books are right; 1: they are not.
 
-  HOLDFAST_REDIS_URL=… HOLDFAST_DATABASE_URL=… holdfast audit"""
+  HOLDFAST_REDIS_URL=… HOLDFAST_DATABASE_URL=… holdfast audit
+
+With --repair, shards whose counts in Redis are wrong are made anew from Postgres and the holds that are still listed,
+and then all is audited again. Nothing is sold for that moment.
+What is wrong in Postgres, or was sold twice, is left to you."""
     command = _add(commands, "audit", "audit", "Prove that nothing was oversold and nothing was lost.", text)
     command.add_argument("--json", action="store_true", help="print what was found as JSON")
+    command.add_argument("--repair", action="store_true", help="count anew in Redis what was found wrong there")
 
 
 def _webhooks(commands: Commands) -> None:

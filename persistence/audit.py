@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from engine.domain.catalogue import Event
 from engine.domain.order import Order, decode
 from persistence import catalogue
-from persistence.database import Database, Row
+from persistence.database import Database, Row, Session
 from persistence.queries import Queries
 
 _SQL = Queries("audit")
@@ -29,7 +29,7 @@ async def reload(database: Database, event: Event) -> Event:
     return await catalogue.load_event(database, event.organizer_id, event.slug) or event
 
 
-async def voucher_limits(database: Database, event_id: int) -> dict[int, int]:
+async def voucher_limits(database: Database | Session, event_id: int) -> dict[int, int]:
     """Return by id how often each voucher of an event may be used."""
     rows = await database.rows(_SQL["voucher_limits"], {"event_id": event_id})
     return {row["id"]: row["max_usages"] for row in rows}
@@ -41,7 +41,7 @@ async def order_count(database: Database) -> int:
     return int(row["orders"]) if row else 0
 
 
-async def orders(database: Database, ids: Sequence[int]) -> dict[int, Order]:
+async def orders(database: Database | Session, ids: Sequence[int]) -> dict[int, Order]:
     """Return orders by id."""
     rows = await database.rows(_SQL["versions"], {"ids": list(ids)})
     return {row["id"]: decode(row["doc"]) for row in rows}

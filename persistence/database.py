@@ -136,6 +136,18 @@ class Database:
         async with self.session() as session, session.connection.transaction():
             yield session
 
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Session]:
+        """Yield a connection all of whose reads are of the moment of its first one."""
+        async with self.session() as session:
+            await session.connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
+            try:
+                async with session.connection.transaction():
+                    yield session
+            finally:
+                if not session.connection.closed:
+                    await session.connection.set_isolation_level(None)
+
     async def rows(self, sql: str, params: Params = None) -> list[Row]:
         async with self.session() as session:
             return await session.rows(sql, params)

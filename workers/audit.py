@@ -14,11 +14,13 @@ from typing import Any
 from msgspec import Struct
 
 from engine.domain.catalogue import Event, Product, Quota, SeatName, products_of
+from engine.ledger import keys
 from engine.ledger.books import Books, EventBooks
 from engine.ledger.outcomes import SeatOwner
 from engine.settings import Settings
-from persistence import audit, orders, outbox, seating
+from persistence import audit, outbox
 from persistence.database import Database
+from workers.sums import Sums
 
 _LOOKS = 5
 _LOOK_AGAIN_S = 0.3
@@ -35,11 +37,16 @@ class Problem(Struct, frozen=True):
 
 
 class Finding(Struct, frozen=True):
-    """What was looked at, how many of each, and every broken rule."""
+    """What was looked at, how many of each, and every broken rule.
+
+    `shards` are those whose counts in Redis are wrong, which a repair makes anew; `repaired` is what one has done.
+    """
 
     ok: bool
     checked: dict[str, int]
     problems: list[Problem]
+    shards: list[int] = []
+    repaired: list[str] = []
 
 
 async def run(settings: Settings) -> Finding:
@@ -58,6 +65,7 @@ async def run(settings: Settings) -> Finding:
 async def _audit(settings: Settings, database: Database, books: Books) -> Finding:
     problems: list[Problem] = []
     checked: Counter[str] = Counter()
+    wrong: set[int] = set()
     problems += await _drained(books)
     problems += await _shards(database, books)
     checked["shards"] = settings.shards
@@ -65,6 +73,8 @@ async def _audit(settings: Settings, database: Database, books: Books) -> Findin
         listed, found = await _settled(database, books, event)
         checked.update({"events": 1, "quotas": len(event.quotas), "seats": len(event.seats.by_name), "holds": listed})
         problems += found
+        if any(problem.rule not in OF_PEOPLE for problem in found):
+            wrong.add(keys.shard_of(event.organizer, event.slug, settings.shards))
     checked["orders"] = await audit.order_count(database)
     recent, differences = await _orders(database, books)
     checked["orders still in Redis"] = recent
@@ -73,23 +83,49 @@ async def _audit(settings: Settings, database: Database, books: Books) -> Findin
     problems += await _invoices(database)
     if parked := await outbox.parked(database):
         problems.append(Problem("every entry of the outbox can be written", "parked entries", 0, parked))
-    return Finding(not problems, dict(checked), problems)
+    return Finding(not problems, dict(checked), problems, sorted(wrong))
 
 
 async def _settled(database: Database, books: Books, event: Event) -> tuple[int, list[Problem]]:
     """Return (number of listed holds, what is wrong with an event), once two looks in a row would say the same."""
     for _ in range(_LOOKS):
-        counts = await orders.counts(database, event.id)
-        totals = await orders.voucher_uses(database, event.id)
-        limits = await audit.voucher_limits(database, event.id)
-        sold = await seating.sold(database, event)
+        sums = await Sums.of(database, event)
         seen = await books.event(event)
-        found = [*_event(event, seen, counts), *_vouchers(event, seen, totals, limits), *_seats(event, seen, sold)]
+        found = compared(event, seen, sums)
         if not found:
             break
         await asyncio.sleep(_LOOK_AGAIN_S)
         event = await audit.reload(database, event)
     return seen.listed, found
+
+
+OF_HOLDS = {
+    "as many units are held as cart positions hold",
+    "each hold has its deadline, each deadline its hold",
+    "as many uses are taken as cart positions have",
+    "vouchers keep as much free as can be used of them",
+    "a seat is given once",
+    "Redis knows who has a seat",
+}
+"""Rules that can be proven only by who has all holds and seats."""
+
+
+OF_PEOPLE = {
+    "not more is sold than there is",
+    "size = free + held + pending + paid + blocked",
+    "a seat is given once",
+    "a voucher is used as often as it may be",
+}
+"""Rules that counting anew does not heal: somebody has to decide who gets what."""
+
+
+def compared(event: Event, seen: EventBooks, sums: Sums) -> list[Problem]:
+    """Return what is wrong with an event, given what Redis believes and what its orders take."""
+    return [
+        *_event(event, seen, sums.counts),
+        *_vouchers(event, seen, sums.totals, sums.limits),
+        *_seats(event, seen, sums.sold),
+    ]
 
 
 async def _drained(books: Books) -> list[Problem]:

@@ -211,7 +211,7 @@ class Drain:
     def _commit(self, follower: Follower, entries: list[Entry], reached: dict[int, EntryId]) -> None:
         newest: dict[int, Entry] = {}
         earlier: list[bytes] = []
-        for entry in _orders(entries):
+        for entry in orders_of(entries):
             if (before := newest.get(entry.number)) is not None and before.document:
                 earlier.append(before.document)
             newest[entry.number] = entry
@@ -227,7 +227,7 @@ class Drain:
     def _park(self, follower: Follower, entry: Entry, error: Exception) -> None:
         log.error("entry %s of shard %d cannot be written and was parked: %s", entry.id, entry.shard, error)
         identity = f"{entry.id[0]}-{entry.id[1]}"
-        documents = [order.document for order in _orders([entry])]
+        documents = [order.document for order in orders_of([entry])]
         body = b"\n".join(documents).decode(errors="replace").replace("\x00", "")
         [step] = self._steps({entry.shard: entry.id})
         follower.park(step, identity, body, str(error))
@@ -251,7 +251,7 @@ class Drain:
         for shard, (ms, sequence) in reached.items():
             pipe.xtrim(keys.outbox(shard), minid=f"{ms}-{sequence + 1}", approximate=False)
         by_shard: dict[int, dict[bytes, int]] = {}
-        for entry in _orders(entries):
+        for entry in orders_of(entries):
             by_shard.setdefault(entry.shard, {})[entry.key] = entry.version
         hot_ms = self._settings.order_hot_s * 1000
         for versions in by_shard.values():
@@ -293,7 +293,7 @@ def _check(answers: Iterable[Any]) -> None:
             raise answer
 
 
-def _orders(entries: Iterable[Entry]) -> Iterator[Entry]:
+def orders_of(entries: Iterable[Entry]) -> Iterator[Entry]:
     """Return what the entries say of orders, those that were split off included; a deleted one has no document."""
     for entry in entries:
         if entry.kind in (b"order", b"order_deleted"):

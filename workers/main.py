@@ -17,6 +17,7 @@ from arq.worker import Worker
 from redis.exceptions import RedisError
 
 from engine.domain.errors import HoldfastError
+from engine.ledger.books import Books
 from engine.sales.house import House, open_house
 from engine.settings import Settings
 from persistence import replies
@@ -26,6 +27,7 @@ from workers.expire import expire_orders, sweep
 from workers.invoices import draw_invoices, issue_invoices
 from workers.mail import send_mails
 from workers.press import Press
+from workers.reconcile import Reconciler
 from workers.tickets import make_tickets
 from workers.webhooks import Couriers, tell
 
@@ -82,10 +84,16 @@ async def _tickets(context: dict[str, Any]) -> None:
             await _work(make_tickets(context["house"], context["press"]))
 
 
+async def _reconcile(context: dict[str, Any]) -> None:
+    if not context["reconciling"].locked():
+        async with context["reconciling"]:
+            await _work(context["reconciler"].run())
+
+
 async def _work(job: Any) -> None:
     try:
         await job
-    except HoldfastError as error:
+    except (HoldfastError, RedisError, OSError) as error:
         log.warning("a store is away, the next run will do it: %s", error)
 
 
@@ -145,6 +153,7 @@ async def _jobs(house: House, settings: Settings, press: Press) -> None:
     """Run arq's worker; begin again when its Redis was away."""
     while True:
         couriers = Couriers(house)
+        reconciler = Reconciler(house.database, Books(settings), settings.shards)
         worker = Worker(
             functions=[],
             cron_jobs=[
@@ -152,6 +161,7 @@ async def _jobs(house: House, settings: Settings, press: Press) -> None:
                 cron(_issue, name="issue_invoices", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
                 cron(_draw, name="draw_invoices", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
                 cron(_mail, name="send_mails", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
+                cron(_reconcile, name="reconcile", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
                 cron(_sweep, name="sweep", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
                 cron(_forget, name="forget_replies", second=_EACH_TEN_SECONDS, unique=True, keep_result=0),  # type: ignore[arg-type]
                 cron(_webhooks, name="webhooks", second=_EACH_SECOND, unique=True, keep_result=0),  # type: ignore[arg-type]
@@ -163,6 +173,8 @@ async def _jobs(house: House, settings: Settings, press: Press) -> None:
                 "house": house,
                 "press": press,
                 "mailing": asyncio.Lock(),
+                "reconciling": asyncio.Lock(),
+                "reconciler": reconciler,
                 "issuing": asyncio.Lock(),
                 "drawing": asyncio.Lock(),
                 "printing": asyncio.Lock(),
@@ -180,5 +192,7 @@ async def _jobs(house: House, settings: Settings, press: Press) -> None:
             # closing wants to delete a key, which fails just when the queue is away
             with suppress(RedisError, OSError):
                 await worker.close()
+            with suppress(RedisError, OSError):
+                await reconciler.close()
             await couriers.close()
         await asyncio.sleep(_RETRY_S)

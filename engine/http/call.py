@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from decimal import Decimal
+from email.message import Message
+from email.parser import BytesParser
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
@@ -95,7 +97,7 @@ class Call:
             there = content.is_eof()
             try:
                 self._raw = content.read_nowait() if there else await arrived(self.request, self.house.settings)
-            except web.RequestPayloadError:
+            except (web.RequestPayloadError, ConnectionError):
                 raise Unreadable from None
         if len(self._raw) > self.house.settings.body_bytes_max:
             raise TooLarge
@@ -115,7 +117,7 @@ class Call:
         if media_type == "application/x-www-form-urlencoded":
             return dict(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=1000))
         if media_type == "multipart/form-data":
-            return {name: value for name, value in (await self.request.post()).items() if isinstance(value, str)}
+            return _form(self.request.headers.get("Content-Type", ""), raw)
         raise UnsupportedMedia(_shown(self.request.headers.get("Content-Type", "")))
 
     def url(self, path: str) -> str:
@@ -130,6 +132,24 @@ class Call:
         query.sort(key=itemgetter(0))
         text = f"?{urlencode(query)}" if query else ""
         return self.url(f"{self.request.path}{text}")
+
+
+def _form(content_type: str, raw: bytes) -> dict[str, str]:
+    """Return the fields of a multipart form that are no files. Raises Invalid."""
+    head = b"Content-Type: %b\r\n\r\n" % content_type.encode("utf-8", "surrogateescape")
+    try:
+        message = BytesParser().parsebytes(head + raw)
+    except RecursionError:
+        raise Invalid.detail("Multipart form parse error - Too many parts in parts") from None
+    if not message.is_multipart():
+        raise Invalid.detail("Multipart form parse error - Invalid boundary in multipart")
+    found = {}
+    for part in message.get_payload():
+        if isinstance(part, Message) and not part.is_multipart() and part.get_filename() is None:
+            name, value = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
+            if isinstance(name, str) and isinstance(value, bytes):
+                found[name] = value.decode("utf-8", "replace")
+    return found
 
 
 def _shown(header: str) -> str:

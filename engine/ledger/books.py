@@ -54,6 +54,18 @@ class EventBooks(Struct, frozen=True):
         return found
 
 
+class Moment(Struct, frozen=True):
+    """An event and its shard's outbox at one instant: `last` is the id of the last entry ever, `entries` are those that
+    are still there. `whole` says whether the holds are among the event's books.
+    """
+
+    books: EventBooks
+    epoch: int
+    last: bytes
+    entries: list[tuple[bytes, dict[bytes, bytes]]]
+    whole: bool
+
+
 class Books:
     """Plain reads of one Redis server, or of each master of a cluster."""
 
@@ -100,37 +112,38 @@ class Books:
         """Return an event's books, of one instant."""
         shard = keys.shard_of(event.organizer, event.slug, self._shards)
         pipe = self._by_shard[shard].pipeline(transaction=True)
-        pipe.hgetall(keys.event(shard, event.id))
-        pipe.zrange(keys.holds(shard, event.id), 0, -1)
-        pipe.zrange(keys.due(shard), 0, -1)
-        pipe.hgetall(keys.seats(shard, event.id))
-        fields, members, due, seats = await pipe.execute()
-        live: Counter[Product] = Counter()
-        vouchers: Counter[int] = Counter()
-        live_ids = set()
-        held_seats: dict[SeatName, list[int]] = {}
-        for member in members:
-            hold_id, state, product, _, _, _, seat, voucher, _ = member.split(b"|", 8)
-            if state == b"H":
-                if voucher != b"0":
-                    vouchers[int(voucher)] += 1
-                item, variation, subevent = product.split(b".")
-                live[int(item), int(variation), int(subevent)] += 1
-                live_ids.add(int(hold_id))
-                if seat:
-                    held_seats.setdefault(seat_name(subevent + b"." + seat), []).append(int(hold_id))
-        mine = b"%d:" % event.id
-        return EventBooks(
-            {name.decode(): value.decode() for name, value in fields.items()},
-            live,
-            vouchers,
-            frozenset(live_ids),
-            # an expiry of a voucher stands beside them
-            frozenset(int(m[len(mine) :]) for m in due if m.startswith(mine) and not m.startswith(mine + b"v")),
-            len(members),
-            {seat_name(name): seat_owner(value) for name, value in seats.items() if b"." in name},
-            held_seats,
-        )
+        _ask(pipe, shard, event.id)
+        return _books(event, *await pipe.execute())
+
+    async def moment(self, event: Event, *, rows_max: int, entries_max: int) -> Moment | None:
+        """Return an event's books with the outbox, of one instant and in bounded time.
+
+        An event with more than `rows_max` holds and seats comes without them; None if too much waits for the drain.
+        """
+        shard = keys.shard_of(event.organizer, event.slug, self._shards)
+        sizes = self._by_shard[shard].pipeline(transaction=False)
+        sizes.zcard(keys.holds(shard, event.id))
+        sizes.zcard(keys.due(shard))
+        sizes.hlen(keys.seats(shard, event.id))
+        sizes.xlen(keys.outbox(shard))
+        *rows, waiting = await sizes.execute()
+        whole = sum(rows) <= rows_max
+        if waiting > entries_max:
+            return None
+        pipe = self._by_shard[shard].pipeline(transaction=True)
+        _ask(pipe, shard, event.id, whole=whole)
+        pipe.hget(keys.shard(shard), "epoch")
+        pipe.xrange(keys.outbox(shard), count=2 * entries_max)
+        pipe.xinfo_stream(keys.outbox(shard))
+        *found, epoch, entries, stream = await pipe.execute(raise_on_error=False)
+        for answer in (*found, epoch, entries):
+            if isinstance(answer, Exception):
+                raise answer
+        # a shard that has lost its outbox has lost more than that, and the fence sees to it
+        if isinstance(stream, Exception) or epoch is None or len(entries) >= 2 * entries_max:
+            return None
+        books = _books(event, *(found if whole else (found[0], [], [], {})))
+        return Moment(books, int(epoch), stream["last-generated-id"], entries, whole)
 
     async def orders(self) -> list[Order]:
         """Return every order that Redis still has, in its newest version."""
@@ -147,3 +160,44 @@ class Books:
             found += [decode(document) for document in await pipe.execute() if document]
             if int(cursor) == 0:
                 return found
+
+
+def _ask(pipe: Any, shard: int, event_id: int, *, whole: bool = True) -> None:
+    """Ask for all that `_books` needs."""
+    pipe.hgetall(keys.event(shard, event_id))
+    if whole:
+        pipe.zrange(keys.holds(shard, event_id), 0, -1)
+        pipe.zrange(keys.due(shard), 0, -1)
+        pipe.hgetall(keys.seats(shard, event_id))
+
+
+def _books(
+    event: Event, fields: dict[bytes, bytes], members: list[bytes], due: list[bytes], seats: dict[bytes, bytes]
+) -> EventBooks:
+    """Return what was read as books."""
+    live: Counter[Product] = Counter()
+    vouchers: Counter[int] = Counter()
+    live_ids = set()
+    held_seats: dict[SeatName, list[int]] = {}
+    for member in members:
+        hold_id, state, product, _, _, _, seat, voucher, _ = member.split(b"|", 8)
+        if state == b"H":
+            if voucher != b"0":
+                vouchers[int(voucher)] += 1
+            item, variation, subevent = product.split(b".")
+            live[int(item), int(variation), int(subevent)] += 1
+            live_ids.add(int(hold_id))
+            if seat:
+                held_seats.setdefault(seat_name(subevent + b"." + seat), []).append(int(hold_id))
+    mine = b"%d:" % event.id
+    return EventBooks(
+        {name.decode(): value.decode() for name, value in fields.items()},
+        live,
+        vouchers,
+        frozenset(live_ids),
+        # an expiry of a voucher stands beside them
+        frozenset(int(m[len(mine) :]) for m in due if m.startswith(mine) and not m.startswith(mine + b"v")),
+        len(members),
+        {seat_name(name): seat_owner(value) for name, value in seats.items() if b"." in name},
+        held_seats,
+    )

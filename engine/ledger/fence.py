@@ -120,6 +120,26 @@ class Fence:
                     return
             await asyncio.sleep(_WAIT_S)
 
+    async def repair(self, shard: int) -> None:
+        """Rebuild a shard from Postgres and the holds that are still listed, although nothing was lost.
+
+        On an operator's word alone. Nothing is sold on its server meanwhile. Raises Fenced, and has changed nothing,
+        unless Postgres has got all that it was to get.
+        """
+        pipe = self._nodes.pipe(shard)
+        while True:
+            async with outbox.try_lock(self._database, _LOCK) as session:
+                if session is not None:
+                    await self._close(pipe)
+                    drained = await self._drained(pipe, shard)
+                    await self._verify_shards(
+                        session, pipe, Loss(shard, "the trust of an operator", "") if drained else None
+                    )
+                    if not drained:
+                        raise Fenced(reason=f"shard {shard} waits for Postgres; does a worker run?")
+                    return
+            await asyncio.sleep(_WAIT_S)
+
     async def _needed(self, pipe: Pipe, lost: Loss | None) -> bool:
         """Tell whether the alarm still stands now that the lock is ours; another process may have answered it."""
         known = await pipe.call("SCRIPT", "EXISTS", *(script.sha for script in self._scripts.values()))
@@ -156,7 +176,8 @@ class Fence:
             if intact and lost is not None and lost.shard == shard:
                 log.warning("shard %d has lost %s", shard, lost.key)
                 await self._close(pipe)
-                await self._drained(pipe, shard)
+                if not await self._drained(pipe, shard):
+                    log.warning("shard %d is not drained: what was only answered 202 is lost with it", shard)
                 intact = False
             (whole if intact else damaged).append(shard)
         if damaged and marks:
@@ -185,14 +206,14 @@ class Fence:
         await pipe.call("SCRIPT", "FLUSH", "SYNC")
 
     @staticmethod
-    async def _drained(pipe: Pipe, shard: int) -> None:
-        """Wait until the drain has written what is in a shard's outbox, or does not seem to be there."""
+    async def _drained(pipe: Pipe, shard: int) -> bool:
+        """Wait until the drain has written what is in a shard's outbox; False if it does not seem to be there."""
         deadline = time.monotonic() + _DRAIN_S
         while await pipe.call("XLEN", keys.outbox(shard)):
             if time.monotonic() > deadline:
-                log.warning("shard %d is not drained: what was only answered 202 is lost with it", shard)
-                return
+                return False
             await asyncio.sleep(_WAIT_S / 5)
+        return True
 
     async def _state(self, pipe: Pipe, shard: int) -> tuple[tuple[int, int], EntryId]:
         """Return the epochs under which a shard is whole, and the last entry of its outbox."""
@@ -212,7 +233,8 @@ class Fence:
     async def _clear(self, session: Session, pipe: Pipe, shards: list[int]) -> None:
         """Delete what a damaged shard believes about events and orders.
 
-        Holds stay, they are counted again. So do replies: what was lost is found out when one is asked for again.
+        Holds stay, they are counted again and get their deadlines anew. Replies stay, too: what was lost is found out
+        when one is asked for again.
         """
         if not shards:
             return

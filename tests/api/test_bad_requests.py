@@ -94,3 +94,24 @@ def test_a_path_without_its_slash_is_redirected_for_reading_only(send):
     assert answer.status_code == 301
     assert answer.headers["Location"].endswith("/quotas/?page_size=1")
     assert event.api.post(f"events/{event.slug}/quotas", json={}).status_code == 404
+
+
+@pytest.mark.parametrize("header", ["multipart/form-data", "multipart/form-data; boundary=x", "multipart/form-data; ="])
+@pytest.mark.parametrize("content", [b"{}", b"--x", b"--x\r\n\r\n", b"--x--", b"\x00" * 9])
+def test_forms_in_parts_that_have_none_are_400(send, header, content):
+    assert send(content, {"Content-Type": header}).status_code == 400
+
+
+def test_forms_in_parts_are_read(send):
+    part = b'--x\r\nContent-Disposition: form-data; name="email"\r\n\r\nnone\r\n--x--\r\n'
+    answer = send(part, {"Content-Type": "multipart/form-data; boundary=x"})
+    assert (answer.status_code, answer.json()["email"]) == (400, ["Enter a valid email address."])
+    deep = b"".join(b"--x%d\r\nContent-Type: multipart/mixed; boundary=x%d\r\n\r\n" % (n, n + 1) for n in range(3000))
+    assert send(deep, {"Content-Type": "multipart/form-data; boundary=x0"}).status_code == 400
+
+
+@pytest.mark.parametrize("kind", [b"\xfc", b"image/\xff"])
+def test_headers_that_are_no_text_are_shown_as_far_as_they_are(send, kind):
+    answer = send.event.api.post(f"events/{send.event.slug}/orders/", content=b"x", headers={"Content-Type": kind})
+    assert answer.status_code == 415
+    assert "\ufffd" in answer.json()["detail"]

@@ -10,12 +10,17 @@ from pathlib import Path
 from typing import Any
 
 
+def environment(server: Any) -> dict[str, str]:
+    """Return what a command needs to find the stores of a server."""
+    stores = {"HOLDFAST_REDIS_URL": server.redis_url, "HOLDFAST_DATABASE_URL": server.database_url}
+    return {**os.environ, **stores}
+
+
 def audit(server: Any) -> tuple[int, dict[str, Any]]:
     """Return the exit status and what was found."""
-    environment = {"HOLDFAST_REDIS_URL": server.redis_url, "HOLDFAST_DATABASE_URL": server.database_url}
     done = subprocess.run(
         [sys.executable, "-m", "engine", "audit", "--json"],
-        env={**os.environ, **environment},
+        env=environment(server),
         capture_output=True,
         timeout=60,
         check=False,

@@ -1,0 +1,157 @@
+"""Reconciliation: compares Redis with Postgres, event by event, while sales go on; it changes nothing.
+
+Postgres follows Redis by milliseconds, so both are never equal in a rush. They are compared exactly nevertheless: an
+event is read in Redis together with its shard's outbox, at one instant. A snapshot of Postgres taken right after it
+that has not come further than that outbox lacks nothing but entries which were just read; what those would change is
+added to what Postgres counts. A snapshot that has come further is thrown away, and both are read again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+
+from engine.domain.catalogue import Event
+from engine.domain.order import decode
+from engine.ledger import keys
+from engine.ledger.books import Books, Moment
+from engine.ledger.commits import entry_id
+from persistence import audit as audited
+from persistence import catalogue, outbox, reconciliation
+from persistence.database import Database
+from persistence.reconciliation import Difference
+from workers.audit import OF_HOLDS, Problem, compared
+from workers.drain import Entry, entry_of, orders_of
+from workers.sums import Sums
+
+log = logging.getLogger("holdfast.reconcile")
+
+WORK_S = 0.5
+"""How long one run compares before it leaves the rest to the next. Work takes a tenth of the time at most."""
+REST = 9
+_LOOKS = 20
+_LOOK_AGAIN_S = 0.02
+_ROWS_MAX = 20_000
+"""Holds and seats of an event that are read at once: about ten milliseconds of Redis' time."""
+_ENTRIES_MAX = 2000
+"""Entries that may wait for the drain; where there are more, the drain is what to look at first."""
+
+
+class Reconciler:
+    """Goes through all events, a few at a time. One per worker; where it has come to is in Postgres."""
+
+    def __init__(self, database: Database, books: Books, shards: int) -> None:
+        self._database = database
+        self._books = books
+        self._shards = shards
+        self._rest_until = 0.0
+        self._opened = False
+
+    async def close(self) -> None:
+        """Leave Redis."""
+        await self._books.close()
+
+    async def run(self) -> int:
+        """Compare events for a while, unless it is too early for that; return how many."""
+        began = time.monotonic()
+        if began < self._rest_until:
+            return 0
+        if not self._opened:
+            await self._books.open()
+            self._opened = True
+        count = 0
+        while time.monotonic() - began < WORK_S:
+            row = await reconciliation.next_event(self._database)
+            if row is None:
+                await reconciliation.end_round(self._database)
+                break
+            event = await catalogue.load_event(self._database, row["organizer_id"], row["slug"])
+            found = None if event is None else await self.compare(event)
+            for one in found or ():
+                log.error("%s: %s: expected %s, found %s: %s", one.place, one.rule, one.expected, one.found, one.cause)
+            await reconciliation.note(self._database, row["id"], found)
+            count += 1
+        self._rest_until = time.monotonic() + REST * (time.monotonic() - began)
+        return count
+
+    async def compare(self, event: Event) -> list[Difference] | None:
+        """Return what differs in an event, None if the stores could not be seen at one moment."""
+        found: list[Difference] | None = None
+        for _ in range(_LOOKS):
+            moment = await self._books.moment(event, rows_max=_ROWS_MAX, entries_max=_ENTRIES_MAX)
+            if moment is not None:
+                again = found
+                found = await self._compared(event, moment)
+                # what differs is looked at twice, since the catalogue is written first and made live afterwards
+                if found == [] or (found and again and _rules(found) & _rules(again)):
+                    return found
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        return found
+
+    async def _compared(self, event: Event, moment: Moment) -> list[Difference] | None:
+        shard = keys.shard_of(event.organizer, event.slug, self._shards)
+        async with self._database.snapshot() as session:
+            mark = (await outbox.marks(session)).get(shard)
+            if mark is None or mark.epoch != moment.epoch or mark.last > entry_id(moment.last):
+                return None
+            entries = [entry_of(shard, identity, fields) for identity, fields in moment.entries]
+            waiting = newest(entry for entry in orders_of(e for e in entries if e.id > mark.last) if of(entry, event))
+            fresh = await catalogue.load_event(session, event.organizer_id, event.slug)
+            if fresh is None:
+                return None
+            sums = await Sums.of(session, fresh)
+            before = await audited.orders(session, list(waiting))
+            parked = await reconciliation.parked(session, shard)
+        for number, entry in waiting.items():
+            old = before.get(number)
+            if entry.document and (old is None or entry.version > old.version):
+                sums.move(old, decode(entry.document))
+            elif not entry.document and old is not None:
+                sums.move(old, None)
+        return differences(fresh, moment, sums, parked)
+
+
+def differences(event: Event, moment: Moment, sums: Sums, parked: int) -> list[Difference]:
+    """Return what does not fit, each with what may have caused it."""
+    live = moment.books.fields.get("v")
+    where = f"{event.organizer}/{event.slug}"
+    if live is not None and int(live) != event.version:
+        problems = [Problem("the catalogue of Postgres is live in Redis", where, event.version, int(live))]
+    else:
+        problems = compared(event, moment.books, sums)
+        if not moment.whole:
+            problems = [problem for problem in problems if problem.rule not in OF_HOLDS]
+    return [Difference(one.rule, one.where, str(one.expected), str(one.found), cause(one, parked)) for one in problems]
+
+
+def cause(problem: Problem, parked: int) -> str:
+    """Say what may have led to a difference, the likeliest first."""
+    if parked and problem.rule.startswith("Redis "):
+        return f"{parked} entries of this shard could not be written and are in parked_entries"
+    if problem.rule == "the event is live":
+        return "Redis has lost the event, and nobody has asked for it since; the next sale rebuilds it"
+    if problem.rule == "the catalogue of Postgres is live in Redis":
+        return "the catalogue was written and not made live; the next request for the event does it"
+    if problem.rule.startswith("Redis counts") and isinstance(problem.found, int):
+        if problem.found > problem.expected:
+            return "Redis counts orders that Postgres never got, or somebody has written to Redis"
+        return "Redis has lost orders that Postgres has, or somebody has written to one of the stores"
+    if problem.rule.startswith(("not more", "size =")):
+        return "more was sold than there is: orders were written to Postgres, or the quota changed, by another way"
+    return "somebody other than Holdfast's scripts has written to Redis, or a script is wrong"
+
+
+def newest(entries: Iterable[Entry]) -> dict[int, Entry]:
+    """Return the last entry of each order."""
+    return {entry.number: entry for entry in entries}
+
+
+def of(entry: Entry, event: Event) -> bool:
+    """Tell whether an entry is about an order of an event, which its key says."""
+    return entry.key.split(b":")[-2:-1] == [b"%d" % event.id]
+
+
+def _rules(found: Iterable[Difference]) -> set[tuple[str, str]]:
+    return {(one.rule, one.place) for one in found}
