@@ -6,7 +6,7 @@ from collections import Counter
 
 from tests.simulator.answers import ANSWERS
 from tests.simulator.arguments import AnyOf, forget, text
-from tests.simulator.model import Memory, require
+from tests.simulator.model import Memory, Shard, require
 from tests.simulator.stores import parse_key
 
 _CHANGING = {
@@ -59,6 +59,10 @@ class Watch:
             number, _, event = parse_key(args[1])
             hall = self.memory.hall(int(event))
             forget(self.memory, number, hall, hall.holds[int(args[2].partition(b"|")[0])])
+        if args[0] == "ZADD":
+            number, _, _ = parse_key(args[1])
+            for deadline, member in zip(args[2::2], args[3::2], strict=True):
+                Shard.put(self.memory.shard(number).due, int(deadline), member)
         if args[0] == "HDEL":
             hall = self.memory.hall(int(parse_key(args[1])[2]))
             hall.next_id, hall.last_id = 1, 0
