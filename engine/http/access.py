@@ -8,11 +8,13 @@ import msgspec
 
 from engine.domain.errors import Forbidden, Invalid, NotFound
 from engine.domain.permissions import PERMISSIONS
+from engine.http import shapes
 from engine.http.auth import Principal, forget
 from engine.http.call import NO_CONTENT, Call, Reply, reply
 from engine.http.fields import Boolean, ListOf, Schema, Text
 from engine.http.kept import refuse, with_unknown
 from engine.http.paging import page_body, page_of
+from engine.http.terms import Shown, terms
 from persistence import access
 from persistence.database import Row, Session
 
@@ -24,22 +26,29 @@ _TEAM = Schema(
     **{name: Boolean(default=False) for name in PERMISSIONS},
 )
 _TOKEN = Schema(name=Text(max_length=190))
-_READ_ONLY = frozenset({"id"})
+_READ_ONLY = {"id": int}
+_SHAPE = Shown("Team", _TEAM, _READ_ONLY)
 
 
+@terms(lists=_SHAPE)
 async def list_teams(call: Call) -> Reply:
+    """List the teams of an organizer."""
     page = page_of(call)
     rows = await access.teams(call.house.database, call.principal.organizer_id)
     bodies = [_team_body(row) for row in rows[page.offset : page.offset + page.size]]
     return reply(page_body(call, page, len(rows), bodies))
 
 
+@terms(shows=_SHAPE)
 async def team_detail(call: Call) -> Reply:
+    """Show a team."""
     async with call.house.database.transaction() as session:
         return reply(_team_body(await _team(session, call)))
 
 
+@terms(_TEAM, makes=_SHAPE)
 async def create_team(call: Call) -> Reply:
+    """Create a team."""
     sent = await call.body()
     async with call.house.database.transaction() as session:
         values = await _read(session, call, sent, None)
@@ -47,11 +56,15 @@ async def create_team(call: Call) -> Reply:
     return reply(_team_body(values | {"id": team_id}), 201)
 
 
+@terms(_TEAM, shows=_SHAPE)
 async def patch_team(call: Call) -> Reply:
+    """Change some fields of a team."""
     return await _update(call, partial=True)
 
 
+@terms(_TEAM, shows=_SHAPE)
 async def put_team(call: Call) -> Reply:
+    """Change all fields of a team."""
     return await _update(call, partial=False)
 
 
@@ -65,7 +78,9 @@ async def _update(call: Call, *, partial: bool) -> Reply:
     return reply(_team_body(values | {"id": before["id"]}))
 
 
+@terms()
 async def delete_team(call: Call) -> Reply:
+    """Delete a team and its tokens."""
     async with call.house.database.transaction() as session:
         team = await _team(session, call)
         await access.remove_team(session, call.principal.organizer_id, team["id"])
@@ -73,7 +88,9 @@ async def delete_team(call: Call) -> Reply:
     return NO_CONTENT
 
 
+@terms(lists=shapes.Token)
 async def list_tokens(call: Call) -> Reply:
+    """List the tokens of a team, without their texts."""
     page = page_of(call)
     async with call.house.database.transaction() as session:
         team = await _team(session, call)
@@ -81,7 +98,9 @@ async def list_tokens(call: Call) -> Reply:
     return reply(page_body(call, page, len(rows), rows[page.offset : page.offset + page.size]))
 
 
+@terms(shows=shapes.Token)
 async def token_detail(call: Call) -> Reply:
+    """Show a token, without its text."""
     async with call.house.database.transaction() as session:
         team = await _team(session, call)
         rows = await access.tokens(session, team["id"])
@@ -92,6 +111,7 @@ async def token_detail(call: Call) -> Reply:
     return reply(found[0])
 
 
+@terms(_TOKEN, makes=shapes.NewToken)
 async def create_token(call: Call) -> Reply:
     """Make a token; this answer alone has its text."""
     sent = await call.body()
@@ -105,6 +125,7 @@ async def create_token(call: Call) -> Reply:
     return msgspec.structs.replace(shown, secret=True)
 
 
+@terms(shows=shapes.Token)
 async def delete_token(call: Call) -> Reply:
     """Disable a token for good; it stays listed."""
     token_id = call.number("id")
@@ -127,7 +148,7 @@ async def _team(session: Session, call: Call) -> Row:
 
 async def _read(session: Session, call: Call, sent: Any, before: Row | None) -> Row:
     """Return a team's values as they are to be kept; with `before`, fields that were not sent stay. Raises Invalid."""
-    values, errors = with_unknown(_TEAM, _READ_ONLY, sent, None, partial=before is not None)
+    values, errors = with_unknown(_TEAM, _READ_ONLY.keys(), sent, None, partial=before is not None)
     slugs = list(dict.fromkeys(values.get("limit_events", ())))
     unknown = await access.unknown_events(session, call.principal.organizer_id, slugs)
     if unknown and "limit_events" not in errors:

@@ -19,7 +19,7 @@ from engine.domain.errors import Invalid, NotFound, StaleCatalogue
 from engine.domain.order import Answer
 from engine.http.answers import ANSWERS
 from engine.http.call import NO_CONTENT, Call, Reply, reply
-from engine.http.fields import Boolean, DateTime, FieldError, ListOf, Money, Schema, Text
+from engine.http.fields import Boolean, DateTime, FieldError, Form, ListOf, Money, Schema, Text
 from engine.http.paging import page_body, page_generated, page_of
 from engine.http.people import ATTENDEE, SALES_CHANNELS, Named, merged_name
 from engine.http.products import (
@@ -34,6 +34,7 @@ from engine.http.products import (
     short_of,
     without_quota,
 )
+from engine.http.terms import one_of, terms
 from engine.http.voucher_use import cart_voucher, know_vouchers
 from engine.sales import holds
 from engine.sales.holds import (
@@ -86,6 +87,20 @@ class NewCartPositionBody(CartPositionBody):
 
     addons: tuple[CartPositionBody, ...] = ()
     bundled: tuple[CartPositionBody, ...] = ()
+
+
+class BulkRow(Struct):
+    """One row of what bulk_create answers, in the order of the request."""
+
+    success: bool
+    errors: Any
+    data: NewCartPositionBody | None
+
+
+class BulkBody(Struct):
+    """What bulk_create answers."""
+
+    results: tuple[BulkRow, ...]
 
 
 _Body = TypeVar("_Body", bound=CartPositionBody)
@@ -168,6 +183,9 @@ class _CartId(Text):
             raise FieldError("Cart ID should end in @api or be empty.")
         return text
 
+    def form(self) -> Form:
+        return {**super().form(), "pattern": "^$|@api$"}
+
 
 class _ChildSchema(Schema):
     """A position to be made; its product and its name in parts are added to the cleaned fields."""
@@ -228,10 +246,13 @@ CART_POSITION = _CartSchema(
     addons=_CHILDREN,
     bundled=_CHILDREN,
 )
+_BULK = ListOf(CART_POSITION, max_length=_BULK_ROWS_MAX)
+_EXAMPLE = {"cart_id": "me@api", "item": 1, "price": "49.00"}
 
 
+@terms(lists=CartPositionBody, query=one_of("ordering", _ORDERINGS))
 async def index(call: Call) -> Reply:
-    """GET cartpositions/"""
+    """List the cart positions of an event."""
     assert call.event is not None
     page = page_of(call)
     asked = call.query.get("ordering", "")
@@ -242,14 +263,16 @@ async def index(call: Call) -> Reply:
     return reply(page_body(call, page, count, results), headers=headers)
 
 
+@terms(shows=CartPositionBody)
 async def detail(call: Call) -> Reply:
-    """GET cartpositions/{id}/"""
+    """Show a cart position."""
     assert call.event is not None
     return reply(_stored_body(call.event, await holds.get(call.house, call.event, _hold_id(call))))
 
 
+@terms(CART_POSITION, makes=NewCartPositionBody, example=_EXAMPLE)
 async def create(call: Call) -> Reply:
-    """POST cartpositions/"""
+    """Hold a unit of every quota of a product, or nothing at all."""
     assert call.event is not None
     sent = await call.body()
     await know_vouchers(call, [sent])
@@ -258,8 +281,9 @@ async def create(call: Call) -> Reply:
     return await _hold(call, [group], CartReply([row], bulk=False))
 
 
+@terms(_BULK, shows=BulkBody, example=[_EXAMPLE])
 async def bulk_create(call: Call) -> Reply:
-    """POST cartpositions/bulk_create/: each row succeeds or fails alone."""
+    """Hold many positions; each succeeds or fails alone."""
     rows = await call.body()
     if not isinstance(rows, list):
         raise Invalid({"error": "Please supply a list"})
@@ -286,8 +310,9 @@ async def bulk_create(call: Call) -> Reply:
     return await _hold(call, [group for group, _ in asked], CartReply(results, bulk=True))
 
 
+@terms()
 async def delete(call: Call) -> Reply:
-    """DELETE cartpositions/{id}/"""
+    """Give a cart position back."""
     assert call.event is not None
     await holds.release(call.house, call.event, _hold_id(call), call.kept(NO_CONTENT))
     return NO_CONTENT

@@ -15,10 +15,11 @@ from typing import Any, ClassVar
 from engine.domain.catalogue import Event, Product
 from engine.domain.errors import Forbidden, InUse, Invalid, NotFound
 from engine.http.call import NO_CONTENT, Call, Reply, reply
-from engine.http.fields import FieldError, Schema
+from engine.http.fields import FieldError, ListOf, Schema
 from engine.http.kept import in_order, missing_links, refuse, with_unknown
 from engine.http.paging import page_body, page_of
 from engine.http.routing import Route
+from engine.http.terms import Shown, flags, ordered_by, read_by, terms
 from persistence.database import Row, Session
 from persistence.resources import Table
 
@@ -32,12 +33,16 @@ class Resource:
     schema: ClassVar[Schema]
     param: ClassVar[str] = "id"
     """The path parameter that names one; a kind that has nested kinds shares it with them."""
-    read_only: ClassVar[frozenset[str]] = frozenset({"id"})
-    """Fields of the answer that clients may send back to no effect."""
+    word: ClassVar[tuple[str, str]]
+    """What one is called, and many."""
+    read_only: ClassVar[dict[str, Any]] = {"id": int}
+    """Fields of the answer that clients may send back to no effect, by type; UnsetType is never shown."""
     orderings: ClassVar[tuple[str, ...]] = ("position", "id")
     """What lists can be ordered by; the first is the default."""
     filters: ClassVar[dict[str, Callable[[str], Any]]] = {}
     """Query parameters of lists: name of the field and how to read the wanted value."""
+    flags: ClassVar[tuple[str, ...]] = ()
+    """Query parameters of lists that a kind reads by itself, as yes or no."""
     parent: ClassVar[tuple[str, Table] | None] = None
     """For nested kinds: the path parameter that names the parent, and where parents are kept."""
     in_use: ClassVar[str] = ""
@@ -169,7 +174,7 @@ class Resource:
 
     async def _read(self, session: Session, event: Event, sent: Any, *, partial: bool) -> Body:
         """Return what a client sent, checked field by field, with unknown fields kept. Raises Invalid."""
-        known = self.read_only | self.children.keys()
+        known = self.read_only.keys() | self.children.keys()
         values, errors = with_unknown(self.schema, known, sent, event, partial=partial)
         if not isinstance(sent, dict):
             raise Invalid(errors)
@@ -230,6 +235,7 @@ class Resource:
     def routes(self, path: str, permission: str) -> tuple[Route, ...]:
         """Return the six routes of this kind; any token of the organizer may read."""
         one = f"{path}{{{self.param}}}/"
+        self._say()
         return (
             Route("GET", path, self.index),
             Route("POST", path, self.create, permission),
@@ -238,6 +244,26 @@ class Resource:
             Route("PUT", one, self.put, permission),
             Route("DELETE", one, self.delete, permission),
         )
+
+    def shape(self) -> Shown:
+        """Return what answers look like."""
+        name = self.word[0].title().replace(" ", "")
+        return Shown(name, self.schema, self.read_only, {name: child.shape() for name, child in self.children.items()})
+
+    def _say(self) -> None:
+        """Say what each endpoint takes and answers."""
+        shape = self.shape()
+        below = {name: ListOf(child.schema, null=True, default=list) for name, child in self.children.items()}
+        body = Schema(**self.schema.fields, **below)
+        query = read_by(self.filters) | flags(*self.flags) | ordered_by(self.orderings)
+        one, many = self.word
+        one = f"{'an' if one[0] in 'aeiou' else 'a'} {one}"
+        terms(lists=shape, query=query, summary=f"List {many}.")(self.index)
+        terms(body, makes=shape, summary=f"Create {one}.")(self.create)
+        terms(shows=shape, summary=f"Show {one}.")(self.detail)
+        terms(self.schema, shows=shape, summary=f"Change some fields of {one}.")(self.patch)
+        terms(self.schema, shows=shape, summary=f"Change all fields of {one}.")(self.put)
+        terms(summary=f"Delete {one}.")(self.delete)
 
 
 def yes_or_no(text: str) -> bool | None:

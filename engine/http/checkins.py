@@ -8,6 +8,7 @@ from engine.domain.catalogue import Event
 from engine.domain.checkins import ENTRY, EXIT, CheckinList, Scan, Turned, scanned
 from engine.domain.errors import Forbidden, NotFound
 from engine.domain.order import Order, Position
+from engine.http import shapes
 from engine.http.call import Call, Reply, reply
 from engine.http.catalogue import Body, Resource, whole_number
 from engine.http.fields import Boolean, Choice, DateTime, Json, ListOf, Schema, Text
@@ -15,6 +16,7 @@ from engine.http.kept import Kept, Link, in_order, refuse
 from engine.http.orders import change, event_of
 from engine.http.resources import position_body
 from engine.http.routing import Route
+from engine.http.terms import terms
 from persistence import checkins
 from persistence.database import Row, Session
 from persistence.resources import CHECKIN_LISTS, ITEMS, SUBEVENTS
@@ -25,9 +27,10 @@ _SECRET_LENGTH_MAX = 255
 
 class _CheckinLists(Resource):
     table = CHECKIN_LISTS
+    word = ("check-in list", "check-in lists")
     param = "list"
     orderings = ("id", "name", "subevent__date_from")
-    read_only = frozenset({"id", "position_count", "checkin_count"})
+    read_only = {"id": int, "position_count": int, "checkin_count": int}
     filters = {"subevent": whole_number}
     schema = Schema(
         name=Text(max_length=190),
@@ -76,8 +79,9 @@ REDEEM = Schema(
 )
 
 
+@terms(REDEEM, makes=shapes.Scan, waits=True, odd={400: shapes.TurnedScan, 404: shapes.UnknownScan})
 async def redeem(call: Call) -> Reply:
-    """POST checkinlists/(list)/positions/(position)/redeem/: the position by its id or by its ticket's secret."""
+    """Scan a ticket: the position by its id or by its secret."""
     event = event_of(call)
     sent = REDEEM.read(await call.body(), event)
     list_id = call.number("list")

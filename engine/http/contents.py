@@ -18,6 +18,7 @@ from engine.domain.order import MailKind, Order, Position
 from engine.domain.order_contents import Changes, PositionPatch, changed
 from engine.domain.splitting import SplitOff
 from engine.http import orders as orders_http
+from engine.http import shapes
 from engine.http.answers import ANSWERS
 from engine.http.call import Call, Reply
 from engine.http.fields import (
@@ -26,6 +27,7 @@ from engine.http.fields import (
     DateTime,
     Email,
     FieldError,
+    Form,
     ListOf,
     Money,
     Reference,
@@ -36,6 +38,7 @@ from engine.http.order_create import POSITION, POSITIONS_MAX
 from engine.http.people import Country, NameParts, check_state, merged_name
 from engine.http.products import NEEDS_SUBEVENT, ItemField, SubeventField, VariationField, check_product, read
 from engine.http.resources import order_body
+from engine.http.terms import terms
 from engine.sales import orders
 
 TWICE = "You have specified the same object twice."
@@ -57,6 +60,9 @@ class Patch(Schema):
             raise FieldError(errors)
         return cleaned
 
+    def form(self, *, partial: bool = True) -> Form:
+        return super().form(partial=True)
+
 
 class _Addition(Schema):
     """A position to be added; cleaned into a Line whose `addon_to` is the positionid of its base.
@@ -73,6 +79,10 @@ class _Addition(Schema):
             if error.detail == {"subevent": [NEEDS_SUBEVENT]}:
                 raise Invalid(["You need to choose a subevent for the new position."]) from None
             raise
+
+    def form(self, *, partial: bool = False) -> Form:
+        fields = {name: field for name, field in POSITION.fields.items() if name not in _NOT_ADDABLE}
+        return Schema(**fields, **self.fields).form(partial=partial)
 
 
 class _Key(Reference):
@@ -134,8 +144,9 @@ CHANGE = Schema(
 )
 
 
+@terms(CHANGE, shows=shapes.Order, waits=True)
 async def change(call: Call) -> Reply:
-    """POST orders/(code)/change/"""
+    """Change the contents of an order in one step: all of it or nothing."""
     event, ids = orders_http.event_of(call), call.house.ids
     # an order that is not there is told before what is wrong with the body
     await orders.get(call.house, event, orders_http.code_of(call))

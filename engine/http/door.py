@@ -1,6 +1,6 @@
 """The front door: one function between aiohttp and the handlers.
 
-In this order: path, token, its rate, organizer and event, right, method, idempotency key, then the handler, which reads
+In this order: path (or a page for anybody), token, its rate, organizer and event, right, method, idempotency key, then the handler, which reads
 the body.
 Front doors keep each event's catalogue in memory. A refusal may therefore be an error of an old copy, and a script may
 refuse to sell on one; both times the copy is checked and, if it was old, read again and the handler run once more.
@@ -20,6 +20,7 @@ from engine.http import idempotency
 from engine.http.auth import authenticate, known
 from engine.http.call import Call, Reply
 from engine.http.errors import answer
+from engine.http.pages import Pages
 from engine.http.routing import Handler, Router, choose
 from engine.http.throttle import Throttle
 from engine.http.wire import response
@@ -42,9 +43,10 @@ def _acceptable(accept: str) -> bool:
 class Door:
     """Answers every request of one process."""
 
-    def __init__(self, house: House, router: Router) -> None:
+    def __init__(self, house: House, router: Router, pages: Pages) -> None:
         self.house = house
         self.router = router
+        self.pages = pages
         rate = house.settings.rate
         self.throttle = None if rate is None else Throttle(rate)
 
@@ -62,13 +64,15 @@ class Door:
 
     async def _serve(self, request: web.BaseRequest) -> Reply:
         path = request.path
+        try:
+            routes, params = self.router.find(path)
+        except NotFound:
+            return self.pages.reply(request)
         if not path.endswith("/"):
-            self.router.find(path)
             if request.method in ("GET", "HEAD"):
                 query = f"?{request.query_string}" if request.query_string else ""
                 return Reply(301, None, {"Location": f"{quote(path)}/{query}"})
             raise NotFound
-        routes, params = self.router.find(path)
         headers = request.headers
         accept = headers.get("Accept", "*/*")
         if not _acceptable(accept) and not ("pdf" in accept and "/download/" in path):

@@ -8,22 +8,25 @@ from engine.domain.order import Order, Position
 from engine.http.call import Call, Reply
 from engine.http.orders import code_of, event_of
 from engine.http.positions import code_of_position
+from engine.http.terms import terms
 from engine.sales import orders
 from persistence import ticket_files
 
 _WAIT_MAX_S = 60
 
 
+@terms(files="application/pdf")
 async def order_file(call: Call) -> Reply:
-    """GET orders/(code)/download/(output)/"""
+    """Download the tickets of an order; 409 while they are being printed."""
     await _choose(call)
     order = await orders.get(call.house, event_of(call), code_of(call))
     live = [position for position in order.positions if not position.canceled]
     return await _file(call, order, live, ticket_files.WHOLE_ORDER, order.code)
 
 
+@terms(files="application/pdf")
 async def position_file(call: Call) -> Reply:
-    """GET orderpositions/(id)/download/(output)/"""
+    """Download one ticket; 409 while it is being printed."""
     await _choose(call)
     order = await orders.get(call.house, event_of(call), await code_of_position(call))
     for position in order.positions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -12,12 +13,14 @@ from engine.domain.event_settings import DEFAULTS, MAIL_TEMPLATES, effective
 from engine.domain.invoicing import AUTOMATIC
 from engine.domain.mail_texts import ADDRESS
 from engine.domain.tickets import parse_start
+from engine.http import shapes
 from engine.http.call import Call, Reply, reply
 from engine.http.catalogue import Body, check_order, yes_or_no
-from engine.http.fields import Boolean, Choice, DateTime, Field, FieldError, Integer, Json, ListOf, Schema, Text
+from engine.http.fields import Boolean, Choice, DateTime, Field, FieldError, Form, Integer, Json, ListOf, Schema, Text
 from engine.http.kept import Kept, Matching, Pk, Words, in_order, refuse, with_unknown
 from engine.http.paging import page_body, page_of
 from engine.http.seatingplans import CategoryMapping, plan_of
+from engine.http.terms import Shown, flags, one_of, terms
 from engine.sales import seating
 from persistence import access, catalogue, invoices
 from persistence.database import Row
@@ -63,6 +66,8 @@ _PREFIX = Matching(
 _SENDER = Matching(ADDRESS, "Enter a valid email address.", blank=True, max_length=254, default=None)
 _MAIL_WORDS = Words(blank=True, default=None)
 _FILTERS = ("live", "is_public", "has_subevents", "testmode")
+_ORDERINGS = ("date_from", "-date_from", "slug", "-slug")
+_SHAPE = Shown("Event", _EVENT)
 
 
 class _Start(Field):
@@ -74,6 +79,9 @@ class _Start(Field):
         except ValueError:
             raise FieldError("Datetime has wrong format. Use ISO 8601 or RELDATE/days/hh:mm:ss/date_from/.") from None
         return value
+
+    def form(self) -> Form:
+        return {"type": "string"}
 
 
 def _setting(name: str) -> Field:
@@ -105,13 +113,18 @@ _SETTINGS = Schema(
         "invoice_numbers_counter_length": Integer(minimum=1, maximum=10, default=None),
     }
 )
+_SETTINGS_SHAPE = Shown("EventSettings", _SETTINGS)
 
 
+@terms(lists=shapes.Organizer)
 async def list_organizers(call: Call) -> Reply:
+    """List the organizers that the token sees: its own."""
     return reply(page_body(call, page_of(call), 1, [await _organizer(call)]))
 
 
+@terms(shows=shapes.Organizer)
 async def organizer_detail(call: Call) -> Reply:
+    """Show the organizer."""
     return reply(await _organizer(call))
 
 
@@ -121,7 +134,9 @@ async def _organizer(call: Call) -> Body:
     return {"name": found["name"], "slug": found["slug"]}
 
 
+@terms(lists=_SHAPE, query=flags(*_FILTERS) | one_of("ordering", _ORDERINGS))
 async def list_events(call: Call) -> Reply:
+    """List the events that the token sees."""
     page = page_of(call)
     rows = await catalogue.events(call.house.database, call.principal.organizer_id)
     bodies = [_shown(row) for row in rows if call.principal.sees(row["slug"])]
@@ -129,16 +144,20 @@ async def list_events(call: Call) -> Reply:
         wanted = yes_or_no(call.query.get(name, ""))
         bodies = [body for body in bodies if wanted is None or body[name] == wanted]
     ordering = call.query.get("ordering", "")
-    if ordering.removeprefix("-") in ("date_from", "slug"):
+    if ordering in _ORDERINGS:
         bodies.sort(key=lambda body: body[ordering.removeprefix("-")], reverse=ordering.startswith("-"))
     return reply(page_body(call, page, len(bodies), bodies[page.offset : page.offset + page.size]))
 
 
+@terms(shows=_SHAPE)
 async def event_detail(call: Call) -> Reply:
+    """Show an event."""
     return reply(_shown(await catalogue.event_row(call.house.database, _event(call).id)))
 
 
+@terms(_EVENT, makes=_SHAPE)
 async def create_event(call: Call) -> Reply:
+    """Create an event."""
     values = _read(await call.body(), None, partial=False)
     slug, timezone = values.pop("slug"), values.pop("timezone")
     if values["seat_category_mapping"]:
@@ -158,11 +177,15 @@ async def create_event(call: Call) -> Reply:
     return reply(_shown(row), 201)
 
 
+@terms(_EVENT, shows=_SHAPE)
 async def patch_event(call: Call) -> Reply:
+    """Change some fields of an event."""
     return await _update(call, partial=True)
 
 
+@terms(_EVENT, shows=_SHAPE)
 async def put_event(call: Call) -> Reply:
+    """Change all fields of an event."""
     return await _update(call, partial=False)
 
 
@@ -189,11 +212,14 @@ async def _update(call: Call, *, partial: bool) -> Reply:
     return reply(_shown(row))
 
 
+@terms(shows=_SETTINGS_SHAPE)
 async def read_settings(call: Call) -> Reply:
+    """Show the settings of an event, defaults included."""
     row = await catalogue.event_row(call.house.database, _event(call).id)
     return reply(effective(row["settings"]))
 
 
+@terms(_SETTINGS, shows=_SETTINGS_SHAPE)
 async def patch_settings(call: Call) -> Reply:
     """Change settings; null takes a known one back to its default."""
     event, now = _event(call), clock.now()
@@ -233,7 +259,7 @@ def _read(sent: Any, event: Event | None, *, partial: bool) -> Body:
     return values
 
 
-def _clean(schema: Schema, read_only: frozenset[str], sent: Any, event: Event | None, *, partial: bool) -> Body:
+def _clean(schema: Schema, read_only: Set[str], sent: Any, event: Event | None, *, partial: bool) -> Body:
     values, errors = with_unknown(schema, read_only, sent, event, partial=partial)
     if errors:
         raise Invalid(errors)

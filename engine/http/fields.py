@@ -37,6 +37,24 @@ _FALSE = {False, "f", "F", "n", "N", "no", "No", "NO", "false", "False", "FALSE"
 _NULL = {"null", "Null", "NULL", "", None}
 
 
+_LISTED_MAX = 100
+"""Choices that the document of the API lists one by one."""
+
+Form = dict[str, Any]
+"""A JSON schema."""
+
+
+def nullable(form: Form) -> Form:
+    """Return a JSON schema that lets null through too."""
+    if not form:
+        return form
+    if "enum" in form:
+        form = {**form, "enum": [*form["enum"], None]}
+    if isinstance(form.get("type"), str):
+        return {**form, "type": [form["type"], "null"]}
+    return {"anyOf": [*form.get("anyOf", [form]), {"type": "null"}]}
+
+
 class FieldError(Exception):
     """One field's complaint: a list of texts, or the nested errors of a list or an object."""
 
@@ -64,6 +82,22 @@ class Field:
                 return None
             raise FieldError("This field may not be null.")
         return self.clean(value, event)
+
+    def form(self) -> Form:
+        """Return the JSON schema of a value, null aside: how it is best sent, and how answers show it."""
+        return {}
+
+    def asked(self) -> Form:
+        """Return the JSON schema of the field in a request."""
+        form = nullable(self.form()) if self.null else self.form()
+        default = self.default() if callable(self.default) else self.default
+        if default is not MISSING and (default is not None or self.null):
+            form = {**form, "default": default}
+        return form
+
+    def shown(self) -> Form:
+        """Return the JSON schema of the field in an answer."""
+        return nullable(self.form()) if self.null or self.default is None else self.form()
 
 
 class Schema(Field):
@@ -128,6 +162,17 @@ class Schema(Field):
             errors = {name: errors[name] for name in fields if name in errors}
         return cleaned, errors
 
+    def form(self, *, partial: bool = False) -> Form:
+        form: Form = {"type": "object", "properties": {name: field.asked() for name, field in self.fields.items()}}
+        if self._required and not partial:
+            form["required"] = self._required
+        return form
+
+    def shown(self) -> Form:
+        form: Form = {"type": "object", "properties": {name: field.shown() for name, field in self.fields.items()}}
+        form["required"] = list(self.fields)
+        return nullable(form) if self.null else form
+
 
 class Text(Field):
     """A string, trimmed; numbers are taken as their text, as pretix does."""
@@ -156,6 +201,10 @@ class Text(Field):
             raise FieldError(f"Ensure this field has at least {self.min_length} characters.")
         return text
 
+    def form(self) -> Form:
+        least = 0 if self.blank else max(1, self.min_length)
+        return {"type": "string", "maxLength": self.max_length, **({"minLength": least} if least else {})}
+
 
 class Email(Text):
     def __init__(self, **options: Any) -> None:
@@ -166,6 +215,10 @@ class Email(Text):
         if text and not _EMAIL.match(text):
             raise FieldError("Enter a valid email address.")
         return text
+
+    def form(self) -> Form:
+        form = super().form()
+        return {"anyOf": [{**form, "format": "email"}, {"const": ""}]} if self.blank else {**form, "format": "email"}
 
 
 class Translated(Field):
@@ -185,6 +238,9 @@ class Translated(Field):
         if any(len(v or "") > 10_000 or "\x00" in (v or "") for v in value.values()) or len(value) > 100:
             raise FieldError("Ensure this field has no more than 10000 characters.")
         return value
+
+    def form(self) -> Form:
+        return {"type": "object", "additionalProperties": {"type": ["string", "null"]}, "examples": [{"en": "Text"}]}
 
 
 class Integer(Field):
@@ -208,6 +264,9 @@ class Integer(Field):
         if number > self.maximum:
             raise FieldError(f"Ensure this value is less than or equal to {self.maximum}.")
         return number
+
+    def form(self) -> Form:
+        return {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
 
 
 class Money(Field):
@@ -247,6 +306,11 @@ class Money(Field):
             raise FieldError(f"Ensure this value is greater than or equal to {self.minimum}.")
         return amount.quantize(Decimal(1).scaleb(-self.places))
 
+    def form(self) -> Form:
+        sign = "" if self.minimum is not None and self.minimum >= 0 else "-?"
+        pattern = f"^{sign}[0-9]{{1,{self.digits - self.places}}}(\\.[0-9]{{1,{self.places}}})?$"
+        return {"type": "string", "format": "decimal", "pattern": pattern, "examples": ["23.00"]}
+
 
 class Boolean(Field):
     def clean(self, value: Any, event: Event | None) -> bool:
@@ -267,6 +331,9 @@ class Boolean(Field):
             pass
         return super().accept(value, event)
 
+    def form(self) -> Form:
+        return {"type": "boolean"}
+
 
 class Choice(Field):
     def __init__(self, *choices: str, **options: Any) -> None:
@@ -277,6 +344,11 @@ class Choice(Field):
         if isinstance(value, str) and value in self.choices:
             return value
         raise FieldError(f'"{value}" is not a valid choice.')
+
+    def form(self) -> Form:
+        if len(self.choices) > _LISTED_MAX:
+            return {"type": "string", "maxLength": max(map(len, self.choices))}
+        return {"type": "string", "enum": sorted(self.choices)}
 
 
 class DateTime(Field):
@@ -296,6 +368,9 @@ class DateTime(Field):
                 "YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z]."
             ) from None
 
+    def form(self) -> Form:
+        return {"type": "string", "format": "date-time"}
+
 
 class Date(Field):
     def clean(self, value: Any, event: Event | None) -> dt.date:
@@ -306,6 +381,9 @@ class Date(Field):
         except ValueError:
             raise FieldError("Date has wrong format. Use one of these formats instead: YYYY-MM-DD.") from None
 
+    def form(self) -> Form:
+        return {"type": "string", "format": "date"}
+
 
 class Json(Field):
     """Any JSON object that Postgres can keep as well; numbers with decimals are floats again."""
@@ -314,6 +392,9 @@ class Json(Field):
         if not isinstance(value, dict):
             raise FieldError(f'Expected a dictionary of items but got type "{type(value).__name__}".')
         return {plain(key, 0): plain(inner, 0) for key, inner in value.items()}
+
+    def form(self) -> Form:
+        return {"type": "object"}
 
 
 _JSON_DEPTH_MAX = 50
@@ -365,6 +446,9 @@ class Reference(Field):
         """Return the error for an id that the event does not have."""
         return FieldError(f'Invalid pk "{value}" - object does not exist.')
 
+    def form(self) -> Form:
+        return {"type": "integer"}
+
 
 class ListOf(Field):
     """A list of values of one kind. A list of objects reports {} for each row that is fine."""
@@ -394,3 +478,10 @@ class ListOf(Field):
                 raise FieldError(errors)
             raise FieldError(next(error for error in errors if error))
         return rows
+
+    def form(self) -> Form:
+        return {"type": "array", "items": self.row.asked(), "maxItems": self.max_length}
+
+    def shown(self) -> Form:
+        form = {"type": "array", "items": self.row.shown()}
+        return nullable(form) if self.null or self.default is None else form

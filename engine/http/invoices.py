@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+from msgspec.structs import fields
+
 from engine.domain.errors import Invalid, NotFound, NotReady
 from engine.domain.invoice import Invoice
 from engine.http.call import NO_CONTENT, Call, Reply, reply
@@ -11,29 +14,37 @@ from engine.http.fields import FieldError
 from engine.http.order_query import flag_of, text_of
 from engine.http.orders import NOTHING, code_of, event_of
 from engine.http.paging import page_body, page_of
+from engine.http.terms import flags, one_of, terms, texts
 from engine.sales import invoices
 from persistence import invoices as stored
 
 _ON_PAPER = frozenset({"organizer_name", "event_name", "currency", "testmode"})
 _FIELDS = tuple(name for name in Invoice.__struct_fields__ if name not in _ON_PAPER)
 _TEXTS = ("order", "number", "refers", "locale")
+_QUERY = texts(*_TEXTS) | flags("is_cancellation") | one_of("ordering", stored.ORDERINGS)
+_Invoice = msgspec.defstruct(
+    "Invoice", [("number", str), *((field.name, field.type) for field in fields(Invoice) if field.name in _FIELDS)]
+)
 _NO_SUCH = "No Invoice matches the given query."
 
 
+@terms(NOTHING, makes=_Invoice)
 async def create(call: Call) -> Reply:
-    """POST orders/(code)/create_invoice/"""
+    """Issue an invoice for an order that has none."""
     NOTHING.read(await call.body(), call.event)
     number, invoice = await invoices.create(call.house, event_of(call), code_of(call))
     return reply(invoice_body(number, invoice), 201)
 
 
+@terms(lists=_Invoice, query=_QUERY)
 async def index(call: Call) -> Reply:
-    """GET invoices/ of an event."""
+    """List the invoices of an event."""
     return await _list(call, event_id=event_of(call).id)
 
 
+@terms(lists=_Invoice, query=_QUERY)
 async def index_organizer(call: Call) -> Reply:
-    """GET invoices/ of all events that the token may see."""
+    """List the invoices of all events that the token may see."""
     return await _list(call, events=None if call.principal.all_events else sorted(call.principal.limit_events))
 
 
@@ -59,16 +70,18 @@ def _text(call: Call, name: str) -> str:
         raise Invalid({name: error.detail}) from None
 
 
+@terms(shows=_Invoice)
 async def detail(call: Call) -> Reply:
-    """GET invoices/(number)/"""
+    """Show an invoice."""
     issued = await stored.one(call.house.database, event_of(call).id, _number(call))
     if issued is None:
         raise NotFound(_NO_SUCH)
     return reply(invoice_body(issued.number, issued.content))
 
 
+@terms(files="application/pdf")
 async def download(call: Call) -> Reply:
-    """GET invoices/(number)/download/"""
+    """Download an invoice."""
     number = _number(call)
     there, pdf = await stored.file(call.house.database, event_of(call).id, number)
     if not there:
@@ -80,15 +93,17 @@ async def download(call: Call) -> Reply:
     return Reply(200, pdf, headers)
 
 
+@terms(NOTHING)
 async def reissue(call: Call) -> Reply:
-    """POST invoices/(number)/reissue/"""
+    """Cancel an invoice and issue another one of the order as it is now."""
     NOTHING.read(await call.body(), call.event)
     await invoices.reissue(call.house, event_of(call), _number(call))
     return NO_CONTENT
 
 
+@terms(NOTHING)
 async def regenerate(call: Call) -> Reply:
-    """POST invoices/(number)/regenerate/"""
+    """Write an invoice anew under its number, where the event allows it."""
     NOTHING.read(await call.body(), call.event)
     await invoices.regenerate(call.house, event_of(call), _number(call))
     return NO_CONTENT

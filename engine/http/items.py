@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from engine.domain.catalogue import Event, Product
 from engine.domain.errors import Forbidden, InUse
 from engine.http.catalogue import Body, Resource, check_order, whole_number, yes_or_no
@@ -25,6 +27,7 @@ def _moment() -> DateTime:
 
 class _Categories(Resource):
     table = CATEGORIES
+    word = ("category", "categories")
     filters = {"is_addon": yes_or_no}
     schema = Schema(
         name=Words(),
@@ -44,6 +47,7 @@ class _Categories(Resource):
 
 class _TaxRules(Resource):
     table = TAX_RULES
+    word = ("tax rule", "tax rules")
     orderings = ("id",)
     schema = Schema(
         name=Words(),
@@ -63,9 +67,10 @@ class _TaxRules(Resource):
 
 class _Variations(Resource):
     table = VARIATIONS
+    word = ("variation", "variations")
     parent = ("item", ITEMS)
     in_use = "This variation was ordered or is in a cart, so it cannot be deleted. Set active to false instead."
-    read_only = frozenset({"id", "price"})
+    read_only = {"id": int, "price": Decimal | None}
     filters = {"active": yes_or_no}
     schema = Schema(
         value=Words(),
@@ -114,6 +119,7 @@ class _Variations(Resource):
 
 class _Addons(Resource):
     table = ADDONS
+    word = ("add-on", "add-ons")
     parent = ("item", ITEMS)
     schema = Schema(
         addon_category=Link(CATEGORIES),
@@ -131,6 +137,7 @@ class _Addons(Resource):
 
 class _Bundles(Resource):
     table = BUNDLES
+    word = ("bundle", "bundles")
     orderings = ("id",)
     parent = ("item", ITEMS)
     schema = Schema(
@@ -158,10 +165,11 @@ BUNDLE = _Bundles()
 
 class _Items(Resource):
     table = ITEMS
+    word = ("item", "items")
     param = "item"
     in_use = "This item was ordered or is in a cart, so it cannot be deleted. Set active to false instead."
     children = {"variations": VARIATION, "addons": ADDON, "bundles": BUNDLE}
-    read_only = frozenset({"id", "has_variations", "tax_rate", "picture"})
+    read_only = {"id": int, "has_variations": bool, "tax_rate": Decimal, "picture": None}
     filters = {
         "active": yes_or_no,
         "category": whole_number,

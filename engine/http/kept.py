@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.domain.catalogue import Event
 from engine.domain.errors import Invalid
-from engine.http.fields import Field, FieldError, ListOf, Money, Schema, Text, Translated, plain
+from engine.http.fields import Field, FieldError, Form, ListOf, Money, Schema, Text, Translated, plain
 from persistence.database import Session
 from persistence.resources import Table
 
@@ -62,6 +62,9 @@ class Matching(Text):
             raise FieldError(self.complaint.replace("{}", text))
         return text
 
+    def form(self) -> Form:
+        return {**super().form(), "pattern": f"^({self.pattern.pattern}){'?' if self.blank else ''}$"}
+
 
 class Pk(Field):
     """An id of something; whether there is such a thing is for others to find out."""
@@ -74,6 +77,9 @@ class Pk(Field):
         if not 0 < value < 2**63:
             raise FieldError(no_such(value))
         return value
+
+    def form(self) -> Form:
+        return {"type": "integer", "minimum": 1}
 
 
 class Link(Pk):

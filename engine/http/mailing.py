@@ -8,10 +8,13 @@ from typing import Any
 from engine.domain import mails
 from engine.domain.next import Rule
 from engine.domain.order import MailKind
-from engine.http.fields import Boolean, FieldError, Text
+from engine.http.fields import Boolean, FieldError, Schema, Text
 
-_SEND = Boolean(null=True)
-_COMMENT = Text(blank=True)
+_SEND = Boolean(null=True, default=True)
+_COMMENT = Text(blank=True, default="")
+
+TOLD = Schema(send_email=_SEND, comment=_COMMENT)
+"""What operations take that tell the buyer; rubbish in it does not refuse a request, as in pretix."""
 
 
 def telling(rule: Rule, kind: MailKind, body: Mapping[str, Any]) -> Rule:
@@ -20,7 +23,7 @@ def telling(rule: Rule, kind: MailKind, body: Mapping[str, Any]) -> Rule:
 
 
 def _wanted(body: Mapping[str, Any]) -> bool:
-    """Tell whether a mail is to be sent; rubbish does not refuse the request, as in pretix."""
+    """Tell whether a mail is to be sent."""
     try:
         return bool(_SEND.accept(body.get("send_email", True), None))
     except FieldError:

@@ -13,6 +13,7 @@ from engine.domain.fees import FEE_TYPES, FeeLine
 from engine.domain.names import with_scheme
 from engine.domain.new_order import Line
 from engine.domain.order import Order, OrderStatus
+from engine.http import shapes
 from engine.http.answers import ANSWERS
 from engine.http.call import Call, Reply, reply, unconfirmed
 from engine.http.fields import (
@@ -22,6 +23,7 @@ from engine.http.fields import (
     DateTime,
     Email,
     FieldError,
+    Form,
     Integer,
     Json,
     ListOf,
@@ -42,6 +44,7 @@ from engine.http.people import (
 )
 from engine.http.products import ItemField, SubeventField, VariationField, check_product, read
 from engine.http.resources import order_body, preview_body
+from engine.http.terms import terms
 from engine.http.voucher_use import VoucherField, bounded, know_vouchers, refuse_misused
 from engine.sales import orders
 
@@ -59,6 +62,9 @@ class _Code(Text):
             raise FieldError("This order code contains invalid characters.")
         return code
 
+    def form(self) -> Form:
+        return {**super().form(), "pattern": f"^{_OWN_CODE.pattern}$"}
+
 
 class _Provider(Text):
     def clean(self, value: Any, event: Event | None) -> str:
@@ -66,6 +72,9 @@ class _Provider(Text):
         if provider not in PROVIDERS:
             raise FieldError("The given payment provider is not known.")
         return provider
+
+    def form(self) -> Form:
+        return {"type": "string", "enum": sorted(PROVIDERS)}
 
 
 class _PositionSchema(Schema):
@@ -114,6 +123,9 @@ class _Positions(ListOf):
         if any(errors):
             raise FieldError(errors)
         return [Line(**row) for row in rows]
+
+    def form(self) -> Form:
+        return {**super().form(), "minItems": 1, "maxItems": POSITIONS_MAX}
 
 
 def _number(rows: list[dict[str, Any]]) -> list[dict[str, list[str]]]:
@@ -230,9 +242,19 @@ ORDER = Schema(
     send_email=Boolean(null=True, default=False),
 )
 
+_EXAMPLE = {
+    "code": "HAPPY",
+    "email": "me@example.org",
+    "locale": "en",
+    "payment_provider": "manual",
+    "consume_carts": ["me@api"],
+    "positions": [{"item": 1, "price": "49.00", "attendee_name_parts": {"given_name": "Peter"}}],
+}
 
+
+@terms(ORDER, makes=shapes.Order, waits=True, example=_EXAMPLE)
 async def create(call: Call) -> Reply:
-    """POST orders/"""
+    """Create an order, from carts or out of nothing."""
     sent = await call.body()
     if isinstance(sent, dict) and isinstance(sent.get("positions"), list):
         await know_vouchers(call, sent["positions"])

@@ -11,12 +11,16 @@ from engine.domain.errors import Invalid
 from engine.http.call import Call
 from engine.http.fields import Date, DateTime, FieldError
 from engine.http.paging import orderings_of
+from engine.http.terms import flags, moments, numbers, ordered_by, texts
 from persistence.order_lists import ORDERINGS, Wanted
 
 _TEXTS = ("code", "status", "email", "locale", "sales_channel", "customer", "payment_provider", "search")
 _FLAGS = ("testmode", "require_approval")
 _NUMBERS = ("item", "variation", "subevent")
 _MOMENTS = ("created_since", "created_before", "modified_since", "subevent_after", "subevent_before")
+
+PARAMETERS = texts(*_TEXTS) | flags(*_FLAGS) | numbers(*_NUMBERS) | moments(*_MOMENTS) | ordered_by(ORDERINGS)
+"""What order lists can be asked, for the API's document."""
 
 _FLAG_WORDS = {"true": True, "1": True, "false": False, "0": False}
 _LOOKALIKES = str.maketrans("2456", "ZASG")

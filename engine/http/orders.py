@@ -11,15 +11,17 @@ from engine.domain.catalogue import Event
 from engine.domain.errors import Fenced, Invalid, NotFound
 from engine.domain.next import Rule
 from engine.domain.order import InvoiceAddress, MailKind, Order
+from engine.http import shapes
 from engine.http.call import NO_CONTENT, Call, Reply, reply, unconfirmed
 from engine.http.errors import answer
-from engine.http.fields import Boolean, Date, DateTime, Email, FieldError, Json, Schema, Text
-from engine.http.mailing import telling
-from engine.http.order_query import wanted
+from engine.http.fields import Boolean, Date, DateTime, Email, FieldError, Json, Money, Schema, Text
+from engine.http.mailing import TOLD, telling
+from engine.http.order_query import PARAMETERS, wanted
 from engine.http.paging import page_body, page_generated, page_of
 from engine.http.people import INVOICE_ADDRESS, Phone
 from engine.http.resources import order_body
 from engine.http.selection import Selection
+from engine.http.terms import flags, terms
 from engine.ledger.replies import Kept
 from engine.sales import orders
 from persistence import mails as stored_mails
@@ -53,6 +55,13 @@ NOTHING = Schema()
 
 FORCE = Schema(force=Boolean(default=False))
 
+# for the document alone: what these operations read besides, they read with words or leniency of their own
+_EXTEND = Schema(expires=Date(), **FORCE.fields)
+_CANCEL = Schema(cancellation_fee=Money(null=True, default=None), **TOLD.fields)
+
+_INCLUSIONS = ("include_canceled_positions", "include_canceled_fees", "pdf_data")
+_PARTS = flags(*_INCLUSIONS)
+
 _FEE_DIGITS_MAX = 50
 CODE_LENGTH_MAX = 16
 
@@ -71,13 +80,15 @@ def code_of(call: Call) -> str:
     return code
 
 
+@terms(lists=shapes.Order, partly=True, query=PARAMETERS | _PARTS)
 async def index(call: Call) -> Reply:
-    """GET orders/ of an event."""
+    """List the orders of an event."""
     return await _list(call, wanted(call, event=event_of(call)))
 
 
+@terms(lists=shapes.Order, partly=True, query=PARAMETERS | _PARTS)
 async def index_organizer(call: Call) -> Reply:
-    """GET orders/ of all events that the token may see."""
+    """List the orders of all events that the token may see."""
     seen = None if call.principal.all_events else sorted(call.principal.limit_events)
     return await _list(call, wanted(call, events=seen))
 
@@ -93,8 +104,9 @@ async def _list(call: Call, which: order_lists.Wanted) -> Reply:
     return reply(page_body(call, page, count, bodies), headers=page_generated(since))
 
 
+@terms(shows=shapes.Order, partly=True, query=_PARTS)
 async def detail(call: Call) -> Reply:
-    """GET orders/(code)/"""
+    """Show an order."""
     event = event_of(call)
     order = await orders.get(call.house, event, code_of(call))
     return reply(_selection(call).apply(order_body(call, event, order, **_options(call))))
@@ -106,12 +118,12 @@ def _selection(call: Call) -> Selection:
 
 def _options(call: Call) -> dict[str, bool]:
     """Return what the query says about the parts of orders."""
-    names = ("include_canceled_positions", "include_canceled_fees", "pdf_data")
-    return {name: call.query.get(name, "").lower() in ("true", "1") for name in names}
+    return {name: call.query.get(name, "").lower() in ("true", "1") for name in _INCLUSIONS}
 
 
+@terms(PATCH, shows=shapes.Order, waits=True)
 async def patch(call: Call) -> Reply:
-    """PATCH orders/(code)/"""
+    """Change fields of an order that are about it as a whole."""
     values = PATCH.read(await call.body(), event_of(call), partial=True)
     if values.get("invoice_address") is not None:
         address = InvoiceAddress(last_modified=clock.now(), **values["invoice_address"])
@@ -119,14 +131,16 @@ async def patch(call: Call) -> Reply:
     return await _change(call, order_changes.set_fields(values))
 
 
+@terms(waits=True)
 async def delete(call: Call) -> Reply:
-    """DELETE orders/(code)/"""
+    """Delete an order that was made in test mode."""
     durable = await orders.delete(call.house, event_of(call), code_of(call), call.kept(NO_CONTENT))
     return NO_CONTENT if durable else unconfirmed(NO_CONTENT)
 
 
+@terms(TOLD, shows=shapes.Order, waits=True)
 async def mark_paid(call: Call) -> Reply:
-    """POST orders/(code)/mark_paid/"""
+    """Mark an order as paid, whatever is still due."""
     event = event_of(call)
     sent = await call.body()
     NOTHING.read(sent, event)
@@ -138,8 +152,9 @@ async def mark_paid(call: Call) -> Reply:
     return await change(call, telling(payments.mark_paid, MailKind.PAID, sent), body)
 
 
+@terms(_CANCEL, shows=shapes.Order, waits=True)
 async def mark_canceled(call: Call) -> Reply:
-    """POST orders/(code)/mark_canceled/"""
+    """Cancel an order, or all of it but a cancellation fee."""
     body = await call.body()
     NOTHING.read(body, call.event)
     fee = _fee(body.get("cancellation_fee"))
@@ -159,28 +174,33 @@ def _fee(value: Any) -> Decimal | None:
     return fee if fee.is_finite() else None
 
 
+@terms(NOTHING, shows=shapes.Order, waits=True)
 async def mark_pending(call: Call) -> Reply:
-    """POST orders/(code)/mark_pending/"""
+    """Mark a paid order as pending again."""
     return await act(call, order_changes.mark_pending)
 
 
+@terms(NOTHING, shows=shapes.Order, waits=True)
 async def mark_expired(call: Call) -> Reply:
-    """POST orders/(code)/mark_expired/"""
+    """Mark a pending order as expired."""
     return await act(call, order_changes.mark_expired)
 
 
+@terms(NOTHING, shows=shapes.Order, waits=True)
 async def reactivate(call: Call) -> Reply:
-    """POST orders/(code)/reactivate/"""
+    """Bring a canceled order back, if there is room."""
     return await act(call, order_changes.reactivate)
 
 
+@terms(TOLD, shows=shapes.Order, waits=True)
 async def approve(call: Call) -> Reply:
-    """POST orders/(code)/approve/"""
+    """Approve an order that needs it."""
     return await _act_and_tell(call, order_changes.approve, MailKind.APPROVED)
 
 
+@terms(TOLD, shows=shapes.Order, waits=True)
 async def deny(call: Call) -> Reply:
-    """POST orders/(code)/deny/"""
+    """Deny an order that needs approval."""
     return await _act_and_tell(call, order_changes.deny, MailKind.DENIED)
 
 
@@ -190,8 +210,9 @@ async def _act_and_tell(call: Call, rule: Rule, kind: MailKind) -> Reply:
     return await _change(call, telling(rule, kind, body))
 
 
+@terms(NOTHING)
 async def resend_link(call: Call) -> Reply:
-    """POST orders/(code)/resend_link/"""
+    """Send the buyer a mail with the link to the order."""
     NOTHING.read(await call.body(), call.event)
     order = await orders.get(call.house, event_of(call), code_of(call))
     mails.refuse_without_address(order)
@@ -200,8 +221,9 @@ async def resend_link(call: Call) -> Reply:
     return NO_CONTENT
 
 
+@terms(_EXTEND, shows=shapes.Order, waits=True)
 async def extend(call: Call) -> Reply:
-    """POST orders/(code)/extend/"""
+    """Give a pending or expired order until the end of another day."""
     body = await call.body()
     force: bool = FORCE.read(body, call.event)["force"]
     if not body.get("expires"):

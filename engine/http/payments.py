@@ -8,12 +8,14 @@ from typing import Any
 from engine.domain import payments, refunds
 from engine.domain.errors import Invalid, NotFound
 from engine.domain.order import MailKind, Order, PaymentState
+from engine.http import shapes
 from engine.http.call import Call, Reply, reply
 from engine.http.fields import Boolean, Choice, DateTime, FieldError, Json, Money, Schema, Text
-from engine.http.mailing import telling
+from engine.http.mailing import TOLD, telling
 from engine.http.orders import FORCE, NOTHING, change, code_of, event_of
 from engine.http.paging import page_body, page_of
 from engine.http.resources import payment_body, refund_body
+from engine.http.terms import terms
 from engine.sales import orders
 
 PAYMENT = Schema(
@@ -27,6 +29,12 @@ REFUND = Schema(mark_canceled=Boolean(null=True, default=False))
 
 _AMOUNT = Money()
 
+# for the document alone: what is said about mails and about the amount is read with words or leniency of its own
+_NEW = Schema(**PAYMENT.fields, **TOLD.fields)
+_CONFIRM = Schema(**FORCE.fields, **TOLD.fields)
+_REFUND = Schema(amount=Money(required=False), **REFUND.fields)
+_EXAMPLE = {"state": "pending", "provider": "manual", "amount": "49.00"}
+
 
 def local_id_of(call: Call) -> int:
     """Return the number of a payment or refund in the path. Raises NotFound for what is no number."""
@@ -36,8 +44,9 @@ def local_id_of(call: Call) -> int:
     return number
 
 
+@terms(lists=shapes.Payment)
 async def index(call: Call) -> Reply:
-    """GET orders/(code)/payments/"""
+    """List the payments of an order."""
     event, page = event_of(call), page_of(call)
     order = await orders.get(call.house, event, code_of(call))
     rows = order.payments[page.offset : page.offset + page.size]
@@ -45,15 +54,17 @@ async def index(call: Call) -> Reply:
     return reply(page_body(call, page, len(order.payments), bodies))
 
 
+@terms(shows=shapes.Payment)
 async def detail(call: Call) -> Reply:
-    """GET orders/(code)/payments/(local_id)/"""
+    """Show a payment."""
     event = event_of(call)
     order = await orders.get(call.house, event, code_of(call))
     return reply(payment_body(call, event, order, payments.find(order, local_id_of(call))))
 
 
+@terms(_NEW, makes=shapes.Payment, waits=True, example=_EXAMPLE)
 async def create(call: Call) -> Reply:
-    """POST orders/(code)/payments/"""
+    """Add a payment to an order; a confirmed one may pay it."""
     event = event_of(call)
     sent = await call.body()
     values = PAYMENT.read(sent, event)
@@ -68,8 +79,9 @@ async def create(call: Call) -> Reply:
     return await change(call, paying, lambda order: payment_body(call, event, order, order.payments[-1]), 201)
 
 
+@terms(_CONFIRM, shows=shapes.Payment, waits=True, example={})
 async def confirm(call: Call) -> Reply:
-    """POST orders/(code)/payments/(local_id)/confirm/"""
+    """Confirm a payment; the order is paid once nothing is due."""
     event, local_id = event_of(call), local_id_of(call)
     sent = await call.body()
     force: bool = FORCE.read(sent, event)["force"]
@@ -81,8 +93,9 @@ async def confirm(call: Call) -> Reply:
     return await change(call, telling(payments.confirm(local_id, force=force), MailKind.PAID, sent), body)
 
 
+@terms(NOTHING, shows=shapes.Payment, waits=True)
 async def cancel(call: Call) -> Reply:
-    """POST orders/(code)/payments/(local_id)/cancel/"""
+    """Cancel a payment that is not confirmed."""
     event, local_id = event_of(call), local_id_of(call)
     NOTHING.read(await call.body(), event)
     return await change(
@@ -90,8 +103,9 @@ async def cancel(call: Call) -> Reply:
     )
 
 
+@terms(_REFUND, shows=shapes.Refund, waits=True, example={"amount": "10.00"})
 async def refund(call: Call) -> Reply:
-    """POST orders/(code)/payments/(local_id)/refund/; answers with a refund."""
+    """Refund a payment, all of it or some; answers the refund."""
     local_id = local_id_of(call)
     body = await call.body()
     values = REFUND.read(body, call.event)

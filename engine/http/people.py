@@ -10,7 +10,7 @@ import phonenumbers
 from engine.domain.catalogue import Event
 from engine.domain.names import LEGACY, with_scheme
 from engine.domain.places import COUNTRIES, state_error
-from engine.http.fields import Boolean, Choice, Email, Field, FieldError, Schema, Text
+from engine.http.fields import Boolean, Choice, Email, Field, FieldError, Form, Schema, Text
 
 SALES_CHANNELS = frozenset({"web"})
 
@@ -31,6 +31,10 @@ class NameParts(Field):
             if part and len(part) > 255:
                 raise FieldError("Ensure this field has no more than 255 characters.")
         return value
+
+    def form(self) -> Form:
+        words = {"type": ["string", "null"], "maxLength": 255}
+        return {"type": "object", "additionalProperties": words, "maxProperties": _NAME_PARTS_MAX}
 
 
 class Phone(Text):
@@ -69,6 +73,9 @@ class Named(Field):
         if value not in self.known:
             raise FieldError(f"Object with {self.key}={value} does not exist.")
         return value
+
+    def form(self) -> Form:
+        return {"type": "string", **({"enum": sorted(self.known)} if self.known else {})}
 
 
 def merged_name(values: dict[str, Any], prefix: str) -> dict[str, Any]:

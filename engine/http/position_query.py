@@ -13,6 +13,7 @@ from engine.http.catalogue import yes_or_no
 from engine.http.fields import FieldError
 from engine.http.order_query import text_of
 from engine.http.paging import orderings_of
+from engine.http.terms import flags, lists_of, numbers, one_of, ordered_by, texts
 from persistence import lookups, position_lists
 from persistence.position_lists import DEFAULT_ORDERING, ORDERINGS, Wanted
 
@@ -28,6 +29,16 @@ _CHOICES = {
     "order__status": "statuses",
 }
 """Parameters that name one of several things, and their fields in Wanted; <name>__in takes any of a list."""
+
+PARAMETERS = (
+    texts(*_TEXTS, "voucher__code")
+    | numbers(*(name for name in _CHOICES if name != "order__status"))
+    | one_of("order__status", OrderStatus)
+    | lists_of(*(f"{name}__in" for name in _CHOICES))
+    | flags("has_checkin", "include_canceled_positions")
+    | ordered_by(ORDERINGS)
+)
+"""What position lists can be asked, for the API's document."""
 
 _YES = ("true", "1")
 _VALUES_MAX = 1000

@@ -12,14 +12,16 @@ from engine.domain.next import Rule
 from engine.domain.order import Order
 from engine.domain.order_contents import Changes, PositionPatch, changed, find
 from engine.http import orders as orders_http
+from engine.http import shapes
 from engine.http.call import Call, Reply, reply
 from engine.http.contents import ADDITION, POSITION_PATCH, UNKNOWN_BASE, has_base, patched
-from engine.http.fields import FieldError, Schema, Text
+from engine.http.fields import FieldError, Form, Schema, Text
 from engine.http.orders import CODE_LENGTH_MAX, NOTHING, event_of
 from engine.http.paging import page_body, page_of
-from engine.http.position_query import wanted
+from engine.http.position_query import PARAMETERS, wanted
 from engine.http.products import read
 from engine.http.resources import position_body
+from engine.http.terms import flags, terms
 from engine.sales import orders
 from persistence import orders as stored
 from persistence import position_lists
@@ -35,13 +37,33 @@ class _BlockName(Text):
             raise FieldError("Enter a valid value.")
         return name
 
+    def form(self) -> Form:
+        return {**super().form(), "pattern": f"^({_BLOCK.pattern})$"}
+
 
 BLOCK = Schema(name=_BlockName(max_length=255))
 ORDER = Schema(order=Text())
 
 
+class _NewPosition(Schema):
+    """For the document alone: `create` complains about the order and the position each in its own way."""
+
+    def form(self, *, partial: bool = False) -> Form:
+        form = ADDITION.form(partial=partial)
+        named = super().form(partial=partial)
+        return {
+            **form,
+            "properties": named["properties"] | form["properties"],
+            "required": named["required"] + form["required"],
+        }
+
+
+_NEW = _NewPosition(**ORDER.fields)
+
+
+@terms(lists=shapes.OrderPosition, query=PARAMETERS | flags("pdf_data"))
 async def index(call: Call) -> Reply:
-    """GET orderpositions/"""
+    """List the positions of all orders of an event."""
     event, page = event_of(call), page_of(call)
     count, found = await position_lists.page(call.house.database, await wanted(call, event), page.offset, page.size)
     pdf_data = _asked(call, "pdf_data")
@@ -49,8 +71,9 @@ async def index(call: Call) -> Reply:
     return reply(page_body(call, page, count, bodies))
 
 
+@terms(shows=shapes.OrderPosition, query=flags("pdf_data", "include_canceled_positions"))
 async def detail(call: Call) -> Reply:
-    """GET orderpositions/(id)/"""
+    """Show a position."""
     event = event_of(call)
     order = await orders.get(call.house, event, await code_of_position(call))
     for position in order.positions:
@@ -59,8 +82,9 @@ async def detail(call: Call) -> Reply:
     raise NotFound
 
 
+@terms(POSITION_PATCH, shows=shapes.OrderPosition, waits=True)
 async def patch(call: Call) -> Reply:
-    """PATCH orderpositions/(id)/"""
+    """Change a position of an order."""
     event, code = event_of(call), await code_of_position(call)
     position = find(await orders.get(call.house, event, code), _id(call))
     values = await read(call, POSITION_PATCH, await call.body())
@@ -71,8 +95,9 @@ async def patch(call: Call) -> Reply:
     return await _change(call, changed(Changes(patch=(change,))))
 
 
+@terms(_NEW, makes=shapes.OrderPosition, waits=True)
 async def create(call: Call) -> Reply:
-    """POST orderpositions/"""
+    """Add a position to an order."""
     event, body = event_of(call), await call.body()
     named, errors = ORDER.collect(body, event)
     order = await _named(call, named["order"]) if "order" in named else None
@@ -93,32 +118,37 @@ async def create(call: Call) -> Reply:
     )
 
 
+@terms(waits=True)
 async def delete(call: Call) -> Reply:
-    """DELETE orderpositions/(id)/"""
+    """Cancel a position of an order."""
     rule = changed(Changes(cancel=(_id(call),)))
     return await orders_http.change(call, rule, lambda after: None, 204, await code_of_position(call))
 
 
+@terms(NOTHING, shows=shapes.OrderPosition, waits=True)
 async def regenerate_secrets(call: Call) -> Reply:
-    """POST orderpositions/(id)/regenerate_secrets/"""
+    """Give a ticket a new secret; the old one is no ticket any more."""
     NOTHING.read(await call.body(), call.event)
     return await _change(call, ticket_secrets.regenerate(_id(call)))
 
 
+@terms(NOTHING, shows=shapes.Order, waits=True)
 async def regenerate_order_secrets(call: Call) -> Reply:
-    """POST orders/(code)/regenerate_secrets/"""
+    """Give an order and its tickets new secrets."""
     return await orders_http.act(call, ticket_secrets.regenerate_all)
 
 
+@terms(BLOCK, shows=shapes.OrderPosition, waits=True)
 async def add_block(call: Call) -> Reply:
-    """POST orderpositions/(id)/add_block/"""
+    """Block a ticket for a reason."""
     code = await code_of_position(call)
     name: str = BLOCK.read(await call.body(), call.event)["name"]
     return await _change(call, ticket_secrets.add_block(_id(call), name), code)
 
 
+@terms(BLOCK, shows=shapes.OrderPosition, waits=True)
 async def remove_block(call: Call) -> Reply:
-    """POST orderpositions/(id)/remove_block/"""
+    """Take one reason away for which a ticket is blocked."""
     code = await code_of_position(call)
     name: str = BLOCK.read(await call.body(), call.event)["name"]
     return await _change(call, ticket_secrets.remove_block(_id(call), name), code)

@@ -25,6 +25,7 @@ def _identifier() -> Text:
 
 class _Options(Resource):
     table = QUESTION_OPTIONS
+    word = ("option", "options")
     parent = ("question", QUESTIONS)
     schema = Schema(
         identifier=_identifier(),
@@ -54,6 +55,7 @@ OPTION = _Options()
 
 class _Questions(Resource):
     table = QUESTIONS
+    word = ("question", "questions")
     param = "question"
     children = {"options": OPTION}
     filters = {"identifier": str, "ask_during_checkin": yes_or_no, "required": yes_or_no}

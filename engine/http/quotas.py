@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import UnsetType
+
 from engine.domain.catalogue import Event, Quota
 from engine.domain.errors import Invalid, NotFound
+from engine.http import shapes
 from engine.http.call import NO_CONTENT, Call, Reply, reply
 from engine.http.fields import Boolean, Integer, ListOf, Schema, Text
 from engine.http.kept import Pk, no_such, refuse, with_unknown
 from engine.http.paging import page_body, page_of
+from engine.http.terms import Shown, flags, lists_of, numbers, ordered_by, terms
 from engine.ledger.values import Counts
 from persistence import quotas
 from persistence.database import Row, Session
@@ -25,12 +29,16 @@ _SCHEMA = Schema(
     closed=Boolean(default=False),
     release_after_exit=Boolean(default=False),
 )
-_READ_ONLY = frozenset({"id", "available", "available_number"})
+_READ_ONLY = {"id": int, "available": bool | UnsetType, "available_number": int | None | UnsetType}
+_SHAPE = Shown("Quota", _SCHEMA, _READ_ONLY)
 _ORDERINGS = ("id", "position", "size")
+_QUERY = flags("with_availability")
 _NO_CHOICE = "Select a valid choice. That choice is not one of the available choices."
 
 
+@terms(lists=_SHAPE, query=_QUERY | numbers("subevent") | lists_of("subevent__in") | ordered_by(_ORDERINGS))
 async def list_quotas(call: Call) -> Reply:
+    """List the quotas of an event."""
     event = await _current(call)
     page = page_of(call)
     found = _ordered(_filtered(call, event), call.query.get("ordering", ""))
@@ -40,12 +48,16 @@ async def list_quotas(call: Call) -> Reply:
     return reply(page_body(call, page, len(found), bodies))
 
 
+@terms(shows=_SHAPE, query=_QUERY)
 async def quota_detail(call: Call) -> Reply:
+    """Show a quota."""
     event = await _current(call)
     return reply(await _shown(call, event, _quota(call, event)))
 
 
+@terms(_SCHEMA, makes=_SHAPE, query=_QUERY)
 async def create_quota(call: Call) -> Reply:
+    """Create a quota."""
     event = await _current(call)
     sent = await call.body()
     async with call.house.catalogue.changing(event.id) as session:
@@ -55,15 +67,21 @@ async def create_quota(call: Call) -> Reply:
     return await _written(call, event, quota_id, 201)
 
 
+@terms(_SCHEMA, shows=_SHAPE, query=_QUERY)
 async def patch_quota(call: Call) -> Reply:
+    """Change some fields of a quota; what is held and sold stays so."""
     return await _update(call, partial=True)
 
 
+@terms(_SCHEMA, shows=_SHAPE, query=_QUERY)
 async def put_quota(call: Call) -> Reply:
+    """Change all fields of a quota; what is held and sold stays so."""
     return await _update(call, partial=False)
 
 
+@terms()
 async def delete_quota(call: Call) -> Reply:
+    """Delete a quota."""
     event = await _current(call)
     quota_id = call.number("id")
     if quota_id is None:
@@ -74,8 +92,12 @@ async def delete_quota(call: Call) -> Reply:
     return NO_CONTENT
 
 
+@terms(shows=shapes.Availability)
 async def quota_availability(call: Call) -> Reply:
-    """Answer the counts: complete and true for every quota (spec/disagreements.md), as Redis has them now."""
+    """Show the counts of a quota as Redis has them now: complete and true for every quota.
+
+    (spec/disagreements.md)
+    """
     assert call.event is not None
     quota = _quota(call, call.event)
     counts = (await call.house.ledger.availability(call.event, [quota.id]))[quota.id]
@@ -122,7 +144,7 @@ async def _read(session: Session, call: Call, event: Event, sent: Any, *, partia
 
     A thing of another event is there, as far as its field goes; `_check` refuses it for the event's sake.
     """
-    values, errors = with_unknown(_SCHEMA, _READ_ONLY, sent, event, partial=partial)
+    values, errors = with_unknown(_SCHEMA, _READ_ONLY.keys(), sent, event, partial=partial)
     organizer_id = call.principal.organizer_id
     for name, table in (("items", ITEMS), ("variations", VARIATIONS)):
         if name in values:

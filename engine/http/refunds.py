@@ -7,12 +7,14 @@ from decimal import Decimal
 from engine.domain import refunds
 from engine.domain.next import Rule
 from engine.domain.order import RefundState
+from engine.http import shapes
 from engine.http.call import Call, Reply, reply
 from engine.http.fields import Boolean, Choice, DateTime, Integer, Json, Money, Schema, Text
 from engine.http.orders import NOTHING, change, code_of, event_of
 from engine.http.paging import page_body, page_of
 from engine.http.payments import local_id_of
 from engine.http.resources import refund_body
+from engine.http.terms import terms
 from engine.sales import orders
 
 REFUND = Schema(
@@ -29,23 +31,28 @@ REFUND = Schema(
 )
 PROCESS = Schema(mark_canceled=Boolean(null=True, default=False))
 
+_EXAMPLE = {"state": "done", "source": "admin", "provider": "manual", "amount": "5.00", "payment": 1}
 
+
+@terms(lists=shapes.Refund)
 async def index(call: Call) -> Reply:
-    """GET orders/(code)/refunds/"""
+    """List the refunds of an order."""
     page = page_of(call)
     order = await orders.get(call.house, event_of(call), code_of(call))
     rows = order.refunds[page.offset : page.offset + page.size]
     return reply(page_body(call, page, len(order.refunds), [refund_body(refund) for refund in rows]))
 
 
+@terms(shows=shapes.Refund)
 async def detail(call: Call) -> Reply:
-    """GET orders/(code)/refunds/(local_id)/"""
+    """Show a refund."""
     order = await orders.get(call.house, event_of(call), code_of(call))
     return reply(refund_body(refunds.find(order, local_id_of(call))))
 
 
+@terms(REFUND, makes=shapes.Refund, waits=True, example=_EXAMPLE)
 async def create(call: Call) -> Reply:
-    """POST orders/(code)/refunds/"""
+    """Note a refund, done or to be done."""
     values = REFUND.read(await call.body(), event_of(call))
     rule = refunds.add(
         mark_canceled=bool(values["mark_canceled"]),
@@ -62,20 +69,23 @@ async def create(call: Call) -> Reply:
     return await change(call, rule, lambda order: refund_body(order.refunds[-1]), 201)
 
 
+@terms(NOTHING, shows=shapes.Refund, waits=True)
 async def done(call: Call) -> Reply:
-    """POST orders/(code)/refunds/(local_id)/done/"""
+    """Mark a refund as done."""
     NOTHING.read(await call.body(), call.event)
     return await _act(call, refunds.done(local_id_of(call)))
 
 
+@terms(PROCESS, shows=shapes.Refund, waits=True)
 async def process(call: Call) -> Reply:
-    """POST orders/(code)/refunds/(local_id)/process/"""
+    """Process a refund that came from outside."""
     values = PROCESS.read(await call.body(), call.event)
     return await _act(call, refunds.process(local_id_of(call), mark_canceled=bool(values["mark_canceled"])))
 
 
+@terms(NOTHING, shows=shapes.Refund, waits=True)
 async def cancel(call: Call) -> Reply:
-    """POST orders/(code)/refunds/(local_id)/cancel/"""
+    """Cancel a refund that is not done."""
     NOTHING.read(await call.body(), call.event)
     return await _act(call, refunds.cancel(local_id_of(call)))
 

@@ -8,9 +8,10 @@ from engine.domain.catalogue import Event
 from engine.domain.errors import Forbidden, Invalid, NotFound
 from engine.domain.seating import seats_of
 from engine.http.call import NO_CONTENT, Call, Reply, reply
-from engine.http.fields import FieldError, Json, Schema, Text
+from engine.http.fields import FieldError, Form, Json, Schema, Text
 from engine.http.kept import Pk
 from engine.http.paging import page_body, page_of
+from engine.http.terms import Shown, terms
 from persistence import seating
 from persistence.database import Row, Session
 
@@ -36,6 +37,9 @@ class CategoryMapping(Json):
         pk = Pk()
         return {category: pk.accept(item, event) for category, item in super().clean(value, event).items()}
 
+    def form(self) -> Form:
+        return {"type": "object", "additionalProperties": Pk().form()}
+
 
 def plan_of(body: dict[str, Any]) -> tuple[int | None, dict[str, Any]]:
     """Return the plan of an event or a date, and what its categories are sold as."""
@@ -43,36 +47,49 @@ def plan_of(body: dict[str, Any]) -> tuple[int | None, dict[str, Any]]:
 
 
 _PLAN = Schema(name=Text(max_length=190), layout=_Layout())
+_SHAPE = Shown("SeatingPlan", _PLAN, {"id": int})
 
 
+@terms(lists=_SHAPE)
 async def index(call: Call) -> Reply:
+    """List the seating plans of an organizer."""
     page = page_of(call)
     rows = await seating.plans(call.house.database, call.principal.organizer_id)
     bodies = [_body(row) for row in rows[page.offset : page.offset + page.size]]
     return reply(page_body(call, page, len(rows), bodies))
 
 
+@terms(shows=_SHAPE)
 async def detail(call: Call) -> Reply:
+    """Show a seating plan."""
     async with call.house.database.session() as session:
         return reply(_body(await _plan(session, call)))
 
 
+@terms(_PLAN, makes=_SHAPE)
 async def create(call: Call) -> Reply:
+    """Create a seating plan."""
     values = _read(await call.body(), partial=False)
     async with call.house.database.transaction() as session:
         plan_id = await seating.add_plan(session, call.principal.organizer_id, values)
     return reply({"id": plan_id, **values}, 201)
 
 
+@terms(_PLAN, shows=_SHAPE)
 async def patch(call: Call) -> Reply:
+    """Change some fields of a seating plan that no event uses."""
     return await _update(call, partial=True)
 
 
+@terms(_PLAN, shows=_SHAPE)
 async def put(call: Call) -> Reply:
+    """Change all fields of a seating plan that no event uses."""
     return await _update(call, partial=False)
 
 
+@terms()
 async def delete(call: Call) -> Reply:
+    """Delete a seating plan that no event uses."""
     async with call.house.database.transaction() as session:
         plan = await _plan(session, call)
         if await seating.plan_used(session, call.principal.organizer_id, plan["id"]):

@@ -6,10 +6,12 @@ from typing import Any
 
 from engine.domain.catalogue import Event
 from engine.domain.errors import NotFound
+from engine.http import shapes
 from engine.http.call import Call, Reply, reply
 from engine.http.catalogue import yes_or_no
 from engine.http.fields import Boolean, Schema
 from engine.http.paging import page_body, page_of
+from engine.http.terms import flags, terms, texts
 from engine.ledger.outcomes import SeatOwner
 from engine.sales.seating import owners
 from persistence import seating
@@ -19,7 +21,9 @@ _SEAT = Schema(blocked=Boolean(required=False))
 _FILTERS = ("zone_name", "row_name", "row_label", "seat_number", "seat_label", "seat_guid")
 
 
+@terms(lists=shapes.Seat, query=texts(*_FILTERS) | flags("blocked"))
 async def index(call: Call) -> Reply:
+    """List seats, and who has them."""
     event, subevent = _whose(call)
     page = page_of(call)
     filters: seating.Filters = {
@@ -31,11 +35,14 @@ async def index(call: Call) -> Reply:
     return reply(page_body(call, page, count, await _bodies(call, event, rows)))
 
 
+@terms(shows=shapes.Seat)
 async def detail(call: Call) -> Reply:
+    """Show a seat, and who has it."""
     event, subevent = _whose(call)
     return reply(await _body(call, event, subevent))
 
 
+@terms(_SEAT, shows=shapes.Seat)
 async def patch(call: Call) -> Reply:
     """Block a seat or open it again; whoever has it keeps it."""
     event, subevent = _whose(call)

@@ -7,16 +7,19 @@ from typing import Any
 
 from engine.domain import clock
 from engine.domain.errors import Invalid
+from engine.http import shapes
 from engine.http.call import Call, Reply, reply
 from engine.http.fields import FieldError
 from engine.http.order_query import flag_of, moment_of
 from engine.http.orders import event_of
 from engine.http.paging import page_body, page_generated, page_of
+from engine.http.terms import flags, moments, terms
 from persistence import blocked_secrets
 
 
+@terms(lists=shapes.RevokedSecret, query=moments("created_since"))
 async def revoked(call: Call) -> Reply:
-    """GET revokedsecrets/
+    """List revoked secrets: there are none.
 
     Secrets here are random and looked up, so one that is replaced or canceled needs no list to be refused: there is
     never anything on it (spec/facts.md, Secrets).
@@ -26,8 +29,9 @@ async def revoked(call: Call) -> Reply:
     return reply(page_body(call, page_of(call), 0, []), headers=headers)
 
 
+@terms(lists=shapes.BlockedSecret, query=moments("updated_since") | flags("blocked"))
 async def blocked(call: Call) -> Reply:
-    """GET blockedsecrets/"""
+    """List the secrets of tickets that are or were blocked."""
     page = page_of(call)
     since, count, rows = await blocked_secrets.page(
         call.house.database,

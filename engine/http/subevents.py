@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import UnsetType
+
 from engine.domain.catalogue import Event, Product
 from engine.domain.errors import InUse
 from engine.http.call import Call
@@ -30,10 +32,11 @@ def _overrides(**product: Field) -> ListOf:
 
 class _Subevents(Resource):
     table = SUBEVENTS
+    word = ("date", "dates")
     param = "subevent"
     in_use = "There are orders or carts for this date, so it cannot be deleted. Set active to false instead."
     orderings = ("date_from", "id")
-    read_only = frozenset({"id", "event", "best_availability_state", "last_modified"})
+    read_only = {"id": int, "event": str, "best_availability_state": UnsetType, "last_modified": UnsetType}
     filters = {"active": yes_or_no, "is_public": yes_or_no}
     schema = Schema(
         name=Words(),

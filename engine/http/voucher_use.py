@@ -16,7 +16,7 @@ from engine.domain.errors import Invalid
 from engine.domain.new_order import Line, within_budgets
 from engine.domain.vouchers import applies, expired
 from engine.http.call import Call
-from engine.http.fields import Field, FieldError
+from engine.http.fields import Field, FieldError, Form
 
 _CODE_LENGTH_MAX = 255
 
@@ -42,6 +42,9 @@ class VoucherField(Field):
         if found is None or found.code != value:
             raise FieldError(f"Object with code={value} does not exist.")
         return found
+
+    def form(self) -> Form:
+        return {"type": "string", "maxLength": _CODE_LENGTH_MAX}
 
 
 def cart_voucher(event: Event, values: dict[str, Any]) -> Voucher | None:

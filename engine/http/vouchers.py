@@ -15,10 +15,11 @@ from engine.domain.catalogue import Event, code_key
 from engine.domain.errors import Forbidden, Invalid
 from engine.http.call import NO_CONTENT, Call, Reply, reply
 from engine.http.catalogue import Body, Resource, moment, whole_number, yes_or_no
-from engine.http.fields import Boolean, Choice, DateTime, FieldError, Integer, Money, Schema, Text
+from engine.http.fields import Boolean, Choice, DateTime, FieldError, Integer, ListOf, Money, Schema, Text
 from engine.http.kept import Link, in_order, refuse
 from engine.http.paging import page_body, page_of
 from engine.http.routing import Route
+from engine.http.terms import terms
 from persistence import catalogue, seating
 from persistence.database import Row, Session
 from persistence.resources import ITEMS, QUOTAS, SUBEVENTS, VARIATIONS, VOUCHERS
@@ -52,8 +53,10 @@ def _number(text: str) -> int:
 
 class _Vouchers(Resource):
     table = VOUCHERS
+    word = ("voucher", "vouchers")
+    flags = ("active",)
     orderings = ("id", "code", "max_usages", "valid_until", "value")
-    read_only = frozenset({"id", "redeemed"})
+    read_only = {"id": int, "redeemed": int}
     filters = {
         "code": str,
         "max_usages": _number,
@@ -126,7 +129,7 @@ class _Vouchers(Resource):
         return reply(_answer(self.schema, row, 0), 201)
 
     async def batch_create(self, call: Call) -> Reply:
-        """POST vouchers/batch_create/: all of them or none."""
+        """Create many vouchers: all of them or none."""
         event = _event(call)
         sent = await call.body()
         if not isinstance(sent, list):
@@ -194,6 +197,7 @@ class _Vouchers(Resource):
 
     def routes(self, path: str, permission: str) -> tuple[Route, ...]:
         """Return the routes of vouchers; reading them takes a right of its own."""
+        terms(ListOf(self.schema, max_length=_BATCH_MAX), makes=self.shape(), many=True)(self.batch_create)
         made = Route("POST", f"{path}batch_create/", self.batch_create, permission)
         routes = super().routes(path, permission)
         return (made, *(Route("GET", r.path, r.handler, VIEW) if r.method == "GET" else r for r in routes))

@@ -5,6 +5,7 @@ Entries without a voucher count in availability (spec/quotas.txt, waiting_list).
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from engine.domain import clock, names
@@ -23,8 +24,10 @@ VIEW = "can_view_orders"
 
 class _WaitingEntries(Resource):
     table = WAITING
+    word = ("waiting list entry", "waiting list entries")
+    flags = ("has_voucher",)
     orderings = ("created", "id", "email", "item")
-    read_only = frozenset({"id", "created", "voucher", "name"})
+    read_only = {"id": int, "created": dt.datetime, "voucher": int | None, "name": str | None}
     filters = {
         "email": str,
         "locale": str,

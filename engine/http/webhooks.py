@@ -9,9 +9,10 @@ from engine.domain.catalogue import Event
 from engine.domain.errors import Invalid, NotFound
 from engine.domain.order_actions import ACTION_TYPES
 from engine.http.call import NO_CONTENT, Call, Reply, reply
-from engine.http.fields import Boolean, Field, FieldError, ListOf, Schema, Text
+from engine.http.fields import Boolean, Field, FieldError, Form, ListOf, Schema, Text
 from engine.http.kept import refuse
 from engine.http.paging import page_body, page_of
+from engine.http.terms import Shown, terms
 from persistence import access, webhooks
 from persistence.database import Row, Session
 
@@ -30,12 +31,18 @@ class _Url(Text):
             raise FieldError("Enter a valid URL.")
         return text
 
+    def form(self) -> Form:
+        return {**super().form(), "format": "uri", "pattern": "^https?://"}
+
 
 class _ActionType(Field):
     def clean(self, value: Any, event: Event | None) -> str:
         if not isinstance(value, str) or value not in ACTION_TYPES:
             raise FieldError(f'Invalid action type "{value}".')
         return value
+
+    def form(self) -> Form:
+        return {"type": "string", "enum": sorted(ACTION_TYPES)}
 
 
 _WEBHOOK = Schema(
@@ -46,20 +53,27 @@ _WEBHOOK = Schema(
     action_types=ListOf(_ActionType(), max_length=1000),
     comment=Text(max_length=255, blank=True, null=True, default=None),
 )
+_SHAPE = Shown("Webhook", _WEBHOOK, {"id": int})
 
 
+@terms(lists=_SHAPE)
 async def index(call: Call) -> Reply:
+    """List the webhooks of an organizer."""
     page = page_of(call)
     rows = await webhooks.all_of(call.house.database, call.principal.organizer_id)
     return reply(page_body(call, page, len(rows), rows[page.offset : page.offset + page.size]))
 
 
+@terms(shows=_SHAPE)
 async def detail(call: Call) -> Reply:
+    """Show a webhook."""
     async with call.house.database.transaction() as session:
         return reply(await _webhook(session, call))
 
 
+@terms(_WEBHOOK, makes=_SHAPE)
 async def create(call: Call) -> Reply:
+    """Create a webhook."""
     sent = await call.body()
     async with call.house.database.transaction() as session:
         values = await _read(session, call, sent, None)
@@ -67,14 +81,19 @@ async def create(call: Call) -> Reply:
     return reply({"id": webhook_id, **values}, 201)
 
 
+@terms(_WEBHOOK, shows=_SHAPE)
 async def patch(call: Call) -> Reply:
+    """Change some fields of a webhook."""
     return await _update(call, partial=True)
 
 
+@terms(_WEBHOOK, shows=_SHAPE)
 async def put(call: Call) -> Reply:
+    """Change all fields of a webhook."""
     return await _update(call, partial=False)
 
 
+@terms()
 async def delete(call: Call) -> Reply:
     """Disable a webhook; it stays listed, as documented."""
     async with call.house.database.transaction() as session:
