@@ -1,7 +1,7 @@
 """The front door: one function between aiohttp and the handlers.
 
-In this order: path (or a page for anybody), token, its rate, organizer and event, right, method, idempotency key, then the handler, which reads
-the body.
+In this order: path (or a page for anybody), token, its rate, organizer and event, right, method, idempotency key, then
+the handler, which reads the body.
 Front doors keep each event's catalogue in memory. A refusal may therefore be an error of an old copy, and a script may
 refuse to sell on one; both times the copy is checked and, if it was old, read again and the handler run once more.
 """

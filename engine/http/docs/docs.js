@@ -285,7 +285,10 @@ async function begin() {
   if (!response.ok) throw new Error(`the document answers ${response.status}`);
   api = await response.json();
   $("version").textContent = api.info.version;
-  $("about").append(...prose(api.info.description), "\n\n", make("a", { href: "../openapi.json" }, "The document (OpenAPI 3.1)"));
+  $("about").append(
+    ...api.info.description.split("\n\n").map((paragraph) => make("p", {}, ...prose(paragraph))),
+    make("p", {}, make("a", { href: "../openapi.json" }, "The document (OpenAPI 3.1)")),
+  );
   for (const tag of api.tags) {
     const operations = [];
     for (const [path, methods] of Object.entries(api.paths)) {
