@@ -79,7 +79,7 @@ class Estate:
         return made
 
     def _stock(self) -> None:
-        team = self.made("teams/", {"name": "Helpers", "all_events": True, "can_view_orders": True})["id"]
+        team = self.made("teams/", {"name": "Crew", "all_events": True, "can_view_orders": True})["id"]
         self.made(f"teams/{team}/tokens/", {"name": "spare"})
         plan = self.made("seatingplans/", {"name": "Hall", "layout": LAYOUT})["id"]
         event = self.made("events/", {**_EVENT, "slug": "all", "plugins": _PLUGINS}, key="slug")["slug"]
