@@ -26,12 +26,12 @@ def _end_of_day(day: dt.date, timezone: str) -> dt.datetime:
 
 def payment_deadline(event: Event, now: dt.datetime) -> dt.datetime:
     """Return the deadline of an order that becomes payable now: never on a weekend, when banks rest."""
-    return _payment_deadline(now.replace(second=0, microsecond=0), event.timezone)
+    return _payment_deadline(int(now.timestamp()) // 60, event.timezone)
 
 
 @lru_cache(maxsize=1000)
-def _payment_deadline(minute: dt.datetime, timezone: str) -> dt.datetime:
-    day = minute.astimezone(ZoneInfo(timezone)).date() + dt.timedelta(days=PAYMENT_TERM_DAYS)
+def _payment_deadline(minute: int, timezone: str) -> dt.datetime:
+    day = dt.datetime.fromtimestamp(minute * 60, ZoneInfo(timezone)).date() + dt.timedelta(days=PAYMENT_TERM_DAYS)
     if day.weekday() >= _SATURDAY:
         day += dt.timedelta(days=7 - day.weekday())
     return _end_of_day(day, timezone)
