@@ -182,7 +182,6 @@ def event_rebuild(memory, keys, args, now, stored):
         hall.uses.update(order.uses)
         owners |= order.seats
     for hold in hall.holds.values():
-        hold.survived = True
         if hold.live:
             hall.take(hold, 1)
             Shard.put(memory.shard(number).due, hold.deadline, f"{hall.id}:{hold.id}".encode())

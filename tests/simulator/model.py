@@ -37,8 +37,6 @@ class Hold:
     payload: bytes
     live: bool = True
     """Does it take anything? Not once it has expired."""
-    survived: bool = False
-    """Was it there before Redis lost something? Then an order may have what it holds."""
 
     @property
     def field(self):
@@ -58,7 +56,7 @@ class Quota:
     closed: bool = False
     allowance: int = 0
     excused: int = 0
-    """Units beyond that were allowed before Redis lost something, and Postgres had not heard of it."""
+    """Units beyond since Redis lost something: allowed before, or held and ordered at once."""
 
 
 @dataclass
