@@ -13,6 +13,8 @@ import logging
 import time
 from collections.abc import Iterable
 
+from redis.exceptions import RedisError
+
 from engine.domain.catalogue import Event
 from engine.domain.order import decode
 from engine.ledger import keys
@@ -58,9 +60,19 @@ class Reconciler:
         began = time.monotonic()
         if began < self._rest_until:
             return 0
+        self._rest_until = began + REST * WORK_S
         if not self._opened:
             await self._books.open()
             self._opened = True
+        try:
+            return await self._compare_for_a_while(began)
+        except RedisError:
+            # in a cluster the shard may be on another node by now
+            self._opened = False
+            await self._books.close()
+            raise
+
+    async def _compare_for_a_while(self, began: float) -> int:
         count = 0
         while time.monotonic() - began < WORK_S:
             row = await reconciliation.next_event(self._database)
