@@ -16,7 +16,7 @@ import pytest
 from msgspec.structs import replace
 from shop import Shop, must
 
-from engine.domain import mails, order_changes, order_contents, payments, refunds
+from engine.domain import invoicing, mails, order_changes, order_contents, payments, refunds
 from engine.domain.catalogue import Event
 from engine.domain.errors import Refused
 from engine.domain.next import Rule
@@ -77,10 +77,12 @@ BACK = {"state": "done", "source": "admin", "provider": "manual", "amount": "6.0
 PAYMENT = {"state": "confirmed", "provider": "manual", "amount": "31.00"}
 ACTIONS = {
     "mark_paid": told("mark_paid/", payments.mark_paid, MailKind.PAID),
-    "mark_canceled": told("mark_canceled/", order_changes.mark_canceled(None, 0), MailKind.CANCELED),
+    "mark_canceled": told(
+        "mark_canceled/", invoicing.reissuing(order_changes.mark_canceled(None, 0)), MailKind.CANCELED
+    ),
     "mark_canceled with a fee": told(
         "mark_canceled/",
-        order_changes.mark_canceled(Decimal("5.00"), 0),
+        invoicing.reissuing(order_changes.mark_canceled(Decimal("5.00"), 0)),
         MailKind.CANCELED,
         cancellation_fee="5.00",
     ),
@@ -113,7 +115,11 @@ ACTIONS = {
     "process": plain("refunds/2/process/", refunds.process(2, mark_canceled=False)),
     "process, cancel": plain("refunds/2/process/", refunds.process(2, mark_canceled=True), mark_canceled=True),
     "drop a position": Action(
-        "change/", {}, lambda order: order_contents.changed(order_contents.Changes(cancel=(order.positions[0].id,)))
+        "change/",
+        {},
+        lambda order: invoicing.reissuing(
+            order_contents.changed(order_contents.Changes(cancel=(order.positions[0].id,)))
+        ),
     ),
 }
 STARTS = {
