@@ -282,9 +282,9 @@ local function commit(order)
   if order.mode == 'simulate' then return {'ok', ''} end
   leave_carts(consumed)
   pass_seats(order, seats, marks)
-  local entry = write(order, stored)
+  -- what was allowed goes out before the order that needs it: whoever has the order has been told why it may be there
   settle_quotas(order)
-  return {'ok', entry}
+  return {'ok', write(order, stored)}
 end
 
 local answer = {'ok', tonumber(epoch)}

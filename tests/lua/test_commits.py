@@ -312,7 +312,7 @@ async def test_a_quota_closes_by_orders_and_not_by_holds(ledger, server_redis, o
     assert not await closed(ledger, of)
     last = await create(ledger, of, 1, carts=["mine"])
     assert await closed(ledger, of)
-    assert outbox(server_redis, ledger, of)[-1] == (b"quota_closed", 1, 7)
+    assert outbox(server_redis, ledger, of)[-2:] == [(b"quota_closed", 1, 7), (b"order", last.id, 1)]
     await turn(ledger, of, last, "c", moves=[move(1, "n", -1)])
     assert await closed(ledger, of)
     assert (await ledger.availability(of, [1]))[1].free == 0
