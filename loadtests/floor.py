@@ -43,7 +43,7 @@ class Body(Struct):
 
 async def serve(answers: dict[str, tuple[int, str]]) -> None:
     """Answer each path with its bytes until stdin ends."""
-    decoder = msgspec.json.Decoder(Body)
+    decoder = msgspec.json.Decoder(Body | list[Body])
     stored = {path: (status, text.encode()) for path, (status, text) in answers.items()}
 
     async def handle(request: web.BaseRequest) -> web.Response:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -87,7 +87,7 @@ def read(path: Path) -> Target:
 
 
 @contextmanager
-def started(*up_options: str) -> Iterator[Target]:
+def started(*up_options: str, environment: Mapping[str, str] | None = None) -> Iterator[Target]:
     """Run `holdfast up` on a free port with a folder of its own; stop it and remove the folder afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="holdfast-load-"))
     ready_file, log = folder / "ready.json", folder / "up.log"
@@ -96,7 +96,13 @@ def started(*up_options: str) -> Iterator[Target]:
     print("Starting a Holdfast of our own ...", file=sys.stderr, flush=True)
     try:
         with log.open("wb") as output:
-            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+            process = subprocess.Popen(
+                command,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **(environment or {})},
+            )
         try:
             yield _wait_until_ready(process, ready_file, log)
         finally:

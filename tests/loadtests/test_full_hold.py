@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from loadtests.api import Api
-from loadtests.bench import child, known_processes
+from loadtests.child import child
 from loadtests.full_hold import Comparison, FullHolds
 from loadtests.generator import Job, Outcome
+from loadtests.measuring import known_processes
 from loadtests.shop import PRICE, create_event, create_item, create_quota
 from loadtests.target import TargetError, read
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from msgspec.structs import replace
 
-from loadtests.bench import child
+from loadtests.child import child
 from loadtests.generator import VALUE, Job, run
 
 CODES = [f"C{number}" for number in range(50)]
