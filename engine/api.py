@@ -24,6 +24,7 @@ from engine.http.checkins import CHECKIN_LIST
 from engine.http.door import Door
 from engine.http.items import ADDON, BUNDLE, CATEGORY, ITEM, TAX_RULE, VARIATION
 from engine.http.listener import Listener
+from engine.http.operating import Operating
 from engine.http.pages import Pages
 from engine.http.questions import OPTION, QUESTION
 from engine.http.routing import Route, Router
@@ -161,4 +162,6 @@ ROUTES: tuple[Route, ...] = (
 
 def server(house: House) -> Listener:
     """Return the aiohttp server that answers every request with the route table, and tells of it (docs/api.md)."""
-    return Listener(Door(house, Router(ROUTES), Pages(ROUTES)), house.settings)
+    operating = Operating(house)
+    door = Door(house, Router(ROUTES), Pages(ROUTES), operating.by_path)
+    return Listener(door, house.settings, operating.close)

@@ -55,6 +55,10 @@ class Settings(Struct, frozen=True):
     mail_folder: str = "data/mail"
     public_url: str = "http://127.0.0.1:8000"
     """Below which buyers find their orders: for links in mails."""
+    log_format: str = "text"
+    """How log lines are written: text for people, json for programs."""
+    metrics_token: str = ""
+    """What Prometheus has to send as bearer token for /metrics; without one only this machine may ask."""
     webhook_networks: str = ""
     """Networks that webhooks may be in though they are not public, as 10.0.0.0/8,fd00::/8."""
 
@@ -136,6 +140,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         networks(settings.webhook_networks)
     except ValueError as error:
         raise SettingsError(f"HOLDFAST_WEBHOOK_NETWORKS must be networks like 10.0.0.0/8,fd00::/8: {error}") from None
+    _check_operating(settings)
     if not 1 <= settings.shards <= 16384:
         raise SettingsError(f"HOLDFAST_SHARDS must be between 1 and 16384, not {settings.shards}")
     try:
@@ -150,3 +155,10 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
             f"HOLDFAST_REDIS_APPENDFSYNC must be everysec, always or no, not {settings.redis_appendfsync!r}"
         )
     return settings
+
+
+def _check_operating(settings: Settings) -> None:
+    if settings.log_format not in ("text", "json"):
+        raise SettingsError(f"HOLDFAST_LOG_FORMAT must be text or json, not {settings.log_format!r}")
+    if not settings.metrics_token.isascii() or any(mark.isspace() for mark in settings.metrics_token):
+        raise SettingsError("HOLDFAST_METRICS_TOKEN must be ASCII without spaces")

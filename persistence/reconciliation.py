@@ -58,7 +58,7 @@ async def note(database: Database, event_id: int, differences: Iterable[Differen
             await session.run(_SQL["note"], {"event_id": event_id, "cause": one.cause, **values})
 
 
-async def progress(database: Database) -> Progress:
+async def progress(database: Database | Session) -> Progress:
     """Return how far it has come."""
     row = await database.row(_SQL["progress"])
     assert row is not None

@@ -21,6 +21,7 @@ from engine.domain.errors import Fenced
 from engine.ledger import keys
 from engine.ledger.commits import entry_id
 from engine.ledger.scripts import load_scripts
+from engine.meters import METERS
 from engine.settings import Settings
 from persistence.follower import Follower, KeptReply, Moved, Step, Unwritable
 from persistence.outbox import NO_EPOCH, EntryId
@@ -191,8 +192,10 @@ class Drain:
     def write(self, follower: Follower, entries: list[Entry]) -> None:
         """Write a batch in one transaction, then trim, settle and announce it. Raises Moved."""
         reached = _reached(entries)
+        began = time.perf_counter()
         try:
             self._commit(follower, entries, reached)
+            METERS.drain(time.perf_counter() - began, len(entries))
         except Unwritable as error:
             if len(entries) == 1:
                 self._park(follower, entries[0], error)
@@ -225,6 +228,7 @@ class Drain:
         follower.write(steps, documents, closed, allowances, deleted, earlier=earlier, split=split, replies=replies)
 
     def _park(self, follower: Follower, entry: Entry, error: Exception) -> None:
+        METERS.parked += 1
         log.error("entry %s of shard %d cannot be written and was parked: %s", entry.id, entry.shard, error)
         identity = f"{entry.id[0]}-{entry.id[1]}"
         documents = [order.document for order in orders_of([entry])]

@@ -7,6 +7,7 @@ import logging
 
 from engine.domain.errors import Fenced, HoldfastError, Refused
 from engine.domain.order_changes import expire
+from engine.meters import METERS
 from engine.sales import orders
 from engine.sales.house import House
 from persistence import orders as stored
@@ -31,6 +32,7 @@ async def expire_orders(house: House) -> int:
             try:
                 event = await house.catalogue.event(organizer_id, slug)
                 await orders.change(house, event, code, expire)
+                METERS.orders_expired += 1
             except Refused as error:
                 log.error("order %s cannot expire: %s", code, error)
             except HoldfastError as error:

@@ -119,6 +119,7 @@ async def _run(settings: Settings) -> None:
             asyncio.create_task(_jobs(house, settings, press), name="jobs"),
             asyncio.create_task(stop.wait(), name="stop"),
         ]
+        house.ledger.reports.begin("worker")
         log.info("working; mails go to %s", "an SMTP server" if settings.smtp_url else settings.mail_folder)
         await asyncio.wait([drained, *tasks], return_when=asyncio.FIRST_COMPLETED)
         halt.set()

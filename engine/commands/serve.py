@@ -38,7 +38,7 @@ _YOUNG_OBJECTS = 50_000
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Answer requests until SIGTERM or SIGINT."""
     settings = stores.with_both(settings)
-    logs.begin()
+    logs.begin(settings)
     settings = _with_files(settings)
     if arguments.processes == 1:
         bound = ports.share(arguments.host, arguments.port) if arguments.shared_port else None
@@ -67,6 +67,7 @@ async def _serve(settings: Settings, bound: socket.socket, host: str, ready_file
     loop = asyncio.get_running_loop()
     async with open_house(settings) as house:
         app = server(house)
+        house.ledger.reports.begin("front_door")
         # What is there by now stays. Walking it again and again took a fifth of an order's time.
         gc.collect()
         gc.freeze()

@@ -11,6 +11,6 @@ from workers import main
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Work until SIGTERM or SIGINT."""
-    logs.begin()
+    logs.begin(settings)
     main.run(stores.with_both(settings))
     return 0

@@ -1,7 +1,7 @@
 """The front door: one function between aiohttp and the handlers.
 
-In this order: path (or a page for anybody), token, its rate, organizer and event, right, method, idempotency key, then
-the handler, which reads the body.
+In this order: path (or a page for anybody, or what operators ask), token, its rate, organizer and event, right, method,
+idempotency key, then the handler, which reads the body.
 Front doors keep each event's catalogue in memory. A refusal may therefore be an error of an old copy, and a script may
 refuse to sell on one; both times the copy is checked and, if it was old, read again and the handler run once more.
 """
@@ -9,21 +9,27 @@ refuse to sell on one; both times the copy is checked and, if it was old, read a
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from functools import lru_cache
+from time import perf_counter
 from urllib.parse import quote
 
 from aiohttp import web
 
+from engine import request_ids
 from engine.domain.errors import Busy, Forbidden, HoldfastError, NotAcceptable, NotFound, Refused, StaleCatalogue
 from engine.http import idempotency
 from engine.http.auth import authenticate, known
 from engine.http.call import Call, Reply
+from engine.http.census import Census
 from engine.http.errors import answer
+from engine.http.listener import Incoming
+from engine.http.operating import Answer
 from engine.http.pages import Pages
 from engine.http.routing import Handler, Router, choose
 from engine.http.throttle import Throttle
 from engine.http.wire import response
+from engine.meters import METERS
 from engine.sales.house import House
 
 log = logging.getLogger("holdfast.door")
@@ -43,15 +49,24 @@ def _acceptable(accept: str) -> bool:
 class Door:
     """Answers every request of one process."""
 
-    def __init__(self, house: House, router: Router, pages: Pages) -> None:
+    def __init__(self, house: House, router: Router, pages: Pages, operating: Mapping[str, Answer]) -> None:
+        self._operating = operating
+        self._census = Census()
         self.house = house
         self.router = router
         self.pages = pages
         rate = house.settings.rate
         self.throttle = None if rate is None else Throttle(rate)
 
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        return response(request, await self._answered(request, self._serve(request)))
+    async def __call__(self, request: Incoming) -> web.StreamResponse:
+        own = self._operating.get(request.path)
+        if own is not None:
+            return await own(request)
+        began = perf_counter()
+        request_id = request_ids.begin(request.headers.get("X-Request-ID"))
+        done = await self._answered(request, self._serve(request))
+        self._census.count(request, done.status, perf_counter() - began)
+        return response(request, done, request_id)
 
     async def _answered(self, request: web.BaseRequest, work: Awaitable[Reply]) -> Reply:
         try:
@@ -62,12 +77,13 @@ class Door:
             log.exception("unexpected error at %s %s", request.method, request.path)
             return Reply(500, b'{"detail":"Internal error. It was logged."}')
 
-    async def _serve(self, request: web.BaseRequest) -> Reply:
+    async def _serve(self, request: Incoming) -> Reply:
         path = request.path
         try:
             routes, params = self.router.find(path)
         except NotFound:
             return self.pages.reply(request)
+        request.routes = routes
         if not path.endswith("/"):
             if request.method in ("GET", "HEAD"):
                 query = f"?{request.query_string}" if request.query_string else ""
@@ -90,6 +106,7 @@ class Door:
             call.event = catalogue.known(principal.organizer_id, slug) or await catalogue.event(
                 principal.organizer_id, slug
             )
+            METERS.pulse(call.event.id).requests += 1
         route = routes.get("GET" if request.method == "HEAD" else request.method)
         # without such a method any right of the path tells who may learn so
         wanted = route.permission if route else next(iter({one.permission for one in routes.values()}))

@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
+from engine.http.routing import Route
 from engine.settings import Settings
 
 log = logging.getLogger("holdfast.listener")
@@ -28,17 +29,25 @@ _FULL = (
 )
 
 
+class Incoming(web.BaseRequest):
+    """A request on its way in; the door notes here which `routes` its path has, by method."""
+
+    routes: dict[str, Route] | None = None
+
+
 class Listener(web.Server):
     """Takes connections for one process and hands their requests to `door`."""
 
-    def __init__(self, door: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], settings: Settings) -> None:
+    def __init__(
+        self, door: Callable[[Incoming], Awaitable[web.StreamResponse]], settings: Settings, closing: Callable[[], None]
+    ) -> None:
         limit = settings.body_bytes_max
 
         def make_request(message, payload, protocol, writer, task):  # type: ignore[no-untyped-def]
-            return web.BaseRequest(message, payload, protocol, writer, task, protocol._loop, client_max_size=limit)
+            return Incoming(message, payload, protocol, writer, task, protocol._loop, client_max_size=limit)
 
         super().__init__(
-            door,
+            door,  # type: ignore[arg-type]
             request_factory=make_request,
             access_log=None,
             keepalive_timeout=settings.idle_timeout_s,
@@ -49,9 +58,15 @@ class Listener(web.Server):
             auto_decompress=False,
         )
         self._connections_max = settings.connections_max
+        self._closing = closing
 
     def __call__(self) -> RequestHandler:
         return _Connection(self, loop=self._loop, **self._kwargs)
+
+    def pre_shutdown(self) -> None:
+        """Close connections that only stay open, and end answers that would go on."""
+        self._closing()
+        super().pre_shutdown()
 
     def connection_made(self, handler: RequestHandler, transport: Transport) -> None:
         """Take a connection, or answer it 503 at once when there are as many as there may be."""

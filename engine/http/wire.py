@@ -27,7 +27,7 @@ _STARTS = {
 }
 
 
-def response(request: web.BaseRequest, done: Reply) -> web.StreamResponse:
+def response(request: web.BaseRequest, done: Reply, request_id: str) -> web.StreamResponse:
     """Return what aiohttp is to send for a reply."""
     if (
         done.body is not None
@@ -37,8 +37,8 @@ def response(request: web.BaseRequest, done: Reply) -> web.StreamResponse:
         and request.keep_alive
         and request.method != "HEAD"
     ):
-        return _Written(done.status, done.body)
-    headers = {**_HEADERS, **done.headers}
+        return _Written(done.status, done.body, request_id)
+    headers = {**_HEADERS, "X-Request-ID": request_id, **done.headers}
     if done.body is None:
         del headers["Content-Type"]
     return web.Response(status=done.status, body=done.body, headers=headers)
@@ -47,10 +47,11 @@ def response(request: web.BaseRequest, done: Reply) -> web.StreamResponse:
 class _Written(web.StreamResponse):
     """A JSON body on a connection that stays open."""
 
-    def __init__(self, status: int, body: bytes) -> None:
+    def __init__(self, status: int, body: bytes, request_id: str) -> None:
         super().__init__(status=status)
         date = _date(int(time.time()))
-        self._written = b"%bContent-Length: %d\r\nDate: %b\r\n\r\n%b" % (_STARTS[status], len(body), date, body)  # type: ignore[index]
+        head = (_STARTS[status], request_id.encode(), len(body), date, body)  # type: ignore[index]
+        self._written = b"%bX-Request-ID: %b\r\nContent-Length: %d\r\nDate: %b\r\n\r\n%b" % head
 
     @property
     def keep_alive(self) -> bool:

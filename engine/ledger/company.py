@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
+from engine.meters import METERS
+
 Work = TypeVar("Work")
 Answer = TypeVar("Answer")
 
@@ -28,7 +30,8 @@ class _Call(Generic[Work, Answer]):
 class Company(Generic[Work, Answer]):
     """Collects work of one kind, and sends it when the turn of the loop is over, at most `most` at a time."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, name: str = "other") -> None:
+        self._name = name
         self._most = most
         self._calls: dict[Hashable, _Call[Work, Answer]] = {}
         self._sending: set[asyncio.Task[None]] = set()
@@ -68,6 +71,7 @@ class Company(Generic[Work, Answer]):
         task.add_done_callback(self._sending.discard)
 
     async def _run(self, call: _Call[Work, Answer]) -> None:
+        METERS.batch(self._name, len(call.works))
         try:
             answers = await call.send(call.works)
         except BaseException as error:

@@ -26,6 +26,7 @@ from engine.ledger.outcomes import seat_field, seat_mark
 from engine.ledger.pipe import Pipe
 from engine.ledger.quotas import quota_args
 from engine.ledger.scripts import Script
+from engine.meters import METERS
 from engine.settings import Settings, SettingsError
 from persistence import catalogue, orders, outbox, seating
 from persistence.database import Database, Session
@@ -85,10 +86,15 @@ class Fence:
         if pipe in self._verifying:
             raise Fenced(reason="verifying")
 
+    def closed(self) -> dict[str, bool]:
+        """Tell of each server, by its name, whether this process sells nothing there now."""
+        return {pipe.name: pipe.away or pipe in self._verifying for pipe in self._nodes.all()}
+
     def alarm(self, pipe: Pipe, reason: str, lost: Loss | None = None) -> Fenced:
         """Start verifying; return the error for the request at hand. `lost` is what a script missed, if one did."""
         if pipe not in self._verifying:
             log.warning("alarm: %s", reason)
+            METERS.alarms += 1
             self._begin(pipe, lost)
         return Fenced(reason=reason)
 

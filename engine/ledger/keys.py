@@ -72,6 +72,11 @@ def order(number: int, event_id: int, code: str) -> str:
     return f"{prefix(number)}order:{event_id}:{code}"
 
 
+def reports() -> str:
+    """Hash: what each process has counted, by its name (engine/ledger/reports.py)."""
+    return f"{prefix(0)}reports"
+
+
 def reply(number: int, name: str) -> str:
     """Hash: who works on a request with an idempotency key, then its reply (engine/lua/include/reply.lua)."""
     return f"{prefix(number)}reply:{name}"

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
+from time import perf_counter
 from typing import Any
 from urllib.parse import unquote
 
@@ -34,21 +35,26 @@ from engine.ledger.nodes import Nodes
 from engine.ledger.outcomes import SeatOwner, outcome_of, quoted, seat_field, seat_mark, seat_name, seat_owner
 from engine.ledger.quotas import quota_args
 from engine.ledger.replies import CLAIM_MS, KEEP_MS, Claim, Kept, Replay
+from engine.ledger.reports import Reports
 from engine.ledger.scripts import ALARMS, load_scripts
 from engine.ledger.timekeeper import Timekeeper
 from engine.ledger.values import (
     Committed,
     Counts,
+    Held,
     HoldGroup,
     Move,
     Outcome,
     SeatMove,
+    SeatTaken,
+    Short,
     StoredHold,
     VoucherMove,
     VoucherUse,
     VoucherUses,
 )
 from engine.ledger.watermark import Watermark
+from engine.meters import METERS
 from engine.settings import Settings
 from persistence import replies, sequences
 from persistence.database import Database
@@ -81,12 +87,13 @@ class Ledger:
         self._scripts = load_scripts()
         self.nodes = Nodes(settings.redis_url, settings.shards)
         self._listed_ms = settings.cart_listed_s * 1000
-        self._holds: Company[HoldGroup, Outcome] = Company(_GROUPS_MAX)
-        self._reads: Company[int, Counts] = Company(_QUOTAS_MAX)
-        self._orders: Company[Commit, tuple[int, list[Any]]] = Company(_ORDERS_MAX)
+        self._holds: Company[HoldGroup, Outcome] = Company(_GROUPS_MAX, "holds")
+        self._reads: Company[int, Counts] = Company(_QUOTAS_MAX, "quotas")
+        self._orders: Company[Commit, tuple[int, list[Any]]] = Company(_ORDERS_MAX, "orders")
         self.watermark = Watermark(self.nodes.url, database)
         self.fence = Fence(self.nodes, database, settings, self._scripts)
         self.timekeeper = Timekeeper(self.nodes)
+        self.reports = Reports(self.nodes, self.fence)
 
     async def open(self) -> None:
         await self.nodes.open()
@@ -95,6 +102,7 @@ class Ledger:
         await self.fence.open()
 
     async def close(self) -> None:
+        await self.reports.close()
         await self.timekeeper.close()
         await self.fence.close()
         await self.watermark.close()
@@ -244,7 +252,7 @@ class Ledger:
         for _ in range(_AGAIN_MAX):
             answer = await self._run("hold_create", shard, hold_keys, [event.id, event.version, first, last, *tail])
             if answer[0] == b"ok":
-                return list(_outcomes(answer, groups))
+                return _counted(list(_outcomes(answer, groups)))
             first = await sequences.lease(self._database, "hold_ids")
             last = first + sequences.BLOCK["hold_ids"] - 1
         raise Busy(reason="hold ids")
@@ -451,6 +459,7 @@ class Ledger:
         """Run a script by its hash, as it is. NOSCRIPT is the alarm, and nothing here loads a script."""
         pipe = self.nodes.pipe(shard)
         self.fence.check(pipe)
+        began = perf_counter()
         try:
             answer: list[Any] = await pipe.call(
                 "EVALSHA", self._scripts[name].sha, len(script_keys), *script_keys, *args
@@ -461,6 +470,7 @@ class Ledger:
             if elsewhere(error):  # nothing was done, and who has the shard now has to be verified first
                 self.nodes.doubt()
             raise Fenced(reason=f"Redis: {error}") from error
+        METERS.script(name, perf_counter() - began)
         return answer
 
 
@@ -474,6 +484,21 @@ def _kept_keys(kept: Kept | None) -> list[str]:
 
 def _kept_args(kept: Kept | None) -> list[Any]:
     return [] if kept is None else [kept.claim.owner, kept.reply, KEEP_MS]
+
+
+def _counted(outcomes: list[Outcome]) -> list[Outcome]:
+    """Count what became of groups."""
+    for outcome in outcomes:
+        match outcome:
+            case Held(ids=ids):
+                METERS.holds += len(ids)
+            case Short():
+                METERS.refuse("sold_out")
+            case SeatTaken():
+                METERS.refuse("seat")
+            case _:
+                METERS.refuse("voucher")
+    return outcomes
 
 
 def _outcomes(answer: list[Any], groups: Sequence[HoldGroup]) -> Iterator[Outcome]:

@@ -12,12 +12,14 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from hiredis import pack_command
 from redis.asyncio.connection import Connection, ConnectionPool
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
 from engine.domain.errors import Fenced
+from engine.meters import METERS
 
 log = logging.getLogger("holdfast.pipe")
 
@@ -34,11 +36,13 @@ class Pipe:
     """Calls to one Redis server. Raises Fenced while it is away, or while it is a replica of another.
 
     `history` is the id that Redis gives to all that one master has written; whoever is promoted begins another.
+    `name` is where it is, without user and password.
     `replaced` is called when a connection finds another history than the one before it.
     """
 
     def __init__(self, url: str, replaced: Callable[[Pipe], object] = lambda pipe: None) -> None:
         self.history = b""
+        self.name = _name(url)
         self._replaced = replaced
         self._pool = ConnectionPool.from_url(url)
         self._connection: Connection | None = None
@@ -90,6 +94,7 @@ class Pipe:
             # redis-py has no public way to write without waiting; hence the pinned version
             writer = self._connection._writer
             if writer is not None:
+                METERS.batch("redis", len(data))
                 writer.write(b"".join(data))
                 self._clogged = self._unsent()
 
@@ -168,6 +173,12 @@ class Pipe:
         for future, _ in waiting:
             if not future.done():
                 future.set_exception(Fenced(reason=f"Redis: {reason}"))
+
+
+def _name(url: str) -> str:
+    """Return what a server can be called where anybody may see it: host and port, or the name of its socket."""
+    parts = urlsplit(url)
+    return parts.netloc.rpartition("@")[2] or unquote(parts.path).rpartition("/")[2]
 
 
 def _close(connection: Connection) -> None:

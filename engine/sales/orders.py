@@ -31,6 +31,7 @@ from engine.domain.next import Next, Rule
 from engine.domain.order import Order, OrderStatus, Position, encode
 from engine.ledger.replies import CommittedOrder, Kept
 from engine.ledger.values import DELETED, Committed, Move, VoucherMove
+from engine.meters import METERS
 from engine.sales.house import House
 from engine.sales.seats import seat_moves, seat_of
 from persistence import orders as stored
@@ -100,7 +101,14 @@ async def create(
         if claimed:
             await stored.unclaim(house.database, order.id)
         raise
-    return Outcome(order, await _confirm(house, order.id, order.version, committed))
+    durable = await _confirm(house, order.id, order.version, committed)
+    METERS.orders += 1
+    METERS.units += len(order.positions)
+    METERS.unconfirmed += not durable
+    pulse = METERS.pulse(event.id)
+    pulse.orders += 1
+    pulse.units += len(order.positions)
+    return Outcome(order, durable)
 
 
 async def simulate(
@@ -209,10 +217,12 @@ async def _commit_new(
             kept=kept,
         )
     except VoucherSpent as spent:
+        METERS.refuse("voucher")
         raise Invalid({"positions": _spent_rows(order, spent.lacking)}) from None
     except VoucherOverspent:
         raise Busy(reason="others have used up the budget of a voucher") from None
     except SeatsTaken as taken:
+        METERS.refuse("seat")
         raise Invalid(
             {
                 "positions": [
@@ -224,6 +234,7 @@ async def _commit_new(
             }
         ) from None
     except SoldOut as short:
+        METERS.refuse("sold_out")
         rows: list[dict[str, list[str]]] = [{} for _ in order.positions]
         for index, quota in ((asking[place], quota) for place, quota in short.failures):
             name = event.quotas[quota].name if quota in event.quotas else ""

@@ -1,0 +1,43 @@
+"""What operators and their programs ask: paths beside the API that take no API token, each found by its whole path."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from aiohttp import web
+
+from engine.http import health
+from engine.http.metrics import Metrics
+from engine.sales.house import House
+from engine.sales.watch import Watch
+
+Answer: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Operating:
+    """The answers of one process, by path."""
+
+    def __init__(self, house: House) -> None:
+        watch = Watch(house.ledger, house.database)
+        self.by_path: dict[str, Answer] = {
+            "/metrics": _get(Metrics(house, watch)),
+            "/health/live": _get(health.live),
+            "/health/ready": _get(health.Ready(watch)),
+        }
+
+    def close(self) -> None:
+        """End what would otherwise go on for ever: nothing yet."""
+
+
+def _get(handler: Answer) -> Answer:
+    """Return a handler that refuses what is neither GET nor HEAD."""
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        if request.method not in ("GET", "HEAD"):
+            return web.json_response(
+                {"detail": "Only GET is possible here."}, status=405, headers={"Allow": "GET, HEAD"}
+            )
+        return await handler(request)
+
+    return answer

@@ -1,0 +1,87 @@
+"""What load balancers ask."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+
+@pytest.fixture
+def stopped(own: Any) -> Iterator[Any]:
+    """Stop a store for a while: stopped("redis")."""
+    pids: list[int] = []
+
+    def stop(name: str) -> None:
+        [pid] = own.processes[name]
+        os.kill(pid, signal.SIGSTOP)
+        pids.append(pid)
+
+    yield stop
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+
+
+def _when(base_url: str, status: int, within_s: float = 15) -> Any:
+    deadline = time.monotonic() + within_s
+    while True:
+        answer = httpx.get(f"{base_url}/health/ready", timeout=10)
+        if answer.status_code == status:
+            return answer.json()
+        assert time.monotonic() < deadline, answer.text
+        time.sleep(0.1)
+
+
+def test_a_process_that_can_sell_is_ready_and_nobody_needs_a_token(own: Any) -> None:
+    assert httpx.get(f"{own.base_url}/health/live").json() == {"status": "ok"}
+    answer = _when(own.base_url, 200)
+    assert answer == {"status": "ok", "postgres": "ok", "redis": {"redis.sock": "ok"}, "shards_fenced": 0}
+    assert httpx.head(f"{own.base_url}/health/ready").status_code == 200
+    assert httpx.delete(f"{own.base_url}/health/ready").status_code == 405
+
+
+def test_without_redis_it_lives_but_is_not_ready(own: Any, stopped: Any) -> None:
+    _when(own.base_url, 200)
+    stopped("redis")
+    answer = _when(own.base_url, 503)
+    assert (answer["status"], answer["redis"], answer["shards_fenced"]) == ("unavailable", {"redis.sock": "away"}, 64)
+    assert answer["postgres"] == "ok"
+    began = time.monotonic()
+    assert httpx.get(f"{own.base_url}/health/ready").status_code == 503
+    assert time.monotonic() - began < 3
+    assert httpx.get(f"{own.base_url}/health/live").status_code == 200
+    # what went wrong can be read while it is wrong
+    metrics = httpx.get(f"{own.base_url}/metrics", timeout=20).text
+    assert "holdfast_shards_fenced 64.0" in metrics
+    assert "holdfast_postgres_up 1.0" in metrics
+
+
+def test_and_is_again_when_redis_is_back(own: Any) -> None:
+    assert _when(own.base_url, 200)["shards_fenced"] == 0
+
+
+def test_without_postgres_it_says_so(own: Any) -> None:
+
+    _when(own.base_url, 200)
+    children = _family(own.processes["postgres"][0])
+    for pid in children:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        answer = _when(own.base_url, 503)
+        assert (answer["postgres"], answer["redis"]) == ("away", {"redis.sock": "ok"})
+        assert "holdfast_postgres_up 0.0" in httpx.get(f"{own.base_url}/metrics", timeout=20).text
+    finally:
+        for pid in children:
+            os.kill(pid, signal.SIGCONT)
+    _when(own.base_url, 200)
+
+
+def _family(pid: int) -> list[int]:
+    """Return a process and its children."""
+    with open(f"/proc/{pid}/task/{pid}/children") as children:
+        return [pid, *map(int, children.read().split())]

@@ -1,0 +1,100 @@
+"""What Prometheus is told: by any front door, of all processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+Scrape = Callable[..., Any]
+EVENT = "/api/v1/organizers/{organizer}/events/{event}/"
+
+
+@pytest.fixture(scope="module")
+def sold(own: Any) -> None:
+    """One ticket is sold, another refused."""
+    command = [sys.executable, "-m", "engine", "demo", "--ready-file", str(own.ready_file)]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    with httpx.Client(
+        base_url=f"{own.base_url}/api/v1/organizers/{own.organizer}/events/demo/",
+        headers={"Authorization": f"Token {own.token}"},
+    ) as client:
+        item = client.post("items/", json={"name": {"en": "Last"}, "default_price": "1.00"}).json()["id"]
+        client.post("quotas/", json={"name": "None", "size": 0, "items": [item], "variations": []})
+        assert client.post("cartpositions/", json={"item": item, "price": "1.00"}).status_code == 400
+        assert client.get("nothing/here/").status_code == 404
+        assert client.get("orders/NOSUCH/").status_code == 404
+    time.sleep(2.5)  # a report a second
+
+
+def test_any_front_door_tells_the_numbers_of_all_processes(own: Any, sold: None, scrape: Scrape) -> None:
+    answers = [scrape(own.base_url) for _ in range(8)]  # each on a connection of its own, so of either front door
+    for found in answers:
+        roles = sorted(labels["role"] for labels, _ in found["holdfast_process_start_time_seconds"])
+        assert roles == ["front_door", "front_door", "worker"]
+        for name, least in (("holds", 1), ("orders", 1), ("units", 1), ("drained", 2)):
+            assert sum(value for _, value in found[f"holdfast_{name}_total"]) >= least, name
+        refused = {labels["reason"]: value for labels, value in found["holdfast_refused_total"] if value}
+        assert refused == {"sold_out": 1}
+
+
+def test_requests_are_counted_by_route_and_status(own: Any, sold: None, scrape: Scrape) -> None:
+    found = scrape(own.base_url)
+    counts: dict[tuple[str, str, str], float] = {}
+    for labels, value in found["holdfast_requests_total"]:
+        key = (labels["method"], labels["route"], labels["status"])
+        counts[key] = counts.get(key, 0) + value
+    assert counts["POST", f"{EVENT}orders/", "201"] == 1
+    assert counts["POST", f"{EVENT}cartpositions/", "201"] == 1
+    assert counts["POST", f"{EVENT}cartpositions/", "400"] == 1
+    assert counts["GET", f"{EVENT}orders/{{code}}/", "404"] == 1
+    # what strangers make up gets no name of its own
+    assert counts["other", "unknown", "404"] >= 1
+    assert not any("nothing" in route for _, route, _ in counts)
+
+
+def test_histograms_add_up(own: Any, sold: None, scrape: Scrape) -> None:
+    found = scrape(own.base_url)
+    names = ("request_seconds", "script_seconds", "batch_size", "drain_seconds", "drain_batch_size")
+    for name in (f"holdfast_{name}" for name in names):
+        assert found[f"{name}_count"], name
+        for labels, count in found[f"{name}_count"]:
+            buckets = [value for its, value in found[f"{name}_bucket"] if its | {"le": ""} == labels | {"le": ""}]
+            assert buckets == sorted(buckets)
+            assert buckets[-1] == count > 0
+    assert {labels["script"] for labels, _ in found["holdfast_script_seconds_count"]} >= {"hold_create", "order_commit"}
+
+
+def test_an_entry_that_waits_for_postgres_is_seen_and_how_long(own: Any, sold: None, scrape: Scrape) -> None:
+    found = scrape(own.base_url)
+    assert found["holdfast_outbox_entries"] == [({}, 0)]
+    assert found["holdfast_outbox_lag_seconds"] == [({}, 0)]
+    assert found["holdfast_postgres_up"] == [({}, 1)]
+    assert found["holdfast_shards_fenced"] == [({}, 0)]
+    assert {value for _, value in found["holdfast_server_fenced"]} == {0}
+    assert len(found["holdfast_shard_epoch"]) == 64
+    [(_, at)] = found["holdfast_watermark_timestamp_seconds"]
+    assert abs(at - time.time()) < 60
+    for name in ("parked_entries", "mails_dead", "webhooks_dead"):
+        assert found[f"holdfast_{name}"] == [({}, 0)], name
+    assert "holdfast_reconcile_differences" not in found
+    assert found["holdfast_reconcile_compared_total"][0][1] >= 1
+
+
+def test_strangers_are_told_nothing(own: Any) -> None:
+    for name in ("X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"):
+        assert httpx.get(f"{own.base_url}/metrics", headers={name: "203.0.113.7"}).status_code == 403
+    assert httpx.post(f"{own.base_url}/metrics").status_code == 405
+
+
+def test_with_a_token_it_takes_the_token(own: Any, door: Callable[..., Any], scrape: Scrape) -> None:
+    base_url = door(METRICS_TOKEN="open-sesame").base_url
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Token {own.token}"}):
+        assert httpx.get(f"{base_url}/metrics", headers=headers).status_code == 401
+    found = scrape(base_url, **{"Authorization": "Bearer open-sesame", "X-Forwarded-For": "203.0.113.7"})
+    assert found["holdfast_postgres_up"] == [({}, 1)]
