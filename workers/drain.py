@@ -192,10 +192,10 @@ class Drain:
     def write(self, follower: Follower, entries: list[Entry]) -> None:
         """Write a batch in one transaction, then trim, settle and announce it. Raises Moved."""
         reached = _reached(entries)
-        began = time.perf_counter()
+        began = time.monotonic()
         try:
             self._commit(follower, entries, reached)
-            METERS.drain(time.perf_counter() - began, len(entries))
+            METERS.drain(time.monotonic() - began, len(entries))
         except Unwritable as error:
             if len(entries) == 1:
                 self._park(follower, entries[0], error)

@@ -29,7 +29,7 @@ from persistence import access
 
 BANK = {"payer": "Peter Miller", "iban": "DE02120300000000202051"}
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-HOP = {"date", "server"}
+HOP = {"date", "x-request-id", "server"}
 """Headers of the transport, not of the reply."""
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-COMMON = {"content-type", "vary", "server", "date", "content-length"}
+COMMON = {"content-type", "vary", "server", "date", "content-length", "x-request-id"}
 
 
 def exchange(server, head, path="/api/v1/organizers/", body=b""):

@@ -42,7 +42,7 @@ def keys(running: Any) -> set[str]:
 
 
 KEY = re.compile(
-    r"hf1:\{s\d\d\}:(shard|due|purge|outbox|(event|holds|carts|seats):\d+|order:\d+:[A-Z0-9-]+|repl(y|ies):[0-9a-f:]+)"
+    r"hf1:\{s\d\d\}:(shard|due|purge|outbox|reports|(event|holds|carts|seats):\d+|order:\d+:[A-Z0-9-]+|repl(y|ies):[0-9a-f:]+)"
 )
 
 
