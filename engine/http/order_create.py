@@ -52,7 +52,7 @@ POSITIONS_MAX = 500
 PROVIDERS = frozenset({"manual", "banktransfer", "free", "boxoffice", "offsetting", "giftcard"})
 
 _OWN_CODE = re.compile(r"[A-HJ-NP-Z0-9]+")
-_ADDRESS = ("company", "street", "zipcode", "city", "country", "state")
+_ATTENDEE = ("attendee_email", "company", "street", "zipcode", "city", "country", "state")
 
 
 class _Code(Text):
@@ -99,14 +99,16 @@ class _PositionSchema(Schema):
             "secret": values["secret"],
             "validity": (values.get("valid_from"), values.get("valid_until")) if given else None,
             "requested_valid_from": values["requested_valid_from"],
-            "attendee": {
-                "attendee_name_parts": parts,
-                "attendee_email": values["attendee_email"],
-                **{name: values[name] for name in _ADDRESS},
-            },
+            "attendee": _attendee(parts, values),
             "answers": tuple(values["answers"]),
             "seat": values["seat"],
         }
+
+
+def _attendee(parts: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Return what is known about an attendee; nearly always that is nothing."""
+    known = {name: values[name] for name in _ATTENDEE if values[name] is not None}
+    return {"attendee_name_parts": parts, **known} if parts else known
 
 
 class _Positions(ListOf):
