@@ -187,6 +187,8 @@ def _team_body(team: Row) -> Row:
         "name": team["name"],
         "all_events": team["all_events"],
         "limit_events": team["limit_events"],
+        # teams that were made on the command line have nothing else of their own
+        "require_2fa": False,
         **team["body"],
         **{name: name in team["permissions"] for name in PERMISSIONS},
     }

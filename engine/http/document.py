@@ -338,7 +338,13 @@ def _show(shape: Shown, found: dict[str, Form]) -> None:
         properties[name] = {"type": "array", "items": _ref(child)}
         required.append(name)
     first = {name: properties[name] for name in ("id",) if name in properties}
-    found[shape.name] = {"type": "object", "properties": first | properties, "required": required}
+    # what clients sent besides is shown as well
+    found[shape.name] = {
+        "type": "object",
+        "properties": first | properties,
+        "required": required,
+        "additionalProperties": True,
+    }
 
 
 def _all_structs(structs: Iterable[type[Struct]]) -> set[type[Struct]]:

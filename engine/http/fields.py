@@ -240,7 +240,15 @@ class Translated(Field):
         return value
 
     def form(self) -> Form:
-        return {"type": "object", "additionalProperties": {"type": ["string", "null"]}, "examples": [{"en": "Text"}]}
+        words = {"type": "string", "maxLength": 10_000}
+        form = {"type": "object", "additionalProperties": words, "examples": [{"en": "Text"}]}
+        if self.blank:
+            return form
+        return {**form, "minProperties": 1, "additionalProperties": {**words, "minLength": 1}}
+
+    def shown(self) -> Form:
+        form: Form = {"type": "object", "additionalProperties": {"type": ["string", "null"]}}
+        return nullable(form) if self.null or self.default is None else form
 
 
 class Integer(Field):

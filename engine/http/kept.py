@@ -48,6 +48,10 @@ class Percentage(Money):
             raise FieldError("Ensure this value is less than or equal to 100.00.")
         return rate
 
+    def form(self) -> Form:
+        pattern = r"^([0-9]{1,2}(\.[0-9]{1,2})?|100(\.00?)?)$"
+        return {"type": "string", "format": "decimal", "pattern": pattern, "examples": ["19.00"]}
+
 
 class Matching(Text):
     """A text of a given form."""

@@ -33,7 +33,12 @@ _AMOUNT = Money()
 _NEW = Schema(**PAYMENT.fields, **TOLD.fields)
 _CONFIRM = Schema(**FORCE.fields, **TOLD.fields)
 _REFUND = Schema(amount=Money(required=False), **REFUND.fields)
-_EXAMPLE = {"state": "pending", "provider": "manual", "amount": "49.00"}
+_EXAMPLE = {
+    "state": "confirmed",
+    "provider": "banktransfer",
+    "amount": "49.00",
+    "info": {"payer": "Me", "iban": "DE89370400440532013000"},
+}
 
 
 def local_id_of(call: Call) -> int:

@@ -7,16 +7,18 @@ from typing import Any
 
 import httpx
 import pytest
+import told
 from shop import Api, Shop
 
 
 @pytest.fixture(scope="session")
 def api(server: Any) -> Iterator[Api]:
-    """A client bound to the organizer, with a token that may do everything."""
+    """A client bound to the organizer, with a token that may do everything; all that it reads has to be as told."""
     with httpx.Client(
         base_url=f"{server.base_url}/api/v1/organizers/{server.organizer}/",
         headers={"Authorization": f"Token {server.token}"},
         timeout=30,
+        event_hooks={"response": [told.check]},
     ) as client:
         yield client
 
