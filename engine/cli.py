@@ -78,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     _demo(commands)
     _rush(commands)
     _audit(commands)
+    _import_pretix(commands)
     _webhooks(commands)
     _mails(commands)
     return top
@@ -219,6 +220,25 @@ What is wrong in Postgres, or was sold twice, is left to you."""
     command = _add(commands, "audit", "audit", "Prove that nothing was oversold and nothing was lost.", text)
     command.add_argument("--json", action="store_true", help="print what was found as JSON")
     command.add_argument("--repair", action="store_true", help="count anew in Redis what was found wrong there")
+
+
+def _import_pretix(commands: Commands) -> None:
+    text = """\
+Takes over what is for sale, all orders, vouchers, the waiting list and check-in lists, by pretix's own API. Nobody is
+told of it by mail or webhook, and no invoice is issued. It may be interrupted and run again: it goes on, doubles
+nothing, and takes over what has changed there meanwhile, unless it was changed here too. Ends with the availability of
+each quota on both servers; the exit status is 1 if one differs or if something could not be taken over. A worker has
+to run.
+
+  holdfast import-pretix https://pretix.example.org --token - --organizer bigevents --event demo < token.txt
+  holdfast import-pretix https://pretix.example.org --token - --organizer bigevents --event demo --follow < token.txt"""
+    command = _add(commands, "import-pretix", "import_pretix", "Take an event over from a pretix.", text)
+    command.add_argument("url", metavar="URL", help="where pretix is, as https://pretix.example.org")
+    command.add_argument("--token", required=True, help="of its API, allowed to see orders and vouchers; - reads it")
+    command.add_argument("--organizer", required=True, metavar="SLUG", help="whose event it is there")
+    command.add_argument("--event", required=True, metavar="SLUG", help="the event there, and here")
+    command.add_argument("--into", metavar="ORGANIZER", help="whose it is going to be; default the same slug")
+    command.add_argument("--follow", action="store_true", help="go on with what changes there until Ctrl-C")
 
 
 def _webhooks(commands: Commands) -> None:

@@ -635,3 +635,31 @@ CREATE TABLE differences (
     CONSTRAINT differences_event_fkey FOREIGN KEY (event_id) REFERENCES events (id) ON DELETE CASCADE
 );
 CREATE INDEX differences_event_idx ON differences (event_id);
+
+-- ------------------------------------------------------------------------------------------------ what came from elsewhere
+-- Events that were taken over from other servers (docs/decisions/0006-import.md). source is the event's URL there. Orders
+-- placed until placed_until have been looked at in the order in which they were placed; once that is done, followed_to is
+-- the modified_since of the next look.
+
+CREATE TABLE imports (
+    id           bigint GENERATED ALWAYS AS IDENTITY,
+    organizer_id bigint NOT NULL,
+    source       text NOT NULL,
+    event_id     bigint NOT NULL,
+    placed_until timestamptz,
+    followed_to  timestamptz,
+    CONSTRAINT imports_pkey PRIMARY KEY (id),
+    CONSTRAINT imports_source_key UNIQUE (organizer_id, source),
+    CONSTRAINT imports_event_fkey FOREIGN KEY (event_id) REFERENCES events (id)
+);
+
+-- Which of our ids stands for which of theirs, by kind of thing; digest tells whether what they said of it has changed.
+CREATE TABLE import_ids (
+    import_id bigint NOT NULL,
+    kind      text NOT NULL,
+    theirs    text NOT NULL,
+    ours      bigint NOT NULL,
+    digest    text NOT NULL DEFAULT '',
+    CONSTRAINT import_ids_pkey PRIMARY KEY (import_id, kind, theirs),
+    CONSTRAINT import_ids_import_fkey FOREIGN KEY (import_id) REFERENCES imports (id) ON DELETE CASCADE
+);

@@ -70,6 +70,10 @@ def news(change: Change, first: int) -> list[Told]:
     for after in following:
         if before and after and after.version <= before.version:
             continue
+        if after and after.version <= after.imported:
+            # whoever sold it has told of it
+            before = after
+            continue
         order = after or before
         code = order.code if order else ""
         for action in actions(before, after, split=change.split):

@@ -65,7 +65,7 @@ def scanned(scan: Scan, by: CheckinList) -> Rule:
             raise Turned(reason, order, position)
         checkin = Checkin(scan.id, by.id, scan.moment or now, scan.type, by.allow_entry_after_exit, scan.nonce)
         checkins = tuple(sorted((*position.checkins, checkin), key=lambda c: (c.datetime, c.id), reverse=True))
-        after = replace(position, checkins=checkins, has_left=_has_left(checkins))
+        after = replace(position, checkins=checkins, has_left=has_left(checkins))
         positions = tuple(after if p.id == after.id else p for p in order.positions)
         # whoever comes back does so whether or not the place has been sold since
         return Next(replace(order, positions=positions), force=True)
@@ -101,7 +101,7 @@ def _refusal(scan: Scan, by: CheckinList, order: Order, position: Position, now:
     return "already_redeemed" if earlier and not by.allow_multiple_entries and not left else None
 
 
-def _has_left(checkins: tuple[Checkin, ...]) -> bool:
+def has_left(checkins: tuple[Checkin, ...]) -> bool:
     """Tell whether the last exit is later than the last entry, of lists that let nobody in again."""
     final = [checkin for checkin in checkins if not checkin.reentry]
     exits = [checkin.datetime for checkin in final if checkin.type == EXIT]

@@ -91,9 +91,12 @@ def stands(order: Order) -> bool:
 def automatic(order: Order, event: Event, since: dt.datetime | None) -> bool:
     """Tell whether an order without an invoice gets one without being asked for.
 
-    `since` is when that began: what was placed and paid before is left alone.
+    `since` is when that began: what was placed and paid before is left alone, and so is what came from another server,
+    which has or has not billed it.
     """
     wanted = event.settings["invoice_generate"]
+    if order.imported:
+        return False
     if since is None or wanted not in AUTOMATIC or (wanted == "paid" and order.status is not OrderStatus.PAID):
         return False
     payments = [payment.payment_date for payment in order.payments if payment.payment_date]

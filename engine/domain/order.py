@@ -204,6 +204,8 @@ class Order(Struct, frozen=True, omit_defaults=True):
     Only a split takes positions away; `positionid_gone` is the highest number among those. `mails` are all that were
     ever asked for, so that none is missed where several versions are written as one. An invoice that was made from a
     version before `invoice_from` is to follow what has changed. `split_from` is the id of the order it was part of.
+    Versions up to `imported` came from another server, which has told of them; `elsewhere` is what it said besides, by
+    "order" or "positions/1" and the like.
     """
 
     id: int
@@ -240,6 +242,8 @@ class Order(Struct, frozen=True, omit_defaults=True):
     positionid_gone: int = 0
     invoice_from: int = 0
     split_from: int | None = None
+    imported: int = 0
+    elsewhere: dict[str, dict[str, Any]] = {}
 
 
 _decoder = msgspec.json.Decoder(Order)

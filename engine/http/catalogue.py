@@ -147,6 +147,21 @@ class Resource:
             [body] = await self.bodies(session, event, [fresh], parent)
         return reply(body)
 
+    async def keep(
+        self, session: Session, event: Event, sent: Any, *, before: Row | None = None, parent: Row | None = None
+    ) -> Row:
+        """Keep a new row, or one instead of `before`, by the rules of POST and PUT; no children. Raises Invalid."""
+        if before is None:
+            return await self._add(session, event, sent, parent)
+        values = await self._read(session, event, sent, partial=False)
+        values = {name: value for name, value in values.items() if name not in self.children}
+        await self.check(session, event, values, before, parent)
+        extra = {"parent_id": parent["id"]} if parent else {}
+        await self.table.replace(session, event.id, before["id"], values, **extra, **self.columns(values))
+        row = await self.table.one(session, event.id, before["id"], _id(parent))
+        assert row is not None
+        return row
+
     async def _add(self, session: Session, event: Event, sent: Any, parent: Row | None) -> Row:
         """Check and keep a new row and its children; return it as it was kept."""
         values = await self._read(session, event, sent, partial=False)

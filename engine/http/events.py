@@ -252,6 +252,16 @@ def _shown(row: Row) -> Body:
     return in_order(_EVENT, row["body"] | own)
 
 
+def event_values(sent: Any) -> Body:
+    """Return the checked fields of an event, slug and timezone among them. Raises Invalid."""
+    return _read(sent, None, partial=False)
+
+
+def setting_values(sent: Any) -> Body:
+    """Return checked settings, with those that nobody knows. Raises Invalid."""
+    return _clean(_SETTINGS, frozenset(), sent, None, partial=True)
+
+
 def _read(sent: Any, event: Event | None, *, partial: bool) -> Body:
     values = _clean(_EVENT, _READ_ONLY, sent, event, partial=partial)
     if values.get("plugins", ()) is None:

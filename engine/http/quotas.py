@@ -61,9 +61,7 @@ async def create_quota(call: Call) -> Reply:
     event = await _current(call)
     sent = await call.body()
     async with call.house.catalogue.changing(event.id) as session:
-        values = await _read(session, call, event, sent, partial=False)
-        await _check(session, event, values)
-        quota_id = await quotas.add(session, event.id, values)
+        quota_id = await keep(session, event, sent)
     return await _written(call, event, quota_id, 201)
 
 
@@ -101,18 +99,32 @@ async def quota_availability(call: Call) -> Reply:
     assert call.event is not None
     quota = _quota(call, call.event)
     counts = (await call.house.ledger.availability(call.event, [quota.id]))[quota.id]
-    return reply(
-        {
-            **_free(counts),
-            "total_size": counts.size,
-            "pending_orders": counts.pending,
-            "paid_orders": counts.paid,
-            "exited_orders": counts.exited,
-            "cart_positions": counts.held,
-            "blocking_vouchers": counts.blocked,
-            "waiting_list": counts.waiting,
-        }
-    )
+    return reply(availability(counts))
+
+
+def availability(counts: Counts) -> dict[str, Any]:
+    """Return the answer about one quota's availability."""
+    return {
+        **_free(counts),
+        "total_size": counts.size,
+        "pending_orders": counts.pending,
+        "paid_orders": counts.paid,
+        "exited_orders": counts.exited,
+        "cart_positions": counts.held,
+        "blocking_vouchers": counts.blocked,
+        "waiting_list": counts.waiting,
+    }
+
+
+async def keep(session: Session, event: Event, sent: Any, quota_id: int | None = None) -> int:
+    """Keep a new quota, or one that is there anew, by the rules of POST and PUT; return its id. Raises Invalid."""
+    values = await _read(session, event, sent, partial=False)
+    await _check(session, event, values)
+    if quota_id is None:
+        return await quotas.add(session, event.id, values)
+    await quotas.replace(session, event.id, quota_id, values)
+    await quotas.set_closed(session, event.id, quota_id, values["closed"])
+    return quota_id
 
 
 async def _update(call: Call, *, partial: bool) -> Reply:
@@ -123,7 +135,7 @@ async def _update(call: Call, *, partial: bool) -> Reply:
         before = None if quota_id is None else await quotas.one(session, event.id, quota_id)
         if quota_id is None or before is None:
             raise NotFound
-        values = await _read(session, call, event, sent, partial=partial)
+        values = await _read(session, event, sent, partial=partial)
         if partial:
             extra = before["extra"] | values["extra"]
             checked = values.keys() & {"items", "variations", "subevent"}
@@ -139,13 +151,13 @@ async def _update(call: Call, *, partial: bool) -> Reply:
     return await _written(call, event, quota_id, 200)
 
 
-async def _read(session: Session, call: Call, event: Event, sent: Any, *, partial: bool) -> Row:
+async def _read(session: Session, event: Event, sent: Any, *, partial: bool) -> Row:
     """Return the checked fields, with unknown ones under `extra`. Raises Invalid with the errors of all fields.
 
     A thing of another event is there, as far as its field goes; `_check` refuses it for the event's sake.
     """
     values, errors = with_unknown(_SCHEMA, _READ_ONLY.keys(), sent, event, partial=partial)
-    organizer_id = call.principal.organizer_id
+    organizer_id = event.organizer_id
     for name, table in (("items", ITEMS), ("variations", VARIATIONS)):
         if name in values:
             values[name] = list(dict.fromkeys(values[name]))

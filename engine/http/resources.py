@@ -40,7 +40,7 @@ def order_body(
         paid_at = payment.payment_date or paid_at
     api = _api_path(event)
     downloads = has_tickets(event, order)
-    return {
+    body = {
         "code": order.code,
         "event": event.slug,
         "status": order.status,
@@ -76,6 +76,7 @@ def order_body(
         "refunds": [refund_body(refund) for refund in order.refunds],
         "last_modified": order.last_modified,
     }
+    return order.elsewhere.get("order", {}) | body if order.elsewhere else body
 
 
 def position_body(
@@ -128,7 +129,7 @@ def position_body(
     }
     if pdf_data:
         body["pdf_data"] = printed(event, order, position)
-    return body
+    return order.elsewhere.get(f"positions/{position.positionid}", {}) | body if order.elsewhere else body
 
 
 def fee_body(fee: Fee) -> Body:

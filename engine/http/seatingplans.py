@@ -69,7 +69,7 @@ async def detail(call: Call) -> Reply:
 @terms(_PLAN, makes=_SHAPE)
 async def create(call: Call) -> Reply:
     """Create a seating plan."""
-    values = _read(await call.body(), partial=False)
+    values = plan_values(await call.body(), partial=False)
     async with call.house.database.transaction() as session:
         plan_id = await seating.add_plan(session, call.principal.organizer_id, values)
     return reply({"id": plan_id, **values}, 201)
@@ -99,7 +99,7 @@ async def delete(call: Call) -> Reply:
 
 
 async def _update(call: Call, *, partial: bool) -> Reply:
-    values = _read(await call.body(), partial=partial)
+    values = plan_values(await call.body(), partial=partial)
     async with call.house.database.transaction() as session:
         plan = await _plan(session, call)
         if await seating.plan_used(session, call.principal.organizer_id, plan["id"]):
@@ -117,7 +117,8 @@ async def _plan(session: Session, call: Call) -> Row:
     return found
 
 
-def _read(sent: Any, *, partial: bool) -> dict[str, Any]:
+def plan_values(sent: Any, *, partial: bool) -> dict[str, Any]:
+    """Return the checked fields of a plan. Raises Invalid."""
     values, errors = _PLAN.collect(sent, None, partial=partial)
     if errors:
         raise Invalid(errors)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from engine.domain import codes
+from engine.domain.errors import Fenced
 from persistence import sequences
 from persistence.database import Database
+
+LOOK_AGAIN_S = 5.0
+"""How long a process may not know that the code of an id which it has leased was claimed."""
 
 
 class _Lease:
@@ -37,7 +42,21 @@ class _Lease:
 
 
 class _OrderLease(_Lease):
-    """Order ids, less those whose codes clients have claimed for themselves."""
+    """Order ids, less those whose codes clients or imports have claimed for themselves.
+
+    A client cannot claim the code of an id that is leased; an import does, and then waits until all have looked again.
+    """
+
+    _looked_at = 0.0
+
+    async def take(self, count: int = 1) -> int:
+        now = asyncio.get_running_loop().time()
+        if now - self._looked_at > LOOK_AGAIN_S and self._next < self._end:
+            self._looked_at = now
+            # while Postgres is away nobody can claim any
+            with suppress(Fenced):
+                self.reserved |= await self._reserved_in(self._next, self._end)
+        return await super().take(count)
 
     async def _reserved_in(self, first: int, end: int) -> frozenset[int]:
         return await sequences.reserved_numbers(self._database, first, end - 1)

@@ -118,6 +118,8 @@ WITH incoming AS MATERIALIZED (
     FROM fresh
     WHERE EXISTS (SELECT FROM webhooks
                   WHERE webhooks.enabled AND webhooks.organizer_id = (fresh.doc ->> 'organizer_id')::bigint)
+      -- of what came from another server that has told
+      AND coalesce((fresh.doc ->> 'imported')::bigint, 0) < (fresh.doc ->> 'version')::bigint
 )
 SELECT count(*) AS written FROM written;
 
