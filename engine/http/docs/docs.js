@@ -96,7 +96,8 @@ function formOf(content) {
   if (!type) return null;
   if (type !== "application/json") return make("p", {}, make("code", {}, type));
   const form = inner(media.schema);
-  return make("div", {}, make("p", { class: "kind" }, kind(media.schema)), form ? fields(form) : "");
+  const said = kind(media.schema);
+  return make("div", {}, said === "object" ? null : make("p", { class: "kind" }, said), form ? fields(form) : null);
 }
 
 // A body to begin with: what has to be there.
@@ -273,6 +274,7 @@ function opened() {
 function menu(open) {
   $("subjects").classList.toggle("open", open);
   $("menu").setAttribute("aria-expanded", String(open));
+  if (open) scrollTo(0, 0);
 }
 
 async function begin() {
