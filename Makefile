@@ -8,7 +8,7 @@ PACKAGES := engine workers persistence loadtests
 SERVER = $(if $(READY_FILE),--ready-file $(READY_FILE))
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test simulate check format rush bench bench-lists clean
+.PHONY: help install run test simulate check format rush bench bench-growth profile compare bench-lists clean
 
 help:  ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -39,6 +39,15 @@ rush: $(INSTALLED)  ## let a crowd fight for few tickets, then audit; READY_FILE
 
 bench: $(INSTALLED)  ## measure requests, latency and CPU a request; READY_FILE=… names a server that runs
 	@$(VENV)/bin/python -m loadtests.bench $(SERVER) $(ARGS)
+
+bench-growth: $(INSTALLED)  ## measure whether requests cost more at a million holds and orders; some minutes, 5 GB of disk
+	@$(VENV)/bin/python -m loadtests.growth $(ARGS)
+
+profile: $(INSTALLED)  ## draw where front door and worker spend their time under load (py-spy), with Redis' own figures
+	@$(VENV)/bin/python -m loadtests.profiling $(ARGS)
+
+compare: $(INSTALLED)  ## show two rushes side by side: ARGS="reports/a.json reports/b.json --names A B"
+	@$(VENV)/bin/python -m loadtests.compare $(ARGS)
 
 bench-lists: $(INSTALLED)  ## measure the first page of every list at a million orders; takes five minutes and 4 GB of disk
 	@PYTHONPATH=. $(VENV)/bin/python tests/sql/bench_lists.py $(ARGS)

@@ -124,6 +124,22 @@ def answer_problems(shop: Shop, answers: Answers, last: Sample) -> list[Problem]
     return problems
 
 
+def last_unit_problems(shop: Shop, answers: Answers, last: Sample, listed: int) -> list[Problem]:
+    """Return where a sale to more buyers than there are units did not end with the last unit.
+
+    `listed` is how many orders the server lists, each of one unit. A request without an answer may have taken effect.
+    """
+    [quota] = shop.quotas
+    where, sold = f'quota "{quota.name}"', last.quotas[quota.name].paid + last.quotas[quota.name].pending
+    problems = []
+    if sold != quota.size:
+        problems.append(Problem("sold to the last unit", where, f"{quota.size} sold", f"{sold} sold"))
+    if not 0 <= listed - _units(quota, answers.ordered) <= answers.unanswered:
+        expected = f"{_units(quota, answers.ordered)} orders, as answered"
+        problems.append(Problem("what was answered is kept", "list of orders", expected, f"{listed} orders"))
+    return problems
+
+
 def _units(quota: Quota, by_product: dict[str, int]) -> int:
     return sum(by_product.get(product, 0) for product in quota.products)
 

@@ -95,12 +95,17 @@ def _chart(frame: Frame, instants: Sequence[float], series: Sequence[Series], sh
     return f'<figure class="chart"><figcaption>{legend}</figcaption>{drawing}</figure>'
 
 
-def _grid(frame: Frame) -> list[str]:
+def _rows(frame: Frame) -> list[str]:
     parts = []
     for value in _ticks(frame.top, 4):
         y = frame.y(value)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="tick left" x="{LEFT - 8}" y="{y + 4:.1f}">{number(value)}</text>')
+    return parts
+
+
+def _grid(frame: Frame) -> list[str]:
+    parts = _rows(frame)
     for at in _ticks(frame.seconds, 8):
         parts.append(f'<text class="tick" x="{frame.x(at):.1f}" y="{HEIGHT - 8}">{number(at)} s</text>')
     return parts
@@ -141,3 +146,40 @@ def _ticks(top: float, most: int) -> list[float]:
 def _ceiling(values: Sequence[float]) -> float:
     """Return a little more than the largest value, never zero."""
     return max([*values, 0.0]) * 1.08 or 1.0
+
+
+def stacked_columns(labels: Sequence[str], series: Sequence[Series], notes: Sequence[str], unit: str) -> str:
+    """Return the drawing of one column a label, with a note on top of each. It has no legend."""
+    sums = _sums(series)
+    frame = Frame(max(1.0, float(len(labels))), _ceiling(sums) * 1.1)
+    shapes = _rows(frame)
+    width = min(90.0, (frame.x(1) - frame.x(0)) * 0.6)
+    for place, (label, note, total) in enumerate(zip(labels, notes, sums, strict=True)):
+        middle, low = frame.x(place + 0.5), 0.0
+        for one in series:
+            value = one.values[place] or 0.0
+            y = frame.y(low + value)
+            box = f'x="{middle - width / 2:.1f}" y="{y:.1f}" width="{width:.1f}" height="{frame.y(low) - y:.1f}"'
+            told = f"{label}, {one.name}: {number(value)} {unit}"
+            shapes.append(f'<rect class="bar {one.color}" {box}><title>{escape(told)}</title></rect>')
+            low += value
+        shapes.append(f'<text class="note" x="{middle:.1f}" y="{frame.y(total) - 6:.1f}">{escape(note)}</text>')
+        shapes.append(f'<text class="tick" x="{middle:.1f}" y="{HEIGHT - 8}">{escape(label)}</text>')
+    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{"".join(shapes)}</svg>'
+
+
+def sheet(title: str, style: str, series: Sequence[Series], panels: Sequence[tuple[str, str]]) -> str:
+    """Return an SVG file of its own: drawings below one another, each with a title, and one legend for all."""
+    height = 70 + len(panels) * (HEIGHT + 40)
+    parts = [f'<rect class="page" width="{WIDTH}" height="{height}"/>']
+    parts.append(f'<text class="title" x="{LEFT}" y="28">{escape(title)}</text>')
+    for place, one in enumerate(series):
+        x = LEFT + place * 130
+        parts.append(f'<rect class="bar {one.color}" x="{x}" y="42" width="11" height="11" rx="2"/>')
+        parts.append(f'<text class="legend" x="{x + 17}" y="52">{escape(one.name)}</text>')
+    for place, (name, drawing) in enumerate(panels):
+        y = 70 + place * (HEIGHT + 40)
+        parts.append(f'<text class="panel" x="{LEFT}" y="{y + 22}">{escape(name)}</text>')
+        parts.append(drawing.replace("<svg ", f'<svg y="{y + 30}" width="{WIDTH}" height="{HEIGHT}" ', 1))
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}">'
+    return f"{head}<style>{style}</style>{''.join(parts)}</svg>\n"

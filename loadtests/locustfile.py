@@ -23,6 +23,7 @@ from locust import FastHttpUser, between, events, task
 from locust.exception import StopUser
 
 from loadtests.api import Api
+from loadtests.judge import SAME_SEAT, TAKEN, judge, retry_after
 from loadtests.mixed import mixed_wish
 from loadtests.record import Failure, Outcome, Record, Requests
 from loadtests.shop import Shop, open_shop
@@ -31,14 +32,6 @@ from loadtests.turmoil import upset
 from loadtests.wishes import Wish
 
 FAILURES_KEPT = 50
-TAKEN: dict[str, tuple[str, ...]] = {
-    "hold": ("not enough quota available", '" is not available.', "maximum number of times"),
-    "reactivate": ("is no longer available", "has been used in the meantime", "no longer has sufficient budget"),
-}
-"""What a no says when others were faster: there is no unit left, the seat is somebody's, the voucher is used up."""
-SAME_SEAT = "You can not select the same seat multiple times."
-TAKEN["order"] = (*TAKEN["hold"], "therefore a discount of")
-BUSY = (409, 503)
 TURMOIL = float(os.environ.get("RUSH_TURMOIL", "0"))
 """The share of buyers with an order who do not leave it at that."""
 
@@ -239,47 +232,11 @@ class Buyer(FastHttpUser):
         return outcome, answer, retry_after(response.headers) if outcome == "busy" else 0.0
 
 
-EXPECTED = {
-    "look": (200,),
-    "hold": (201,),
-    "bulk": (200,),
-    "release": (204, 404),
-    "order": (201, 202),
-    "pay": (200, 202),
-    "cancel": (200, 202),
-    "expire": (200, 202),
-    "refund": (201, 202),
-    "reactivate": (200, 202),
-    "late pay": (201, 202),
-    "read": (200,),
-}
-"""release 404: the hold has expired in the buyer's hands."""
-
-
 def count(by_product: dict[str, int], bought: list[Wish], times: int) -> None:
     """Note units that the server answered for, so many times."""
     for wish in bought:
         for one in wish.products:
             by_product[one] = by_product.get(one, 0) + times
-
-
-def judge(kind: str, status: int, text: str) -> Outcome:
-    """Return what an answer means to a buyer."""
-    if status in EXPECTED[kind]:
-        return "done"
-    if status in BUSY:
-        return "busy"
-    if status == 400 and any(no in text for no in TAKEN.get(kind, ())):
-        return "sold_out"
-    return "failed"
-
-
-def retry_after(headers: Any) -> float:
-    """Return the seconds that the server asks a buyer to wait; one if it does not say."""
-    try:
-        return min(10.0, max(0.1, float((headers or {}).get("Retry-After", 1))))
-    except ValueError:
-        return 1.0
 
 
 def note(kind: str, started: float, duration: float, outcome: Outcome) -> None:

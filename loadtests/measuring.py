@@ -41,20 +41,24 @@ def known_processes(target: Target) -> dict[str, list[int]]:
 
 
 class Measuring:
-    """One event of one item, and all kinds of requests about it."""
+    """An event of one item, and all kinds of requests about it."""
 
     def __init__(self, target: Target, generator: Child, floor: Child | None) -> None:
         self.target, self.generator, self.floor = target, generator, floor
         self.groups = known_processes(target)
         self.processes = len(target.processes.get("front_doors", [])) or 1
-        api = Api(target)
+        self.carts = 0
+        self.open_event()
+        self.floor_jobs = {} if floor is None else self._start_floor(floor)
+
+    def open_event(self) -> None:
+        """Go on with an event that has nothing yet."""
+        api = Api(self.target)
         self.event = create_event(api)
         self.item = create_item(api, self.event, "Ticket")
         self.quota = create_quota(api, self.event, "Tickets", UNITS, [self.item]).id
         api.close()
         self.path = f"{api.root}events/{self.event}/"
-        self.carts = 0
-        self.floor_jobs = {} if floor is None else self._start_floor(floor)
 
     def job(self, kind: str, values: list[str] | None = None) -> Job:
         """Return the job of one kind of request: `values` are the carts of orders, the orders of what follows them."""

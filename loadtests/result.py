@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from loadtests.books import Problem, Sample
 from loadtests.figures import number, percentile
-from loadtests.record import Outcome, Record
+from loadtests.record import Outcome, Record, Requests
 from loadtests.shop import Shop
 
 KINDS = (
@@ -27,6 +27,8 @@ KINDS = (
     ("read", "look at the order"),
 )
 """Requests of buyers, in the order of a journey."""
+LOSERS_MS = 1000.0
+"""How long somebody may wait to be told that he is too late."""
 
 
 class Audit(Struct, frozen=True):
@@ -48,11 +50,28 @@ class Result(Struct):
     samples: list[Sample]
     problems: list[Problem]
     audit: Audit | None
+    lean: bool = False
 
     @property
     def ok(self) -> bool:
         """Return whether no rule was broken and nothing unexpected was answered."""
         return not self.problems and not self.outcomes("failed")
+
+    @property
+    def sold(self) -> int:
+        """Return how many units buyers were told that they have ordered."""
+        return sum(self.record.answers.ordered.values())
+
+    @property
+    def lasted(self) -> float:
+        """Return when the last answer came, in seconds from the start."""
+        requests = self.record.requests.values()
+        return max((at + ms / 1000 for one in requests for at, ms in zip(one.at, one.ms, strict=True)), default=0.0)
+
+    def waits(self, kind: str, outcome: Outcome) -> list[float]:
+        """Return the milliseconds of requests of a kind that ended so, in ascending order."""
+        one = self.record.requests.get(kind, Requests())
+        return sorted(ms for ms, found in zip(one.ms, one.outcome, strict=True) if found == outcome)
 
     def outcomes(self, outcome: Outcome) -> int:
         """Return how many answers meant this."""
@@ -101,6 +120,13 @@ class Result(Struct):
             ),
             (not self.outcomes("failed"), "No unexpected answer"),
         ]
+        if self.lean:
+            losers = self.waits("hold", "sold_out")
+            told = f"Sold to the last unit: {number(self.sold)} in {number(self.lasted)} s"
+            checks.append(("sold to the last unit" not in broken, told))
+            if losers:
+                told = f"Told that all is sold: {number(len(losers))} buyers, the slowest after {number(losers[-1])} ms"
+                checks.append((losers[-1] < LOSERS_MS, told))
         if self.audit is None:
             return [*checks, (None, "holdfast audit did not run: the stores behind this server are not known")]
         told = ", ".join(f"{words.replace('_', ' ')}: {count}" for words, count in self.audit.checked.items())

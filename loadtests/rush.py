@@ -22,16 +22,19 @@ from loadtests.books import (
     Sample,
     answer_problems,
     first_of_each,
+    last_unit_problems,
     order_problems,
     sample_problems,
     take_sample,
 )
+from loadtests.compare import compare, read_result
 from loadtests.figures import table
+from loadtests.lean import Crowd
 from loadtests.mixed import open_mixed_shop
 from loadtests.record import Record
 from loadtests.report import render
 from loadtests.result import Audit, Result
-from loadtests.shop import Shop, open_shop
+from loadtests.shop import Shop, open_shop, open_single_shop
 from loadtests.target import Target, TargetError, add_options, opened, stop_on_sigterm
 
 SAMPLE_SECONDS = 0.5
@@ -39,6 +42,9 @@ LAST_ANSWERS_SECONDS = 20
 """How long buyers may wait for the answers to their last requests."""
 AUDIT_SECONDS = 300
 SIGNS = {True: "✓", False: "✗", None: "–"}
+DEFAULTS = {"buyers": (800, 50_000), "units": (300, 10_000), "seconds": (25, 120)}
+"""For people, and for a lean rush."""
+PEOPLE_MOST = 20_000
 BAR = 32
 """Width of the progress bar, in characters."""
 
@@ -46,6 +52,8 @@ EXAMPLES = """examples:
   holdfast rush                                      start a Holdfast, rush it, stop it
   holdfast rush --ready-file F --buyers 3000         rush one that runs
   holdfast rush --mixed --turmoil 0.3                seats, add-ons, bundles, vouchers and dates, some given back
+  holdfast rush --lean                               50,000 buyers for 10,000 units, in some seconds
+  holdfast rush --lean --compare reports/other.json  the same beside an earlier one, of whatever server
   holdfast rush --base-url http://127.0.0.1:8000 --token T --organizer bigevents
 
 exit status: 0 sound, 1 a rule was broken or an answer was unexpected, 2 the rush could not run"""
@@ -56,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = read_options(arguments)
     stop_on_sigterm()
     try:
-        with opened(options) as target:
+        with opened(options, *(("--processes", str(options.processes)) if options.lean else ())) as target:
             result = rush(target, options)
     except (TargetError, ApiError, OSError, HTTPException) as error:
         print(f"holdfast rush: {error}", file=sys.stderr)
@@ -66,7 +74,13 @@ def main(arguments: list[str] | None = None) -> int:
     report = Path(options.report)
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(render(result))
+    report.with_suffix(".json").write_bytes(msgspec.json.encode(result))
     tell(result, report, options.json)
+    if options.compare:
+        other = report.with_name("compare.html")
+        other.write_text(compare([result, read_result(Path(options.compare))], ["this rush", "the other"]))
+        if not options.json:
+            print(f"Beside the other one: {other}")
     return 0 if result.ok else 1
 
 
@@ -79,17 +93,38 @@ def read_options(arguments: list[str] | None) -> Namespace:
         formatter_class=RawDescriptionHelpFormatter,
     )
     add_options(parser)
-    parser.add_argument("--buyers", type=between(1, 20_000), default=800, metavar="N", help="people (default 800)")
-    units_help = "size of the first quota; the second, which overlaps, has half (default 300)"
-    parser.add_argument("--units", type=between(1, 1_000_000), default=300, metavar="N", help=units_help)
-    parser.add_argument("--seconds", type=between(1, 600), default=25, metavar="S", help="at most so long (default 25)")
+    buyers_help = "people (default 800; lean 50000)"
+    parser.add_argument("--buyers", type=between(1, 1_000_000), metavar="N", help=buyers_help)
+    units_help = (
+        "size of the first quota; the second, which overlaps, has half (default 300); lean: of the only one (10000)"
+    )
+    parser.add_argument("--units", type=between(1, 1_000_000), metavar="N", help=units_help)
+    parser.add_argument("--seconds", type=between(1, 600), metavar="S", help="at most so long (default 25; lean 120)")
+    lean_help = "buyers who want one unit each, order and pay at once; far more of them than people in locust"
+    parser.add_argument("--lean", action="store_true", help=lean_help)
+    arrive_help = "lean: how long it takes until everybody has come (default 6)"
+    parser.add_argument("--arrive", type=between(1, 600), default=6, metavar="S", help=arrive_help)
+    told = "lean: connections for holds, and as many for orders (default 128)"
+    parser.add_argument("--connections", type=between(1, 4096), default=128, metavar="N", help=told)
+    told = "lean: front doors of a Holdfast that is started (default 2)"
+    parser.add_argument("--processes", type=between(1, 64), default=2, metavar="N", help=told)
     turmoil_help = "share of orders that are canceled, expired, refunded or wanted back (default 0)"
     parser.add_argument("--turmoil", type=share, default=0.0, metavar="SHARE", help=turmoil_help)
     mixed_help = "sell two dates with seats, add-ons, bundles and vouchers; each date has its quotas of --units"
     parser.add_argument("--mixed", action="store_true", help=mixed_help)
     parser.add_argument("--report", default="reports/rush.html", metavar="FILE", help="default reports/rush.html")
+    told = "the .json beside the report of an earlier rush: show both side by side in compare.html"
+    parser.add_argument("--compare", metavar="FILE", help=told)
     parser.add_argument("--json", action="store_true", help="print the result as JSON instead of a table")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.lean and (options.mixed or options.turmoil):
+        parser.error("--lean goes without --mixed and --turmoil")
+    if not options.lean and (options.buyers or 0) > PEOPLE_MOST:
+        parser.error(f"more than {PEOPLE_MOST} --buyers only with --lean")
+    for name, (people, lean) in DEFAULTS.items():
+        if getattr(options, name) is None:
+            setattr(options, name, lean if options.lean else people)
+    return options
 
 
 def between(least: int, most: int) -> Callable[[str], int]:
@@ -121,7 +156,8 @@ def share(text: str) -> float:
 def rush(target: Target, options: Namespace) -> Result:
     """Open a shop, let the buyers in, watch, count, audit."""
     api = Api(target)
-    shop = open_mixed_shop(api, options.units) if options.mixed else open_shop(api, options.units)
+    kind = open_mixed_shop if options.mixed else open_single_shop if options.lean else open_shop
+    shop = kind(api, options.units)
     tell_progress = None if options.json else show
     with tempfile.TemporaryDirectory(prefix="holdfast-rush-") as folder:
         with Buyers(target, shop, options, Path(folder)) as buyers:
@@ -130,6 +166,9 @@ def rush(target: Target, options: Namespace) -> Result:
         record = buyers.record()
     last = take_sample(api, shop, time.time() - started)
     samples.append(last)
+    if options.lean and options.buyers >= options.units:
+        listed = api.must("GET", f"{shop.path}orders/?page_size=1", None, 200)["count"]
+        problems += last_unit_problems(shop, record.answers, last, listed)
     api.close()
     problems += sample_problems(last) + answer_problems(shop, record.answers, last)
     if not options.turmoil:
@@ -139,14 +178,31 @@ def rush(target: Target, options: Namespace) -> Result:
     if found:
         problems += found.problems
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return Result(when, target.base_url, last.at, shop, record, samples, problems, found)
+    return Result(when, target.base_url, last.at, shop, record, samples, problems, found, options.lean)
 
 
 class Buyers:
-    """The locust process and what it leaves behind."""
+    """The process of locust, or of the lean crowd, and what it leaves behind."""
 
     def __init__(self, target: Target, shop: Shop, options: Namespace, folder: Path) -> None:
-        self._log, self._record = folder / "locust.log", folder / "record.json"
+        self._log, self._record = folder / "buyers.log", folder / "record.json"
+        if options.lean:
+            crowd = Crowd(
+                base_url=target.base_url,
+                token=target.token,
+                organizer=target.organizer,
+                shop=shop,
+                buyers=options.buyers,
+                arrive_s=options.arrive,
+                seconds=options.seconds,
+                connections=options.connections,
+                record=str(self._record),
+            )
+            (folder / "crowd.json").write_bytes(msgspec.json.encode(crowd))
+            with self._log.open("wb") as output, (folder / "crowd.json").open("rb") as lines:
+                command = [sys.executable, "-m", "loadtests.lean"]
+                self.process = subprocess.Popen(command, stdin=lines, stdout=output, stderr=subprocess.STDOUT)
+            return
         (folder / "shop.json").write_bytes(msgspec.json.encode(shop))
         environment = {
             **os.environ,
@@ -182,7 +238,7 @@ class Buyers:
         """Return what the buyers saw so far. Raises TargetError if locust broke."""
         if not self._record.exists():
             log = self._log.read_text(errors="replace")[-2000:]
-            raise TargetError(f"locust ended with status {self.process.returncode} and left no record:\n{log}")
+            raise TargetError(f"the buyers ended with status {self.process.returncode} and left no record:\n{log}")
         return msgspec.json.decode(self._record.read_bytes(), type=Record)
 
 

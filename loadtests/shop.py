@@ -65,6 +65,13 @@ def open_shop(api: Api, units: int) -> Shop:
     return Shop(event, [floor, terrace, balcony], [hall, upstairs])
 
 
+def open_single_shop(api: Api, units: int) -> Shop:
+    """Create an event with one item and one quota."""
+    event = create_event(api)
+    item = create_item(api, event, "Ticket")
+    return Shop(event, [item], [create_quota(api, event, "Hall", units, [item])])
+
+
 def product(item: int, date: int | None = None) -> str:
     """Return the name under which units of an item are counted."""
     return str(item) if date is None else f"{item}/{date}"

@@ -66,6 +66,8 @@ class NaiveShop:
                 return 204, None
             case "POST", ["orders"]:
                 return 201, self.order(body)
+            case "GET", ["orders"]:
+                return 200, {"count": len(self.orders)}
             case "POST", ["orders", code, "payments", "1", "confirm"]:
                 self.orders[code]["status"] = "p"
                 return 200, {"local_id": 1, "state": "confirmed"}
@@ -77,7 +79,10 @@ class NaiveShop:
             if held.get("cart_id") in body["consume_carts"]:
                 del self.holds[hold]
         code = f"C{next(self.ids)}"
-        self.orders[code] = {"status": "n", "items": [position["item"] for position in body["positions"]]}
+        self.orders[code] = {
+            "status": body.get("status", "n"),
+            "items": [position["item"] for position in body["positions"]],
+        }
         return {"code": code, "payments": [{"local_id": 1}]}
 
     def availability(self, quota: int) -> dict[str, Any]:

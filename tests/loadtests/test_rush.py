@@ -85,6 +85,32 @@ async def test_a_rush_for_seats_vouchers_extras_and_dates_breaks_no_rule(server:
     assert all(taken.values()), taken
 
 
+async def test_a_lean_rush_sells_to_the_last_unit_and_can_be_compared(server: Any, tmp_path: Path) -> None:
+    report = tmp_path / "lean.html"
+    lean = ("--lean", "--buyers", "400", "--units", "50", "--arrive", "1", "--seconds", "60", "--connections", "16")
+    status, result, told = await rush("--ready-file", str(server.ready_file), "--report", str(report), *lean)
+    assert status == 0, (told, result.get("problems"), result.get("failures"))
+    assert result["audit"]["ok"]
+    assert (result["ordered_units"], result["paid_units"], result["sold_out_answers"]) == (50, 50, 350)
+    earlier = report.with_suffix(".json")
+    again = ("--base-url", server.base_url, "--token", server.token, "--report", str(tmp_path / "again.html"))
+    status, result, told = await rush(*again, *lean, "--compare", str(earlier))
+    assert status == 0, (told, result.get("problems"), result.get("failures"))
+    assert result["audit"] is None
+    page = (tmp_path / "compare.html").read_text()
+    assert page.count("Nothing was oversold.") == 2
+    assert page.count("<svg") >= 4
+
+
+async def test_a_lean_rush_on_a_shop_that_oversells_fails(redis_url: str, tmp_path: Path) -> None:
+    lean = ("--lean", "--buyers", "400", "--units", "50", "--arrive", "1", "--seconds", "60", "--connections", "64")
+    async with connected(redis_url) as redis, naive_shop(redis, f"naive:{uuid4()}") as base_url:
+        options = ("--base-url", base_url, "--token", "T", "--report", str(tmp_path / "lean.html"))
+        status, result, told = await rush(*options, *lean)
+    assert status == 1, told
+    assert "never oversold" in {problem["rule"] for problem in result["problems"]}
+
+
 async def test_naive_buyers_oversell_a_counter_and_the_books_say_so(redis_url: str) -> None:
     key = f"naive:{uuid4()}"
     sold: list[int] = []
