@@ -155,7 +155,6 @@ def built(routes: Iterable[Route]) -> dict[str, Any]:
             "title": "Holdfast",
             "version": version("holdfast"),
             "description": _ABOUT,
-            "license": {"name": "see the repository"},
         },
         "servers": [{"url": "/"}],
         "security": [{"Token": []}],
