@@ -19,7 +19,11 @@ Row = dict[str, Any]
 Params = Mapping[str, Any] | None
 
 
-OPTIONS = "-c timezone=UTC -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+OPTIONS = (
+    "-c timezone=UTC -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+    # who waits for a lock and is cut off must leave, or what he has locked himself stays so
+    " -c client_connection_check_interval=2000"
+)
 """What a session asks of the server; the machine of a session that holds a lock may vanish without a word."""
 KEEPALIVE: dict[str, Any] = {
     "keepalives_idle": 5,

@@ -16,15 +16,13 @@ from msgspec import MsgspecError, Struct
 from engine.domain.errors import Fenced
 from persistence.cards import cards
 from persistence.database import AWAY, KEEPALIVE, OPTIONS
-from persistence.outbox import EntryId, Mark
+from persistence.outbox import SILENCE_S, EntryId, Mark
 from persistence.queries import Queries
 
 _SQL = Queries("outbox")
 _ORDERS = Queries("orders")
 _REPLIES = Queries("replies")
 _CONNECT_TIMEOUT_S = 5
-_SILENCE_S = 10
-"""A drain asks something each second. One that is silent for this long has stopped, and another shall be elected."""
 _REFUSALS = (
     psycopg.DataError,
     psycopg.IntegrityError,
@@ -85,7 +83,7 @@ class Follower:
         """
         [(got,)] = self._rows(_SQL["lock_try"], {"name": name})
         if not got:
-            self._rows(_SQL["depose"], {"name": name, "silence_s": _SILENCE_S})
+            self._rows(_SQL["depose"], {"name": name, "silence_s": SILENCE_S})
         return bool(got)
 
     def marks(self) -> dict[int, Mark]:

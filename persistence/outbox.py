@@ -12,6 +12,11 @@ from persistence.queries import Queries
 
 _SQL = Queries("outbox")
 
+DRAIN_LOCK = "holdfast drain"
+"""The advisory lock that elects the drain."""
+SILENCE_S = 10
+"""A drain asks something each second. One that is silent for this long has stopped, and must keep nobody waiting."""
+
 EntryId = tuple[int, int]
 """A stream id as numbers: (ms, sequence)."""
 
@@ -54,6 +59,11 @@ async def raise_epochs(database: Database | Session, shards: Sequence[int]) -> d
 async def require(session: Session) -> None:
     """Raise Fenced unless Postgres still knows the session, and with it the locks that it holds."""
     await session.row(_SQL["require"])
+
+
+async def depose_drain(database: Database | Session) -> None:
+    """End the session of a drain that has stopped: in the middle of a batch it has its shards locked."""
+    await database.rows(_SQL["depose"], {"name": DRAIN_LOCK, "silence_s": SILENCE_S})
 
 
 async def parked(database: Database) -> int:

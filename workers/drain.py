@@ -24,7 +24,7 @@ from engine.ledger.scripts import load_scripts
 from engine.meters import METERS
 from engine.settings import Settings
 from persistence.follower import Follower, KeptReply, Moved, Step, Unwritable
-from persistence.outbox import NO_EPOCH, EntryId
+from persistence.outbox import DRAIN_LOCK, NO_EPOCH, EntryId
 
 log = logging.getLogger("holdfast.drain")
 
@@ -42,7 +42,6 @@ _LOOK_S = 1.0
 """How often to see whether the fence has been at work."""
 _ANSWER_TIMEOUT_S = 5.0
 _RETRY_S = 0.2
-_LOCK = "holdfast drain"
 
 
 class Entry(Struct, frozen=True):
@@ -96,7 +95,7 @@ class Drain:
         self._redis.close()
 
     def _compete(self, follower: Follower, stop: Event) -> None:
-        while not follower.lock(_LOCK):
+        while not follower.lock(DRAIN_LOCK):
             if stop.wait(_RETRY_S):
                 return
         log.info("draining")

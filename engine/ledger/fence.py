@@ -191,6 +191,7 @@ class Fence:
         # should we die before these shards have their new epoch, the next one to verify sees that they were whole
         await asyncio.gather(*(pipe.call("HSET", keys.shard(n), "next", marks[n].epoch + 1) for n in whole))
         # no drain can write by an old epoch after this, so what Postgres says from here on stays said
+        await outbox.depose_drain(session)
         raised = await outbox.raise_epochs(session, [*whole, *damaged])
         log.info("verified %d shards, %d intact, rebuilding %d", len(raised), len(whole), len(damaged))
         await self._clear(session, pipe, damaged)
