@@ -27,11 +27,21 @@ class Line(Struct, frozen=True):
 
     @property
     def differences(self) -> dict[str, tuple[Any, Any]]:
-        """Return what does not agree, there and here."""
-        pairs = {name: (self.there[name], self.here[name]) for name in _COUNTED if name in self.there}
-        pairs["available_number"] = (_without_carts(self.there), _without_carts(self.here))
-        # pretix 2024 says pending orders where it means the waiting list; who waits counts in available_number too
-        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+        """Return what does not agree, there and here.
+
+        pretix stops counting once it knows that nothing is left, or that there is no end to it: what it has not counted
+        is 0. Its `waiting_list` says pending orders; who waits counts in available_number.
+        """
+        there, here = self.there, self.here
+        found = {name: (there[name], here[name]) for name in _COUNTED if name in there and there[name] != here[name]}
+        if not there["total_size"] or there["available_number"] == 0:
+            found = {name: pair for name, pair in found.items() if name == "total_size" or pair[0] != 0}
+        free = _without_carts(there), _without_carts(here)
+        # never below 0, so carts that take what others wait for do not show
+        hidden = there["available_number"] == 0 and free[0] is not None and 0 <= (free[1] or 0) <= free[0]
+        if free[0] != free[1] and not hidden:
+            found["available_number"] = free
+        return found
 
 
 def _without_carts(found: dict[str, Any]) -> int | None:

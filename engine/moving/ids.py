@@ -32,16 +32,21 @@ _PROBLEMS_SHOWN = 50
 
 
 class Problems:
-    """What somebody has to look at, each in one line; all are counted, the first of each run are kept."""
+    """What somebody has to look at, each in one line and once; all are counted, the first of them are kept."""
 
     def __init__(self) -> None:
-        self.count = 0
         self.lines: list[str] = []
+        self._seen: set[int] = set()
+
+    @property
+    def count(self) -> int:
+        return len(self._seen)
 
     def add(self, what: str, text: str) -> None:
-        self.count += 1
-        if len(self.lines) < _PROBLEMS_SHOWN:
-            self.lines.append(f"{what}: {text}")
+        line = f"{what}: {text}"
+        if hash(line) not in self._seen and len(self.lines) < _PROBLEMS_SHOWN:
+            self.lines.append(line)
+        self._seen.add(hash(line))
 
 
 class Ids:

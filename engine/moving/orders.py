@@ -73,6 +73,8 @@ class Orders:
         self.tally = Tally()
         self._held: list[tuple[float, Body]] = []
         """Orders whose code a process may be about to give out, and when it was claimed."""
+        self._left_out: set[str] = set()
+        """Codes of orders that cannot be taken over."""
         self._seatless: list[tuple[Order | None, Order]] = []
         """Orders that need a seat which another one had when they came, and may have left by now."""
 
@@ -114,10 +116,11 @@ class Orders:
         return followed_to
 
     async def complete(self) -> bool:
-        """Tell whether as many orders are here as there; if not, the next take_all looks at all of them."""
+        """Tell whether all orders that can be are here; if not, the next take_all looks at all of them."""
         answer = await self._source.get("orders/", page_size=1)
         there = int(answer.body["count"]) if answer else 0
-        if await imports.stored(self._house.database, self._ids.begun.id) >= there:
+        here = await imports.stored(self._house.database, self._ids.begun.id)
+        if here + len(self._left_out) >= there:
             return True
         await imports.placed(self._house.database, self._ids.begun.id, None)
         return False
@@ -201,13 +204,13 @@ class Orders:
                 self._held.append((now, row))
                 continue
             if why not in (None, _LEASED):
-                self._problems.add(f"order {code}", f"was not taken over: {why}")
+                self._leave_out(code, why)
                 continue
             before = known.get(own["order", code]) or await self._house.ledger.order_read(self._event, code)
             try:
                 order = self._read(row, own["order", code], lookup)
             except Unreadable as error:
-                self._problems.add(f"order {code}", f"was not taken over: {error}")
+                self._leave_out(code, str(error))
                 continue
             if (following := self._following(before, order)) is not None:
                 todo.append((before, following))
@@ -219,8 +222,12 @@ class Orders:
         code = row.get("code")
         if isinstance(code, str) and 0 < len(code) <= 64 and code.isascii() and code.isalnum():
             return True
-        self._problems.add("an order", f"has the code {str(code)[:60]!r} and was not taken over")
+        self._leave_out(str(code)[:60], "this is no code of an order")
         return False
+
+    def _leave_out(self, code: str, why: str | None) -> None:
+        self._left_out.add(code)
+        self._problems.add(f"order {code}", f"was not taken over: {why}")
 
     async def _own_ids(self, rows: Sequence[Body]) -> dict[tuple[str, str], int]:
         """Return our ids of orders and what is in them, by kind and theirs; new ones are kept before they are used."""
@@ -349,7 +356,7 @@ class Orders:
             waiting = len(todo)
             await self._commit(todo)
         for _, order in self._seatless:
-            self._problems.add(f"order {order.code}", "was not taken over: its seat is somebody else's, or blocked")
+            self._leave_out(order.code, "its seat is somebody else's, or blocked")
         self._seatless = []
 
 

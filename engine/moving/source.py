@@ -21,7 +21,8 @@ log = logging.getLogger("holdfast.import")
 
 PAGES_AT_ONCE = 4
 """What one client may have under way: pretix answers a page of orders in half a second of one of its processes."""
-PAGE_SIZE = 100
+PAGE_SIZE = 50
+"""As many as pretix gives at most."""
 _TRIES = 8
 _TIMEOUT_S = 90.0
 _WAIT_MAX_S = 120.0
