@@ -63,7 +63,7 @@ async def unpaid(database: Database) -> list[Row]:
 
 
 async def not_refunded(database: Database) -> list[Row]:
-    """Return refunded payments (code, local_id, amount, back) that were not given back whole."""
+    """Return refunded payments (code, local_id, amount, back) whose refunds do not make up all of them."""
     return await database.rows(_SQL["not_refunded"])
 
 

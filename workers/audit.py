@@ -282,7 +282,7 @@ async def _money(database: Database) -> list[Problem]:
         rule = "a paid order's payments cover its total"
         problems.append(Problem(rule, f"order {row['code']}", f"at least {row['total']}", str(row["received"])))
     for row in await audit.not_refunded(database):
-        rule = "a refunded payment was given back whole"
+        rule = "the refunds of a refunded payment make up all of it"
         where = f"order {row['code']} payment {row['local_id']}"
         problems.append(Problem(rule, where, str(row["amount"]), str(row["back"])))
     return problems

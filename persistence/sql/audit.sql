@@ -45,15 +45,22 @@ WHERE orders.status = 'p' AND money.received < orders.total
 ORDER BY orders.id
 LIMIT 100;
 
--- name: not_refunded payments called refunded that were not given back whole
+-- name: not_refunded payments that were confirmed and then refunded, by refunds that do not make up all of them
 SELECT orders.code, payments.local_id, payments.amount, given.back
 FROM payments
 JOIN orders ON orders.id = payments.order_id
 CROSS JOIN LATERAL (
+    -- also those canceled since: a payment stays refunded then
     SELECT coalesce(sum(amount), 0) AS back FROM refunds
-    WHERE refunds.order_id = payments.order_id AND refunds.payment = payments.local_id AND refunds.state = 'done'
+    WHERE refunds.order_id = payments.order_id AND refunds.payment = payments.local_id AND refunds.state <> 'external'
 ) AS given
 WHERE payments.state = 'refunded' AND given.back < payments.amount
+  -- a client may add a payment that it calls refunded; such a one was not paid here
+  AND EXISTS (
+    SELECT FROM jsonb_array_elements(orders.doc -> 'payments') AS payment
+    WHERE (payment ->> 'local_id')::integer = payments.local_id
+      AND (payment ->> 'payment_date')::timestamptz >= (payment ->> 'created')::timestamptz
+  )
 ORDER BY orders.id
 LIMIT 100;
 

@@ -86,6 +86,11 @@ def test_a_deadline_without_its_hold_is_found(own_server: Any, sold: dict[str, A
             "a paid order's payments cover its total",
         ),
         (
+            "UPDATE payments SET state = 'refunded' WHERE state = 'confirmed'",
+            "UPDATE payments SET state = 'confirmed' WHERE state = 'refunded'",
+            "the refunds of a refunded payment make up all of it",
+        ),
+        (
             "UPDATE positions SET price = price + 1",
             "UPDATE positions SET price = price - 1",
             "an order's total is the sum of its positions and fees",
@@ -122,4 +127,32 @@ def test_units_that_were_forced_are_allowed(own_server: Any, sold: dict[str, Any
         body = {"email": "a@example.org", "force": True, "positions": [{"item": sold["item"]}] * 12}
         assert client.post(root + "orders/", json=body).status_code == 201
     status, finding = audit(own_server)
+    assert (status, finding["problems"]) == (0, [])
+
+
+def test_what_clients_may_say_of_money_is_right(own_server: Any, sold: dict[str, Any]) -> None:
+    """A payment told as refunded; one refunded in two parts, of which one is done and the other open, then canceled."""
+    root = f"{own_server.base_url}/api/v1/organizers/{own_server.organizer}/events/books/orders/"
+    with httpx.Client(headers={"Authorization": f"Token {own_server.token}"}) as client:
+
+        def post(path: str, body: Any, status: int = 201) -> Any:
+            answer = client.post(root + path, json=body)
+            assert answer.status_code == status, answer.text
+            return answer.json()
+
+        order = {"email": "a@example.org", "force": True, "positions": [{"item": sold["item"]}]}
+        code = post("", {**order, "status": "p", "payment_provider": "manual"})["code"]
+        told = {"state": "refunded", "amount": "23.00", "provider": "manual", "payment_date": "2017-12-04T12:13:12Z"}
+        post(f"{code}/payments/", told)
+        post(f"{code}/payments/", {**told, "payment_date": None})
+        part = {"state": "created", "source": "admin", "provider": "manual", "payment": 1}
+        post(f"{code}/refunds/", {**part, "amount": "10.00"})
+        post(f"{code}/refunds/", {**part, "amount": "13.00"})
+        post(f"{code}/refunds/1/done/", {}, 200)
+        half = audit(own_server)
+        post(f"{code}/refunds/2/cancel/", {}, 200)
+        states = [payment["state"] for payment in client.get(f"{root}{code}/").json()["payments"]]
+    status, finding = audit(own_server)
+    assert states == ["refunded"] * 3
+    assert (half[0], half[1]["problems"]) == (0, [])
     assert (status, finding["problems"]) == (0, [])
