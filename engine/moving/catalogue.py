@@ -101,7 +101,7 @@ class Catalogue:
         await self._kind("category", CATEGORY, _simple(found["categories"]))
         await self._items(found["items"])
         await self._questions(found["questions"])
-        await self._kind("subevent", SUBEVENT, [self._date(row) for row in dates])
+        await self._kind("subevent", SUBEVENT, [self._date(row) for row in dates], self._date_kept)
         await self._event(theirs)
         await self._quotas(found["quotas"])
         await self._kind("voucher", VOUCHER, [self._voucher(row) for row in found["vouchers"]], self._voucher_kept)
@@ -270,6 +270,9 @@ class Catalogue:
             prices = [price | {kind: self._link(table, price.get(kind), of)} for price in row.get(name) or ()]
             body[name] = [price for price in prices if price[kind] is not None]
         return str(row["id"]), body, None
+
+    async def _date_kept(self, session: Session, event: Event, theirs: str, row: Row) -> None:
+        await seating.assign(self._house, session, event, row["id"], row["body"])
 
     # -- products ----------------------------------------------------------------------------------------------
 

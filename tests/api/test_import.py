@@ -135,8 +135,10 @@ def everything(api: httpx.Client, event: str) -> dict[str, Any]:
     called = names_of(api, event)
     base = f"events/{event}/"
     found = {path: [plain(row, called) for row in rows(api, f"{base}{path}/")] for path in LISTS}
-    found["subevents"] = [plain(row, called) for row in rows(api, f"{base}subevents/")]
-    seats = sorted(rows(api, f"{base}seats/"), key=lambda row: row["seat_guid"])
+    dates = rows(api, f"{base}subevents/")
+    found["subevents"] = [plain(row, called) for row in dates]
+    places = [f"subevents/{date['id']}/seats/" for date in dates] or ["seats/"]
+    seats = [row for place in places for row in sorted(rows(api, base + place), key=lambda row: str(row["seat_guid"]))]
     found["seats"] = [
         {key: row[key] for key in ("seat_guid", "blocked", "zone_name", "row_name")}
         | {"product": called["item"][row["product"]]}
@@ -216,6 +218,26 @@ def test_what_changes_at_the_source_comes_with_the_next_run(target: Target, shop
     status, output = target.run(source.slug)
     assert status == 0, output
     assert "1 new, 2 changed" in output
+    compare(target, source)
+    target.audit()
+
+
+def test_a_series_comes_over_with_the_seats_and_numbers_of_each_date(target: Target, shop: Callable[..., Shop]) -> None:
+    source = shop(has_subevents=True)
+    seat = source.item("Seat")
+    rows_of_plan = [{"row_number": "A", "seats": [{"seat_guid": f"B-{n}", "seat_number": str(n), "category": "S"}
+                                                  for n in range(1, 5)]}]  # fmt: skip
+    layout = {"zones": [{"name": "Main", "rows": rows_of_plan}], "categories": [{"name": "S", "color": "red"}]}
+    plan = must(source.api.post("seatingplans/", json={"name": "Plan", "layout": layout}), 201)["id"]
+    seated = {"seating_plan": plan, "seat_category_mapping": {"S": seat}}
+    price = [{"item": seat, "price": "11.00"}]
+    friday, saturday = (source.date(day, **seated, item_price_overrides=price) for day in ("Friday", "Saturday"))
+    for date, size in ((friday, 4), (saturday, 3)):
+        source.quota(size, seat, name=f"{size} seats", subevent=date)
+    for date, guid in ((friday, "B-1"), (friday, "B-2"), (saturday, "B-2")):
+        must(source.order({"item": seat, "subevent": date, "seat": guid}, status="p"), 201)
+    status, output = target.run(source.slug)
+    assert status == 0, output
     compare(target, source)
     target.audit()
 
