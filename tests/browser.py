@@ -97,9 +97,9 @@ class Browser:
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
-    def wait_for(self, script: str) -> Any:
+    def wait_for(self, script: str, patience_s: float = _PATIENCE_S) -> Any:
         """Return the value of an expression once it is something."""
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + patience_s
         while not (value := self.run(script)):
             assert time.monotonic() < deadline, f"it does not come: {script}"
             time.sleep(0.05)

@@ -58,7 +58,7 @@ class Metrics:
         health = await self._watch.health()
         ledger, books = await self._watch.ledger.get(), await self._watch.books.get()
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Numbers(reports, health, ledger, books))
+        registry.register(Numbers(reports, health, ledger, books))
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     def _refusal(self, request: web.BaseRequest) -> web.Response | None:
@@ -75,7 +75,7 @@ class Metrics:
         return web.json_response({"detail": text}, status=403)
 
 
-class _Numbers(Collector):
+class Numbers(Collector):
     """All metrics of one scrape."""
 
     def __init__(self, reports: list[Report], health: Health, ledger: LedgerState | None, books: State | None) -> None:

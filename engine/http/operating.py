@@ -9,7 +9,9 @@ from aiohttp import web
 
 from engine.http import health
 from engine.http.metrics import Metrics
+from engine.http.stream import Stream
 from engine.sales.house import House
+from engine.sales.live import Live
 from engine.sales.watch import Watch
 
 Answer: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -20,14 +22,17 @@ class Operating:
 
     def __init__(self, house: House) -> None:
         watch = Watch(house.ledger, house.database)
+        self._live = Live(house, watch)
         self.by_path: dict[str, Answer] = {
             "/metrics": _get(Metrics(house, watch)),
             "/health/live": _get(health.live),
             "/health/ready": _get(health.Ready(watch)),
+            "/live/stream": _get(Stream(house, self._live)),
         }
 
     def close(self) -> None:
-        """End what would otherwise go on for ever: nothing yet."""
+        """End what would otherwise go on for ever."""
+        self._live.close()
 
 
 def _get(handler: Answer) -> Answer:

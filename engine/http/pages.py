@@ -1,4 +1,4 @@
-"""What anybody may read without a token: the document of the API, and a page to read and try it."""
+"""What anybody may read without a token: the document of the API, a page to try it, and the empty page of a sale."""
 
 from __future__ import annotations
 
@@ -17,7 +17,18 @@ from engine.http.routing import Route
 DOCUMENT = "/api/v1/openapi.json"
 DOCS = "/api/v1/docs/"
 
-_FILES = {"": "index.html", "docs.js": "docs.js", "docs.css": "docs.css"}
+LIVE = "/live/"
+
+_FILES = {
+    DOCS: "docs/index.html",
+    DOCS + "docs.js": "docs/docs.js",
+    DOCS + "docs.css": "docs/docs.css",
+    LIVE: "live/index.html",
+    LIVE + "live.js": "live/live.js",
+    LIVE + "live.css": "live/live.css",
+    LIVE + "icon.svg": "live/icon.svg",
+}
+"""Files in this folder, by their path on the server."""
 _METHODS = ("GET", "HEAD")
 _HEADERS = {
     "Cache-Control": "no-cache",
@@ -34,9 +45,9 @@ class Pages:
     def __init__(self, routes: Sequence[Route]) -> None:
         self._make: dict[str, Callable[[], bytes]] = {DOCUMENT: lambda: document(routes)}
         for path, name in _FILES.items():
-            self._make[DOCS + path] = (files("engine.http") / "docs" / name).read_bytes
+            self._make[path] = (files("engine.http") / name).read_bytes
         self._kinds = {DOCUMENT: "application/json"} | {
-            DOCS + path: f"{guess_type(name)[0]}; charset=utf-8" for path, name in _FILES.items()
+            path: f"{guess_type(name)[0]}; charset=utf-8" for path, name in _FILES.items()
         }
         self._made: dict[str, tuple[Reply, Reply]] = {}
 
