@@ -84,7 +84,7 @@ class World:
         alarms = _Errors(self.fail)
         with ExitStack() as stack:
             for where, what in (
-                ("engine.ledger.ledger.load_scripts", lambda: self.scripts),
+                ("engine.ledger.calls.load_scripts", lambda: self.scripts),
                 ("workers.drain.load_scripts", lambda: self.scripts),
                 ("engine.domain.clock.now", self.loop.now),
                 ("engine.sales.orders.time", timers),
