@@ -87,8 +87,9 @@ class Catalogue:
         self._seen: dict[str, set[str]] = {}
         self._changed: Counter[str] = Counter()
 
-    async def take(self) -> None:
-        """Take over everything, or what has changed. Raises SourceFailed, Unavailable."""
+    async def take(self, *, again: bool = False) -> None:
+        """Take over everything, or what has changed; `again` tells of that alone. Raises SourceFailed, Unavailable."""
+        self._changed.clear()
         # where pretix wants a right that the token lacks, or has no such list, the rest is taken all the same
         found = {path: await self._source.all(f"{path}/", missing=path in _OPTIONAL) for path in _LISTS}
         event_answer = await self._source.get("")
@@ -113,7 +114,7 @@ class Catalogue:
         )
         await self._kind("checkin_list", CHECKIN_LIST, [self._checkin_list(row) for row in found["checkinlists"]])
         for kind, seen in self._seen.items():
-            if seen:
+            if self._changed[kind] or (seen and not again):
                 changed = f"  ({self._changed[kind]:,} new or changed)" if self._changed[kind] else ""
                 self._say(f"  {len(seen):>9,}  {kind}{changed}")
             for gone in sorted({theirs for theirs, _ in self._ids.theirs(kind)} - seen):

@@ -110,7 +110,7 @@ async def _follow(house: House, catalogue: Catalogue, orders: Orders, since: str
         try:
             await asyncio.wait_for(stop.wait(), _FOLLOW_S)
         except TimeoutError:
-            await catalogue.take()
+            await catalogue.take(again=True)
             event = await catalogue.event()
             orders.judge_by(event, await _reentry(house, event))
             since = await orders.catch_up(since)
