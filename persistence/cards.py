@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 PARTING = "\x7f"
+_ESCAPED = str.maketrans({sign: f"\\{sign}" for sign in "\\%_"})
+"""Signs that mean something to LIKE."""
+_WORDS_MAX, _TEXT_MAX, _SECRETS_MAX = 700, 1100, 700
+"""Bytes; an entry of an index has room for 2,700, and the columns of fixed size need some."""
 _WORD_MAX = 64
 """How much of a word is kept as it is; what is longer is told apart by a hash."""
 
@@ -55,14 +60,22 @@ class _Order(Struct):
     payments: list[_Payment] = []
 
 
-class _Card(Struct):
-    """One order's: `dates` are the lowest and highest id, `positions` has [words, text] of each, by id."""
+class _Card(Struct, array_like=True):
+    """One order's; sql/orders.sql reads it by place. What is too long for an index comes after what is not.
 
-    words: str
-    search: str
+    `secrets` of tickets each follow a PARTING; None is too long. `first` and `last` are the lowest and the highest id
+    of its dates, `positions` has (words, long words, text, long text) of each, by id.
+    """
+
     email: str | None
-    dates: tuple[int, int] | None
-    positions: dict[int, tuple[str, str]]
+    words: str | None
+    long_words: str | None
+    search: str | None
+    long_search: str | None
+    secrets: str | None
+    first: int | None
+    last: int | None
+    positions: dict[int, tuple[str | None, str | None, str | None, str | None]]
 
 
 _decoder = msgspec.json.Decoder(_Order)
@@ -95,6 +108,16 @@ def among(kind: str, text: object | None) -> str | None:
     return None if text is None else f"{PARTING}{exact(kind, str(text))}{PARTING}"
 
 
+def within(text: str | None) -> str | None:
+    """Return the pattern of what has this text somewhere, None for None: LIKE is quicker than strpos."""
+    return None if text is None else f"%{escaped(text)}%"
+
+
+def escaped(text: str) -> str:
+    """Return text as it stands in a pattern."""
+    return text.translate(_ESCAPED)
+
+
 def cards(documents: Sequence[bytes]) -> str:
     """Return the cards of orders as JSON, in the order of their documents, for sql/orders.sql.
 
@@ -105,59 +128,76 @@ def cards(documents: Sequence[bytes]) -> str:
 
 def _card(order: _Order) -> _Card:
     payer = _payer(order.invoice_address) if order.invoice_address else []
-    general = [exact("l", order.locale), exact("w", order.sales_channel)]
+    words = [_known("l", order.locale), _known("w", order.sales_channel)]
     person = exact("c", order.customer) if order.customer else None
     if person:
-        general.append(person)
-    texts = [order.code, order.email, order.comment, *payer]
-    contents = [exact("p", payment.provider) for payment in order.payments]
-    dates = set()
+        words.append(person)
+    for payment in order.payments:
+        words.append(_known("p", payment.provider))
+    code = fold(order.code)
+    texts = [code, order.email, order.comment, *payer]
+    secrets = ""
+    dates = []
+    positions = {}
+    by_id = {position.id: position for position in order.positions} if len(order.positions) > 1 else {}
     for position in order.positions:
-        contents.append(f"i{position.item}")
+        words.append(f"i{position.item}")
         if position.variation is not None:
-            contents.append(f"v{position.variation}")
+            words.append(f"v{position.variation}")
         if position.subevent is not None:
-            contents.append(f"s{position.subevent}")
-            dates.add(position.subevent)
+            words.append(f"s{position.subevent}")
+            dates.append(position.subevent)
+        secret = fold(position.secret)
         if not position.canceled:
-            contents.append("t" + fold(position.secret))
+            secrets += PARTING + secret
             texts += (position.attendee_name, position.attendee_email)
             if position.attendee_name_parts:
                 texts += _names(position.attendee_name_parts)
-    by_id = {position.id: position for position in order.positions} if len(order.positions) > 1 else {}
+        # the code is first, as lists are ordered by it
+        own_words = [f"t{code}", person] if person else [f"t{code}"]
+        own_texts = [order.email, *payer, position.attendee_name, position.attendee_email]
+        if position.attendee_name:
+            own_words.append(word("n", position.attendee_name))
+        if position.addon_to and (host := by_id.get(position.addon_to)):
+            own_texts += (host.attendee_name, host.attendee_email)
+            if host.attendee_name:
+                own_words.append(word("n", host.attendee_name))
+        own_words += (f"t{secret}", f"t{fold(position.pseudonymization_id)}")
+        positions[position.id] = _sized(_joined(own_words), _WORDS_MAX) + _sized(_text(own_texts), _TEXT_MAX)
     return _Card(
-        _joined(dict.fromkeys([*general, *contents])),
-        _text(texts),
         fold(order.email) if order.email else None,
-        (min(dates), max(dates)) if dates else None,
-        {position.id: _position(order, position, by_id, person, payer) for position in order.positions},
+        *_sized(_joined(dict.fromkeys(words)), _WORDS_MAX),
+        *_sized(_text(texts), _TEXT_MAX),
+        _sized(secrets, _SECRETS_MAX)[0],
+        min(dates) if dates else None,
+        max(dates) if dates else None,
+        positions,
     )
 
 
-def _position(
-    order: _Order, position: _Position, by_id: dict[int, _Position], customer: str | None, payer: list[str | None]
-) -> tuple[str, str]:
-    # the code is first, as lists are ordered by it
-    words = ["t" + fold(order.code)]
-    if customer:
-        words.append(customer)
-    texts = [order.email, *payer]
-    for person in (position, by_id.get(position.addon_to)) if position.addon_to else (position,):
-        if person:
-            texts += (person.attendee_name, person.attendee_email)
-            if person.attendee_name:
-                words.append(word("n", person.attendee_name))
-    words += ("t" + fold(position.secret), "t" + fold(position.pseudonymization_id))
-    return _joined(words), _text(texts)
+@lru_cache(maxsize=1024)
+def _known(kind: str, text: str) -> str:
+    """Return exact() of what few texts are."""
+    return exact(kind, text)
 
 
 def _joined(words: Iterable[str]) -> str:
-    return PARTING.join(["", *words, ""])
+    return f"{PARTING}{PARTING.join(words)}{PARTING}"
 
 
-def _text(texts: list[str | None]) -> str:
+def _sized(text: str, bytes_max: int) -> tuple[str | None, str | None]:
+    """Return text as what fits into an index, or as what does not."""
+    fits = len(text) <= bytes_max // 4 or len(text.encode()) <= bytes_max
+    return (text, None) if fits else (None, text)
+
+
+def _text(texts: Sequence[str | None]) -> str:
     """Return texts in lines of their own, as they are searched."""
-    return PARTING.join(dict.fromkeys([_plain(text) for text in texts if text])).casefold()
+    lines = dict.fromkeys(filter(None, texts))
+    text = PARTING.join(lines)
+    if text.count(PARTING) >= len(lines):
+        text = PARTING.join(map(_plain, lines))
+    return text.casefold()
 
 
 def _payer(address: _Address) -> list[str | None]:
@@ -166,11 +206,11 @@ def _payer(address: _Address) -> list[str | None]:
 
 def _names(parts: dict[str, Any]) -> list[str]:
     """Return what people may call somebody."""
+    given, family = parts.get("given_name"), parts.get("family_name")
     names = [str(parts[key]) for key in ("_legacy", "full_name") if parts.get(key)]
-    called = [str(parts[key]) for key in ("title", "given_name", "middle_name", "family_name") if parts.get(key)]
+    called = [str(part) for part in (parts.get("title"), given, parts.get("middle_name"), family) if part]
     if called:
         names.append(" ".join(called))
-    if parts.get("given_name") and parts.get("family_name"):
-        given, family = parts["given_name"], parts["family_name"]
+    if given and family:
         names += (f"{given} {family}", f"{family} {given}", f"{family}, {given}")
     return names

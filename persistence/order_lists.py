@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime
+from math import isqrt
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import asdict
 
 from engine.domain.order import Order, decode
-from persistence.cards import PARTING, among, fold
+from persistence.cards import PARTING, among, escaped, exact, fold, within
 from persistence.database import Database, Session
 from persistence.horizon import horizon
 from persistence.queries import Queries
 
 _SQL = Queries("order_lists")
+
+Dates = tuple[list[int] | None, list[int] | None]
+"""Subevents that are after what is asked for, and before: their ids in order; None where nothing is asked for."""
 
 ORDERINGS = frozenset(sign + field for sign in ("", "-") for field in ("datetime", "code", "last_modified", "status"))
 """Ties are broken by id, backwards where a `-` says so, and those of the status always."""
@@ -55,8 +59,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
     then: str | None = None
 
 
-_ESCAPED = str.maketrans({sign: f"\\{sign}" for sign in "\\%_"})
-"""Signs that mean something to LIKE."""
+_ORDERS_MANY = 1_000_000
+"""What the number of orders that are read first is made for: fewer of so many leave more to be kept."""
 _CONDITIONS = frozenset(Wanted.__struct_fields__) - {"organizer_id", "event_id", "events", "ordering", "then"}
 
 
@@ -70,8 +74,9 @@ async def page(
     async with database.transaction() as session:
         await session.run(_SQL["plan_each_call"])
         events = [wanted.event_id] if wanted.event_id is not None else await _events(session, wanted)
+        dates = await _dates(session, wanted, events)
         since = await horizon(session)
-        rows = await session.rows(_SQL["page"], {**values(wanted, events), "offset": offset, "size": size})
+        rows = await session.rows(_SQL["page"], values(wanted, events, dates, offset, size))
     return since, rows[0]["count"], [(row["event"], decode(row["doc"])) for row in rows if row["doc"] is not None]
 
 
@@ -80,28 +85,51 @@ async def _events(session: Session, wanted: Wanted) -> list[int]:
     return [row["id"] for row in await session.rows(_SQL["events"], values)]
 
 
-def values(wanted: Wanted, events: list[int]) -> dict[str, Any]:
+async def _dates(session: Session, wanted: Wanted, events: list[int]) -> Dates:
+    if wanted.subevent_after is None and wanted.subevent_before is None:
+        return None, None
+    values = {"event_ids": events, "after": wanted.subevent_after, "before": wanted.subevent_before}
+    [row] = await session.rows(_SQL["dates"], values)
+    return (
+        None if wanted.subevent_after is None else row["after"],
+        None if wanted.subevent_before is None else row["before"],
+    )
+
+
+def values(wanted: Wanted, events: list[int], dates: Dates, offset: int, size: int) -> dict[str, Any]:
     """Return the parameters of the list's query, for orders of the events with these ids."""
     asked = asdict(wanted)
     conditions = any(asked[name] is not None for name in _CONDITIONS)
+    by_time = wanted.ordering in ("datetime", "-datetime") and wanted.then is None
+    whole_event = not conditions and len(events) == 1
     search = None if wanted.search is None else fold(wanted.search)
     # the code is in the text too, as it is
     own_code = wanted.search_code is not None and (wanted.search_event or fold(wanted.search_code) != search)
+    after, before = dates
     return {
         **asked,
-        "by_time": conditions and wanted.then is None,
-        "whole_event": not conditions and len(events) == 1,
+        "offset": offset,
+        "size": size,
+        "conditions": conditions,
+        "whole_event": whole_event,
+        "walk": by_time or (whole_event and wanted.ordering in ("code", "-code")),
+        "old_first": wanted.ordering in ("datetime", "last_modified", "code", "-code"),
+        "few": max(isqrt(_ORDERS_MANY * (offset + size)), 2 * (offset + size)),
         "event_ids": events,
         "email": None if wanted.email is None else fold(wanted.email),
-        "locale": among("l", wanted.locale),
-        "sales_channel": among("w", wanted.sales_channel),
-        "customer": among("c", wanted.customer),
-        "payment_provider": among("p", wanted.payment_provider),
-        "item": among("i", wanted.item),
-        "variation": among("v", wanted.variation),
-        "subevent": among("s", wanted.subevent),
-        "search": search,
+        "locale": within(among("l", wanted.locale)),
+        "sales_channel": within(among("w", wanted.sales_channel)),
+        "customer": within(among("c", wanted.customer)),
+        "payment_provider": within(among("p", wanted.payment_provider)),
+        "item": within(among("i", wanted.item)),
+        "variation": within(among("v", wanted.variation)),
+        "subevent": within(among("s", wanted.subevent)),
+        "after": after,
+        "after_words": None if after is None else [exact("s", str(number)) for number in after],
+        "before": before,
+        "before_words": None if before is None else [exact("s", str(number)) for number in before],
+        "search": within(search),
         "search_code": wanted.search_code if own_code else None,
-        "secret_pattern": None if search is None else f"{search.translate(_ESCAPED)}%",
-        "secret_beginning": None if search is None else f"{PARTING}t{search}",
+        "secret_pattern": None if search is None else f"{escaped(search)}%",
+        "secret_beginning": None if search is None else within(f"{PARTING}{search}"),
     }

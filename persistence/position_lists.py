@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from engine.domain.order import Order, Position, decode
-from persistence.cards import PARTING, among, fold, word
+from persistence.cards import PARTING, among, fold, within, word
 from persistence.database import Database
 from persistence.queries import Queries
 
@@ -73,12 +73,12 @@ def values(wanted: Wanted) -> dict[str, Any]:
     search = None if wanted.search is None else fold(wanted.search)
     return {
         **asdict(wanted),
-        "customer": among("c", wanted.customer),
+        "customer": within(among("c", wanted.customer)),
         "attendee_name": None
         if wanted.attendee_name is None
-        else f"{PARTING}{word('n', wanted.attendee_name)}{PARTING}",
-        "search": search,
-        "beginning": None if search is None else f"{PARTING}t{search}",
+        else within(f"{PARTING}{word('n', wanted.attendee_name)}{PARTING}"),
+        "search": within(search),
+        "beginning": None if search is None else within(f"{PARTING}t{search}"),
     }
 
 

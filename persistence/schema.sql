@@ -242,7 +242,8 @@ CREATE INDEX checkin_lists_event_idx ON checkin_lists (event_id, id);
 -- filled from. The columns and the tables below repeat what filters, sums and constraints need; one statement writes
 -- them all (sql/orders.sql), so they cannot part. stored_at is when this version was written here, by the clock of this
 -- server: what clients fetch differences by. words and search are what lists look for, folded (persistence/cards.py); where
--- they are more than an index takes, they are in long_words and long_search instead. email is folded, too. subevent_first
+-- they are more than an index takes, they are in long_words and long_search instead. secrets are those of its tickets, and
+-- null where they are too many for the index: then the positions have them. email is folded, too. subevent_first
 -- and subevent_last are the lowest and highest id among an order's dates. positions repeat what lists need of their order.
 -- (docs/decisions/0004-lists-and-sync.md)
 
@@ -268,6 +269,7 @@ CREATE TABLE orders (
     long_search      text,
     subevent_first   bigint,
     subevent_last    bigint,
+    secrets          text,
     CONSTRAINT orders_pkey PRIMARY KEY (id),
     CONSTRAINT orders_code_key UNIQUE (organizer_id, code) INCLUDE (event_id),
     CONSTRAINT orders_status_check CHECK (status IN ('n', 'p', 'e', 'c')),
@@ -275,7 +277,8 @@ CREATE TABLE orders (
 );
 -- for lists: whatever is filtered, searched and sorted; what changed; of one person
 CREATE INDEX orders_datetime_idx ON orders (event_id, datetime, id)
-    INCLUDE (status, testmode, require_approval, code, last_modified, stored_at, subevent_first, subevent_last, words, search);
+    INCLUDE (last_modified, stored_at, subevent_first, subevent_last, testmode, require_approval, status, code, words, search,
+             secrets);
 CREATE INDEX orders_stored_idx ON orders (event_id, stored_at, id) INCLUDE (testmode, require_approval, status, last_modified);
 CREATE INDEX orders_email_idx ON orders (organizer_id, email, event_id, datetime, id) WHERE email IS NOT NULL;
 CREATE INDEX orders_expires_idx ON orders (expires) WHERE status = 'n' AND NOT require_approval;

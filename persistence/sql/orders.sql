@@ -7,29 +7,23 @@ WITH incoming AS MATERIALIZED (
 ), written AS (
     INSERT INTO orders (id, organizer_id, event_id, version, code, status, testmode, require_approval, email, total,
                         datetime, expires, last_modified, doc, stored_at, words, long_words,
-                        search, long_search, subevent_first, subevent_last)
+                        search, long_search, secrets, subevent_first, subevent_last)
     SELECT (doc ->> 'id')::bigint, (doc ->> 'organizer_id')::bigint, (doc ->> 'event_id')::bigint,
            (doc ->> 'version')::bigint, doc ->> 'code', doc ->> 'status',
            coalesce((doc ->> 'testmode')::boolean, false), coalesce((doc ->> 'require_approval')::boolean, false),
-           card ->> 'email', (doc ->> 'total')::numeric,
+           card ->> 0, (doc ->> 'total')::numeric,
            (doc ->> 'datetime')::timestamptz, (doc ->> 'expires')::timestamptz, (doc ->> 'last_modified')::timestamptz,
            doc,
            -- the clock is read after the lock on the table is taken, as sql/horizon.sql needs it
            greatest(clock_timestamp(), (doc ->> 'last_modified')::timestamptz),
-           words.short, words.long, text.short, text.long,
-           (card -> 'dates' ->> 0)::bigint, (card -> 'dates' ->> 1)::bigint
-    FROM incoming,
-         -- an entry of an index has room for 2,700 bytes
-         LATERAL (SELECT CASE WHEN octet_length(card ->> 'words') <= 1000 THEN card ->> 'words' END,
-                         CASE WHEN octet_length(card ->> 'words') > 1000 THEN card ->> 'words' END) AS words (short, long),
-         LATERAL (SELECT CASE WHEN octet_length(card ->> 'search') <= 1200 THEN card ->> 'search' END,
-                         CASE WHEN octet_length(card ->> 'search') > 1200 THEN card ->> 'search' END) AS text (short, long)
+           card ->> 1, card ->> 2, card ->> 3, card ->> 4, card ->> 5, (card ->> 6)::bigint, (card ->> 7)::bigint
+    FROM incoming
     ON CONFLICT ON CONSTRAINT orders_pkey DO UPDATE
     SET version = excluded.version, status = excluded.status, require_approval = excluded.require_approval,
         email = excluded.email, total = excluded.total, expires = excluded.expires,
         last_modified = excluded.last_modified, doc = excluded.doc, stored_at = excluded.stored_at,
         words = excluded.words, long_words = excluded.long_words, search = excluded.search,
-        long_search = excluded.long_search, subevent_first = excluded.subevent_first,
+        long_search = excluded.long_search, secrets = excluded.secrets, subevent_first = excluded.subevent_first,
         subevent_last = excluded.subevent_last
     WHERE orders.version < excluded.version
     RETURNING id
@@ -48,12 +42,9 @@ WITH incoming AS MATERIALIZED (
            coalesce((p ->> 'has_left')::boolean, false), fresh.doc ->> 'status',
            (fresh.doc ->> 'datetime')::timestamptz, p -> 'seat' ->> 'seat_guid', (p ->> 'voucher_budget_use')::numeric,
            p -> 'checkins' -> 0 IS NOT NULL,
-           CASE WHEN octet_length(entry ->> 0) <= 1000 THEN entry ->> 0 END,
-           CASE WHEN octet_length(entry ->> 0) > 1000 THEN entry ->> 0 END,
-           CASE WHEN octet_length(entry ->> 1) <= 1200 THEN entry ->> 1 END,
-           CASE WHEN octet_length(entry ->> 1) > 1200 THEN entry ->> 1 END
+           entry ->> 0, entry ->> 1, entry ->> 2, entry ->> 3
     FROM fresh, jsonb_array_elements(fresh.doc -> 'positions') AS p,
-         LATERAL (SELECT fresh.card -> 'positions' -> (p ->> 'id')) AS one (entry)
+         LATERAL (SELECT fresh.card -> 8 -> (p ->> 'id')) AS one (entry)
     ON CONFLICT ON CONSTRAINT positions_pkey DO UPDATE
     -- a split moves positions to another order
     SET order_id = excluded.order_id, item = excluded.item, variation = excluded.variation,

@@ -30,33 +30,33 @@ WITH matching AS NOT MATERIALIZED (
                SELECT orders.id FROM orders
                WHERE orders.organizer_id = %(organizer_id)s AND orders.code = upper(%(order)s)))
       -- few positions have more words or text than the index takes: then one has to look, position by position
-      AND (%(customer)s::text IS NULL OR strpos(positions.words, %(customer)s) > 0
+      AND (%(customer)s::text IS NULL OR positions.words LIKE %(customer)s
            OR (positions.words IS NULL AND (
-                   SELECT strpos(whole.long_words, %(customer)s) > 0 FROM positions AS whole WHERE whole.id = positions.id)))
-      AND (%(items)s::bigint[] IS NULL OR positions.item = ANY (%(items)s))
-      AND (%(variations)s::bigint[] IS NULL OR positions.variation = ANY (%(variations)s))
-      AND (%(subevents)s::bigint[] IS NULL OR positions.subevent = ANY (%(subevents)s))
-      AND (%(addon_to)s::bigint[] IS NULL OR positions.addon_to = ANY (%(addon_to)s))
-      AND (%(vouchers)s::bigint[] IS NULL OR positions.voucher = ANY (%(vouchers)s))
+                   SELECT whole.long_words LIKE %(customer)s FROM positions AS whole WHERE whole.id = positions.id)))
+      AND (%(items)s::bigint[] IS NULL OR positions.item = ANY (%(items)s::bigint[]))
+      AND (%(variations)s::bigint[] IS NULL OR positions.variation = ANY (%(variations)s::bigint[]))
+      AND (%(subevents)s::bigint[] IS NULL OR positions.subevent = ANY (%(subevents)s::bigint[]))
+      AND (%(addon_to)s::bigint[] IS NULL OR positions.addon_to = ANY (%(addon_to)s::bigint[]))
+      AND (%(vouchers)s::bigint[] IS NULL OR positions.voucher = ANY (%(vouchers)s::bigint[]))
       AND (%(voucher_code)s::text IS NULL OR positions.voucher IN (
                SELECT vouchers.id FROM vouchers
                WHERE vouchers.event_id = %(event_id)s AND vouchers.body ->> 'code' = %(voucher_code)s))
       AND (%(has_checkin)s::boolean IS NULL OR positions.checked_in = %(has_checkin)s)
-      AND (%(attendee_name)s::text IS NULL OR strpos(positions.words, %(attendee_name)s) > 0
+      AND (%(attendee_name)s::text IS NULL OR positions.words LIKE %(attendee_name)s
            OR (positions.words IS NULL AND (
-                   SELECT strpos(whole.long_words, %(attendee_name)s) > 0 FROM positions AS whole WHERE whole.id = positions.id)))
+                   SELECT whole.long_words LIKE %(attendee_name)s FROM positions AS whole WHERE whole.id = positions.id)))
       AND (%(secret)s::text IS NULL OR (lower(positions.secret) = lower(%(secret)s) AND positions.secret = %(secret)s))
       AND (%(pseudonymization_id)s::text IS NULL OR positions.pseudonymization_id = %(pseudonymization_id)s)
       AND (%(statuses)s::text[] IS NULL OR positions.status = ANY (%(statuses)s))
       AND (%(search)s::text IS NULL
-           OR strpos(positions.search, %(search)s) > 0
+           OR positions.search LIKE %(search)s
            OR (positions.search IS NULL AND (
-                   SELECT strpos(whole.long_search, %(search)s) > 0 FROM positions AS whole
+                   SELECT whole.long_search LIKE %(search)s FROM positions AS whole
                    WHERE whole.id = positions.id))
            -- codes, secrets and pseudonyms
-           OR strpos(positions.words, %(beginning)s) > 0
+           OR positions.words LIKE %(beginning)s
            OR (positions.words IS NULL AND (
-                   SELECT strpos(whole.long_words, %(beginning)s) > 0 FROM positions AS whole
+                   SELECT whole.long_words LIKE %(beginning)s FROM positions AS whole
                    WHERE whole.id = positions.id)))
 ), page AS MATERIALIZED (
     SELECT sorted.*, row_number() OVER () AS place

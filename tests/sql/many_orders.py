@@ -24,7 +24,8 @@ FROM generate_series(0, %(subevents)s - 1) AS n
 """
 _ORDERS = """
 INSERT INTO orders (id, organizer_id, event_id, version, code, status, testmode, require_approval, email, total,
-                    datetime, expires, last_modified, doc, stored_at, words, search, subevent_first, subevent_last)
+                    datetime, expires, last_modified, doc, stored_at, words, search, subevent_first, subevent_last,
+                    secrets)
 SELECT %(first)s + n, %(organizer)s, %(event)s, 1, code,
        CASE WHEN n %% 10 < 7 THEN 'p' WHEN n %% 10 < 9 THEN 'n' ELSE 'c' END, rare, rare, email, 23, moment, moment,
        moment,
@@ -37,8 +38,8 @@ SELECT %(first)s + n, %(organizer)s, %(event)s, 1, code,
                'attendee_name', name))),
        moment,
        concat_ws(E'\\x7f', '', CASE WHEN n %% 4 = 0 THEN 'lde' ELSE 'len' END, 'wweb', CASE WHEN rare THEN 'cRARE' END,
-                 'i' || item, 's' || subevent, CASE WHEN rare THEN 'prare' ELSE 'pmanual' END, 't' || md5(n::text), ''),
-       lower(concat_ws(E'\\n', code, email, name)), subevent, subevent
+                 'i' || item, 's' || subevent, CASE WHEN rare THEN 'prare' ELSE 'pmanual' END, ''),
+       lower(concat_ws(E'\\n', code, email, name)), subevent, subevent, E'\\x7f' || md5(n::text)
 FROM generate_series(1, %(orders)s) AS n, LATERAL (
     SELECT now() - (%(orders)s - n) * interval '1 second', 'C' || n, 'buyer' || n || '@example.org', n %% %(rare)s = 0,
            CASE WHEN n %% %(rare)s = 0 THEN 999 ELSE n %% %(items)s END, %(event)s + n %% %(subevents)s,

@@ -17,6 +17,7 @@ from persistence.migrate import migrate
 from persistence.queries import Queries
 
 MANY = 60_000
+DATES = [EVENT + number for number in range(20, 80)]
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +27,11 @@ async def database(database_url: str) -> AsyncIterator[Database]:
         many_orders.make(url, MANY)
         database = Database(url)
         await database.open()
+        # others than the newest were changed last
+        await database.run(
+            "UPDATE orders SET last_modified = last_modified + id % 7 * interval '5 hours' WHERE id % 3 = 0"
+        )
+        await database.run("VACUUM ANALYZE orders")
         yield database
         await database.close()
 
@@ -34,7 +40,7 @@ async def plan(database: Database, lists: str, values: dict[str, Any]) -> str:
     queries = Queries(lists)
     async with database.transaction() as session:
         await session.run(queries["plan_each_call"])
-        rows = await session.rows("EXPLAIN " + queries["page"], {**values, "offset": 0, "size": 50})
+        rows = await session.rows("EXPLAIN " + queries["page"], {"offset": 0, "size": 50, **values})
     return "\n".join(row["QUERY PLAN"] for row in rows)
 
 
@@ -43,7 +49,8 @@ async def plan(database: Database, lists: str, values: dict[str, Any]) -> str:
 async def test_orders_come_from_an_index(database: Database, name: str, whole_organizer: bool) -> None:
     conditions = {key: value for key, value in ORDERS[name].items() if key != "offset"}
     wanted = order_lists.Wanted(organizer_id=ORGANIZER, event_id=None if whole_organizer else EVENT, **conditions)
-    explained = await plan(database, "order_lists", order_lists.values(wanted, [EVENT]))
+    dates = (DATES if wanted.subevent_after else None, DATES if wanted.subevent_before else None)
+    explained = await plan(database, "order_lists", order_lists.values(wanted, [EVENT], dates, 0, 50))
     assert "Seq Scan on orders" not in explained, explained
     assert "Seq Scan on positions" not in explained, explained
 
@@ -78,3 +85,33 @@ async def test_the_counts_are_exact(database: Database, conditions: dict[str, An
         wanted = order_lists.Wanted(organizer_id=ORGANIZER, event_id=event, **conditions)
         _, found, rows = await order_lists.page(database, wanted, 0, 50)
         assert (found, len(rows)) == (count, min(count, 50))
+
+
+@pytest.mark.parametrize("ordering", sorted(order_lists.ORDERINGS))
+@pytest.mark.parametrize(
+    ("conditions", "rule"),
+    [
+        ({}, "true"),
+        ({"sales_channel": "web"}, "true"),
+        ({"item": 3, "testmode": False}, "id % 10 = 3 AND id % 1000 <> 0"),
+        ({"customer": "RARE"}, "id % 1000 = 0"),
+        ({"status": "n"}, "status = 'n'"),
+    ],
+)
+async def test_pages_are_in_order_whether_few_or_most_match(
+    database: Database, conditions: dict[str, Any], rule: str, ordering: str
+) -> None:
+    for then in (None, "-datetime", "code"):
+        fields = [field for field in (ordering, then) if field]
+        down = ordering[0] == "-" or ordering == "status"
+        keys = [f"{field.removeprefix('-')} {'DESC' if field[0] == '-' else 'ASC'}" for field in fields]
+        rows = await database.rows(
+            f"SELECT id FROM orders WHERE event_id = {EVENT} AND {rule} ORDER BY {', '.join(keys)}, id {'DESC' * down}"  # noqa: S608
+        )
+        for offset, event in ((0, EVENT), (150, None)):
+            wanted = order_lists.Wanted(
+                organizer_id=ORGANIZER, event_id=event, ordering=ordering, then=then, **conditions
+            )
+            _, count, found = await order_lists.page(database, wanted, offset, 50)
+            assert count == len(rows)
+            assert [order.id for _, order in found] == [row["id"] for row in rows[offset : offset + 50]], (then, offset)

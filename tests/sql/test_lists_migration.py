@@ -28,9 +28,9 @@ SELECT (p ->> 'id')::bigint, (doc ->> 'id')::bigint, 1, (p ->> 'positionid')::in
        p ->> 'attendee_name', (p ->> 'addon_to')::bigint, p ->> 'pseudonymization_id'
 FROM (SELECT %(doc)s::jsonb AS doc) AS one, jsonb_array_elements(doc -> 'positions') AS p
 """
-ORDERS = (
-    "SELECT id, email, words, long_words, search, long_search, subevent_first, subevent_last FROM orders ORDER BY id"
-)
+ORDERS = """
+SELECT id, email, words, long_words, search, long_search, secrets, subevent_first, subevent_last FROM orders ORDER BY id
+"""
 POSITIONS = "SELECT id, words, long_words, search, long_search, checked_in FROM positions ORDER BY id"
 
 
@@ -91,7 +91,7 @@ def migrated(database_url: str) -> dict[str, Any]:
 
 def sorted_out(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return rows with sets in place of words and texts, whose order is of no account."""
-    mixed = ("words", "long_words", "search", "long_search")
+    mixed = ("words", "long_words", "search", "long_search", "secrets")
     return [
         row | {name: set((row.get(name) or "").replace("\n", "\x7f").split("\x7f")) - {""} for name in mixed}
         for row in rows

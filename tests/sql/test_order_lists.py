@@ -24,7 +24,7 @@ SELECT %(first)s + n, %(organizer)s, %(event)s + n %% %(events)s, 1, 'C' || n,
        jsonb_build_object(
            'id', %(first)s + n, 'organizer_id', %(organizer)s, 'event_id', %(event)s + n %% %(events)s, 'version', 1,
            'code', 'C' || n, 'status', 'n', 'secret', 's', 'datetime', moment, 'expires', moment,
-           'last_modified', moment, 'total', '23.00', 'positions', '[]'::jsonb)
+           'last_modified', moment, 'total', '23.00', 'positions', '[]'::jsonb), moment
 FROM generate_series(1, %(orders)s) AS n, LATERAL (SELECT now() - n * interval '1 second') AS t (moment)
 """
 
@@ -64,7 +64,7 @@ async def plan(database: Database, wanted: Wanted) -> str:
     async with database.transaction() as session:
         await session.run(queries["plan_each_call"])
         rows = await session.rows(
-            "EXPLAIN " + queries["page"], {**values(wanted, [wanted.event_id or FIRST_EVENT]), "offset": 0, "size": 50}
+            "EXPLAIN " + queries["page"], values(wanted, [wanted.event_id or FIRST_EVENT], (None, None), 0, 50)
         )
     return "\n".join(row["QUERY PLAN"] for row in rows)
 

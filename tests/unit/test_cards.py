@@ -9,11 +9,13 @@ import pytest
 
 from persistence.cards import PARTING, among, cards, fold, word
 
+FIELDS = ("email", "words", "long_words", "search", "long_search", "secrets", "first", "last", "positions")
+
 
 def card(**order: Any) -> dict[str, Any]:
     document = {"code": "ABC12", "positions": [], **order}
     [made] = json.loads(cards([json.dumps(document).encode()]))
-    return dict(made)
+    return dict(zip(FIELDS, made, strict=True))
 
 
 def position(number: int, **fields: Any) -> dict[str, Any]:
@@ -50,17 +52,27 @@ def test_canceled_positions_are_bought_but_not_searched() -> None:
     assert among("i", 5) in made["words"]
     assert "here i am" in made["search"]
     assert "gone" not in made["search"]
-    assert "secret2" not in made["words"]
+    assert made["secrets"] == f"{PARTING}secret1"
 
 
 def test_an_addon_is_found_by_who_has_the_ticket() -> None:
     made = card(positions=[position(1, attendee_name="Ada"), position(2, addon_to=1)])
     assert list(made["positions"]) == ["1", "2"]
-    assert all("ada" in search for _, search in made["positions"].values())
-    assert all(f"{PARTING}nada{PARTING}" in words for words, _ in made["positions"].values())
+    assert all("ada" in search for _, _, search, _ in made["positions"].values())
+    assert all(f"{PARTING}nada{PARTING}" in words for words, _, _, _ in made["positions"].values())
 
 
 def test_the_dates_are_the_lowest_and_the_highest() -> None:
-    assert card()["dates"] is None
-    assert card(positions=[position(1, subevent=7)])["dates"] == [7, 7]
-    assert card(positions=[position(number, subevent=number) for number in (5, 9, 7)])["dates"] == [5, 9]
+    assert card()["first"] is None
+    made = card(positions=[position(1, subevent=7)])
+    assert (made["first"], made["last"]) == (7, 7)
+    made = card(positions=[position(number, subevent=number) for number in (5, 9, 7)])
+    assert (made["first"], made["last"]) == (5, 9)
+
+
+@pytest.mark.parametrize(("sign", "most"), [("x", 1098), ("ü", 549)])
+def test_what_does_not_fit_into_an_index_is_kept_beside_it(sign: str, most: int) -> None:
+    fits, does_not = card(code="c", comment=sign * most), card(code="c", comment=sign * (most + 1))
+    assert (fits["search"], fits["long_search"]) == (f"c{PARTING}{sign * most}", None)
+    assert (does_not["search"], does_not["long_search"]) == (None, f"c{PARTING}{sign * (most + 1)}")
+    assert card(positions=[position(number) for number in range(100)])["secrets"] is None
