@@ -24,9 +24,7 @@ WITH matching AS NOT MATERIALIZED (
     SELECT orders.id, orders.event_id, orders.datetime,
            CASE WHEN %(ordering)s IN ('datetime', '-datetime') THEN orders.datetime
                 WHEN %(ordering)s IN ('last_modified', '-last_modified') THEN orders.last_modified END AS moment,
-           -- the index of codes has nothing that conditions need: with any, they are sorted by hand
-           CASE WHEN %(ordering)s IN ('code', '-code') AND %(whole_event)s THEN orders.code
-                WHEN %(ordering)s IN ('code', '-code') THEN orders.code || ''
+           CASE WHEN %(ordering)s IN ('code', '-code') THEN orders.code
                 WHEN %(ordering)s IN ('status', '-status') THEN orders.status END AS word,
            CASE WHEN %(then)s::text IN ('datetime', '-datetime') THEN orders.datetime
                 WHEN %(then)s IN ('last_modified', '-last_modified') THEN orders.last_modified END AS next_moment,
@@ -152,9 +150,11 @@ WITH matching AS NOT MATERIALIZED (
            array_agg(ROW (id, moment, word, next_moment, next_word)) FILTER (
                WHERE (%(ordering)s IN ('datetime', 'last_modified') AND moment <= (SELECT moment FROM bound))
                   OR (%(ordering)s IN ('-datetime', '-last_modified') AND moment >= (SELECT moment FROM bound))
-                  OR (%(ordering)s IN ('code', 'status') AND word < (SELECT word FROM bound))
-                  OR (%(ordering)s IN ('-code', '-status') AND word > (SELECT word FROM bound))
-                  OR (%(ordering)s IN ('code', '-code', 'status', '-status') AND word = (SELECT word FROM bound)
+                  OR (%(ordering)s = 'code' AND word <= (SELECT word FROM bound))
+                  OR (%(ordering)s = '-code' AND word >= (SELECT word FROM bound))
+                  OR (%(ordering)s = 'status' AND word < (SELECT word FROM bound))
+                  OR (%(ordering)s = '-status' AND word > (SELECT word FROM bound))
+                  OR (%(ordering)s IN ('status', '-status') AND word = (SELECT word FROM bound)
                       AND (%(then)s IS NOT NULL OR id >= (SELECT id FROM bound)))) AS kept
     FROM matching
     WHERE NOT %(walk)s AND matching.event_id = ANY (%(event_ids)s) AND (SELECT count(*) FROM last) = 1
