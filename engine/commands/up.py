@@ -91,6 +91,7 @@ class _Up:
         _say(f"ready after {time.monotonic() - began:.1f} s; Ctrl-C stops everything\n")
         _say(f"  base URL  {self.base_url}")
         _say(f"  token     {self.token}")
+        _say(f"  watch     {self.base_url}/live/")
         _say(f"  try       curl -H 'Authorization: Token {self.token}' \\")
         root = f"{self.base_url}/api/v1/organizers/{self.arguments.organizer}/"
         path = f"{event}quotas/?with_availability=true" if event else "events/"

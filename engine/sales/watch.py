@@ -73,10 +73,6 @@ class Watch:
         self.ledger: _Shared[LedgerState] = _Shared(self._ledger_state, _LEDGER_FRESH_S)
         self.books: _Shared[operating.State] = _Shared(lambda: operating.state(database), _BOOKS_FRESH_S)
 
-    async def close(self) -> None:
-        for shared in (self._postgres, self._servers, self.ledger, self.books):
-            await shared.close()
-
     async def health(self) -> Health:
         """Return whether this process can serve."""
         postgres, servers = await asyncio.gather(self._postgres.get(), self._servers.get())
@@ -154,11 +150,6 @@ class _Shared(Generic[T]):
             await asyncio.wait({self._asking}, timeout=_PATIENCE_S)
         return self._answer if time.monotonic() - self._at <= self._fresh_s + _PATIENCE_S else None
 
-    async def close(self) -> None:
-        if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.gather(self._asking, return_exceptions=True)
-
     async def _work(self) -> None:
         try:
             self._answer = await self._ask()
@@ -166,3 +157,6 @@ class _Shared(Generic[T]):
         except (HoldfastError, RedisError, OSError) as error:
             self._answer = None
             log.debug("no answer: %s", error)
+        except Exception:
+            self._answer = None
+            log.exception("no answer")

@@ -25,9 +25,7 @@ Samples = dict[str, list[tuple[dict[str, str], float]]]
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory, run_up: Any) -> Iterator[Any]:
     """Two front doors and a worker, with stores of their own."""
-    with run_up(
-        tmp_path_factory.mktemp("operating"), "--processes", "2", environment={"HOLDFAST_RATE_LIMIT": ""}
-    ) as up:
+    with run_up(tmp_path_factory.mktemp("operating"), "--processes", "2") as up:
         yield up
 
 
