@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from functools import lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from engine.domain.catalogue import Event
 
 PAYMENT_TERM_DAYS = 14
-"""pretix's own default term."""
+PAYMENT_TERM_MINUTES = 30
+"""pretix's own default terms."""
+
+_TERM_MAX = 100_000
 
 _SATURDAY = 5
 
@@ -25,13 +29,26 @@ def _end_of_day(day: dt.date, timezone: str) -> dt.datetime:
 
 
 def payment_deadline(event: Event, now: dt.datetime) -> dt.datetime:
-    """Return the deadline of an order that becomes payable now: never on a weekend, when banks rest."""
-    return _payment_deadline(int(now.timestamp()) // 60, event.timezone)
+    """Return the deadline of an order that becomes payable now, by the event's settings payment_term_….
+
+    A term in days ends with its last day, which is no weekend, when banks rest, unless the settings allow that.
+    """
+    settings = event.settings
+    if settings.get("payment_term_mode") == "minutes":
+        return now + dt.timedelta(minutes=_term(settings.get("payment_term_minutes"), PAYMENT_TERM_MINUTES))
+    days = _term(settings.get("payment_term_days"), PAYMENT_TERM_DAYS)
+    weekdays = settings.get("payment_term_weekdays", True) is not False
+    return _payment_deadline(int(now.timestamp()) // 60, event.timezone, days, weekdays)
+
+
+def _term(value: Any, default: int) -> int:
+    """Return a length that a client has set; settings are kept as they are sent, so it may be anything."""
+    return value if type(value) is int and 0 <= value <= _TERM_MAX else default
 
 
 @lru_cache(maxsize=1000)
-def _payment_deadline(minute: int, timezone: str) -> dt.datetime:
-    day = dt.datetime.fromtimestamp(minute * 60, ZoneInfo(timezone)).date() + dt.timedelta(days=PAYMENT_TERM_DAYS)
-    if day.weekday() >= _SATURDAY:
+def _payment_deadline(minute: int, timezone: str, days: int, weekdays: bool) -> dt.datetime:
+    day = dt.datetime.fromtimestamp(minute * 60, ZoneInfo(timezone)).date() + dt.timedelta(days=days)
+    if weekdays and day.weekday() >= _SATURDAY:
         day += dt.timedelta(days=7 - day.weekday())
     return _end_of_day(day, timezone)

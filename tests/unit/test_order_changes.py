@@ -3,6 +3,7 @@
 import datetime as dt
 from decimal import Decimal
 
+import msgspec
 import pytest
 from sample_orders import EARLIER, EVENT, LATER, NOW, fee, order, position
 
@@ -139,3 +140,25 @@ def test_an_order_without_live_positions_has_nothing_to_cancel():
 )
 def test_the_deadline_is_fourteen_days_ahead_and_never_on_a_weekend(now, deadline):
     assert deadlines.payment_deadline(EVENT, now) == deadline
+
+
+@pytest.mark.parametrize(
+    ("settings", "deadline"),
+    [
+        ({"payment_term_days": 2}, dt.datetime(2031, 3, 7, 22, 59, 59, tzinfo=dt.UTC)),
+        ({"payment_term_days": 3}, dt.datetime(2031, 3, 10, 22, 59, 59, tzinfo=dt.UTC)),
+        (
+            {"payment_term_days": 3, "payment_term_weekdays": False},
+            dt.datetime(2031, 3, 8, 22, 59, 59, tzinfo=dt.UTC),
+        ),
+        ({"payment_term_days": "soon"}, dt.datetime(2031, 3, 19, 22, 59, 59, tzinfo=dt.UTC)),
+        ({"payment_term_mode": "minutes"}, dt.datetime(2031, 3, 5, 12, 30, tzinfo=dt.UTC)),
+        (
+            {"payment_term_mode": "minutes", "payment_term_minutes": 5},
+            dt.datetime(2031, 3, 5, 12, 5, tzinfo=dt.UTC),
+        ),
+    ],
+)
+def test_an_event_may_set_its_own_term(settings, deadline):
+    event = msgspec.structs.replace(EVENT, settings=EVENT.settings | settings)
+    assert deadlines.payment_deadline(event, dt.datetime(2031, 3, 5, 12, tzinfo=dt.UTC)) == deadline
