@@ -198,6 +198,7 @@ def main(arguments: list[str] | None = None) -> int:
     stop_on_sigterm()
     machine: dict[str, object] = {"cpus": os.cpu_count(), "platform": platform.platform()}
     growth = Growth(datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), machine)
+    status = 0
     try:
         with ExitStack() as stack:
             environment = {"HOLDFAST_ORDER_HOT_S": str(HOT_S)}
@@ -207,12 +208,13 @@ def main(arguments: list[str] | None = None) -> int:
             fill(filling, options)
     except (TargetError, ApiError, OSError, HTTPException) as error:
         print(f"bench-growth: {error}", file=sys.stderr)
-        return 2
+        status = 2
     except KeyboardInterrupt:
-        return 130
-    growth.machine["load_average"] = os.getloadavg()[0]
-    growth_report.write(growth, Path(options.report), Path(options.plot))
-    return 0
+        status = 130
+    if growth.steps:  # what was measured in minutes is not thrown away for what came after it
+        growth.machine["load_average"] = os.getloadavg()[0]
+        growth_report.write(growth, Path(options.report), Path(options.plot))
+    return status
 
 
 def fill(filling: Filling, options: Namespace) -> None:
@@ -220,11 +222,11 @@ def fill(filling: Filling, options: Namespace) -> None:
     filling.availability(options.quotas)
     filling.measuring.open_event()
     holds, hold_bytes = filling.holds(options.holds)
-    filling.measuring.open_event()
-    filling.orders(options.orders)
     order_bytes = filling.memory_of_orders(options.redis_orders)
+    filling.measuring.open_event()
     written, left = filling.leaving()
     filling.growth.memory = Memory(holds, hold_bytes, options.redis_orders, order_bytes, written, left, HOT_S)
+    filling.orders(options.orders)
 
 
 def read_options(arguments: list[str] | None) -> Namespace:
