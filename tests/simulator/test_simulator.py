@@ -13,7 +13,7 @@ import pytest
 from tests.simulator.run import simulate, stores
 
 STEPS = 2000
-SECONDS = 20
+SECONDS = 40
 """How long CI looks for histories that break something; `make simulate` does so for as long as one likes."""
 BUGS = {
     "a quota is never full": ("hold_create", ("not units_room(units, quota, needed[quota])", "false")),
