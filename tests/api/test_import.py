@@ -121,6 +121,8 @@ OWN = {"id", "url", "seating_plan", "downloads", "payment_url", "order__url"}
 def plain(value: Any, called: dict[str, dict[int, str]], name: str = "") -> Any:
     """Return a body with names for ids, and without what is each server's own."""
     kind = KINDS.get(name, name)
+    if name == "seat_category_mapping":
+        return {category: called["item"][item] for category, item in value.items()}
     if isinstance(value, dict):
         return {key: plain(each, called, key) for key, each in value.items() if key not in OWN}
     if isinstance(value, list):
