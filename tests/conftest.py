@@ -12,12 +12,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 from redis_cluster import redis_cluster
 
 from engine.embedded.postgres import postgres_server
 from engine.embedded.redis import redis_server
 from persistence.migrate import migrate
+
+hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.register_profile("explore", max_examples=2000, print_blob=True)
+# a run of the suite asks the same every time; new questions are for whoever has time for the answers (CONTRIBUTING.md)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 @dataclass

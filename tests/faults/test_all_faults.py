@@ -67,7 +67,7 @@ async def one_fault(up: Any) -> None:
 
 @pytest.mark.parametrize("sizes", [(60, 40), (100_000, 100_000)], ids=["small", "large"])
 async def test_all_faults_in_one_rush(up: Any, api: Client, sizes: tuple[int, int]) -> None:
-    seed = int(os.environ.get("FAULTS_SEED") or random.randrange(2**32))
+    seed = int(os.environ.get("FAULTS_SEED") or 1)
     print(f"FAULTS_SEED={seed}")
     random.seed(seed)
     crowd = Crowd(api, await api.shop(*sizes))

@@ -131,9 +131,12 @@ class Hall:
                 used.update(wanted)
         return answers
 
-    def deal_entries(self, products, consumed, now):
-        """Return (index, first quota without room) of those that do not fit, where some holds give their units back."""
-        extra, failures = Counter(), []
+    def deal_entries(self, products, consumed, now, reserved=0):
+        """Return (index, first quota without room) of those that do not fit.
+
+        Some holds give their units back, and so many units of the entries have been kept free for them.
+        """
+        extra, failures = Counter(dict.fromkeys(self.event.quotas_of(RESERVED), -reserved)), []
         for hold in consumed:
             # what was held out of a reservation is kept free again
             if self.holds[hold].voucher != RESERVING:
