@@ -55,8 +55,15 @@ class Pulse(Struct):
     units: int = 0
 
 
+class Rebuild(Struct):
+    """How far a shard has been made anew: positions of orders to be counted, and how many have been."""
+
+    positions: int
+    read: int = 0
+
+
 class Meters(Struct):
-    """All that a process counts, since its start."""
+    """All that a process counts, since its start; `verifying` and `rebuilds`, by shard, are what it does just now."""
 
     routes: list[RouteMeter] = []
     scripts: dict[str, Histogram] = {}
@@ -73,6 +80,8 @@ class Meters(Struct):
     alarms: int = 0
     drained: int = 0
     parked: int = 0
+    verifying: list[str] = []
+    rebuilds: dict[int, Rebuild] = {}
 
     def script(self, name: str, seconds: float) -> None:
         """Count one script call."""

@@ -23,9 +23,10 @@ class Sums(Struct):
     @classmethod
     async def of(cls, source: Database | Session, event: Event) -> Sums:
         """Return what Postgres knows of."""
+        taken = await orders.taken(source, event.id)
         return cls(
-            await orders.counts(source, event.id),
-            await orders.voucher_uses(source, event.id),
+            taken.units,
+            taken.vouchers,
             await seating.sold(source, event),
             await audit.voucher_limits(source, event.id),
         )

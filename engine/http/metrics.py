@@ -170,10 +170,33 @@ class Numbers(Collector):
             for server, closed in report.fenced.items():
                 fenced.add_metric((report.process, server), int(closed))
         yield fenced
+        yield from self._of_verifications()
         yield GaugeMetricFamily("holdfast_postgres_up", "Whether Postgres answers", value=int(self._health.postgres))
         yield GaugeMetricFamily(
             "holdfast_shards_fenced", "Shards in which nothing is sold now", value=self._health.shards_fenced
         )
+
+    def _of_verifications(self) -> Iterator[Metric]:
+        verifying = GaugeMetricFamily(
+            "holdfast_server_verifying",
+            "Whether this is the process that verifies a Redis server now",
+            labels=("process", "server"),
+        )
+        positions = GaugeMetricFamily(
+            "holdfast_rebuild_positions",
+            "Positions of orders in a shard that is being made anew from Postgres",
+            labels=("process", "shard"),
+        )
+        read = GaugeMetricFamily(
+            "holdfast_rebuild_positions_read", "Those of them that have been counted", labels=("process", "shard")
+        )
+        for report in self._reports:
+            for server in report.fenced:
+                verifying.add_metric((report.process, server), int(server in report.meters.verifying))
+            for shard, progress in report.meters.rebuilds.items():
+                positions.add_metric((report.process, str(shard)), progress.positions)
+                read.add_metric((report.process, str(shard)), progress.read)
+        yield from (verifying, positions, read)
 
 
 def _of_ledger(ledger: LedgerState) -> Iterator[Metric]:

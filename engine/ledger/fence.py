@@ -11,24 +11,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
 from redis.exceptions import RedisError
 
-from engine.domain.catalogue import Event
 from engine.domain.errors import Fenced, HoldfastError
 from engine.ledger import keys
 from engine.ledger.nodes import Nodes
-from engine.ledger.outcomes import seat_field, seat_mark
 from engine.ledger.pipe import Pipe
-from engine.ledger.quotas import quota_args
+from engine.ledger.rebuild import rebuild
 from engine.ledger.scripts import Script
 from engine.meters import METERS
 from engine.settings import Settings, SettingsError
-from persistence import catalogue, orders, outbox, seating
+from persistence import outbox
 from persistence.database import Database, Session
 from persistence.outbox import EntryId, Mark
 
@@ -40,7 +36,6 @@ _OPEN_S = 5.0
 """How long a process waits for the last node of a cluster before it serves what the others have."""
 _DRAIN_S = 5.0
 """How long a shard that lost a key, but not its outbox, may take to be drained before it is rebuilt."""
-_PAGE = 500
 
 
 class Loss(Struct, frozen=True):
@@ -122,7 +117,7 @@ class Fence:
             async with outbox.try_lock(self._database, _LOCK) as session:
                 if session is not None:
                     if await self._needed(pipe, lost):
-                        await self._verify_shards(session, pipe, lost)
+                        await self._verify_elected(session, pipe, lost)
                     return
             await asyncio.sleep(_WAIT_S)
 
@@ -138,7 +133,7 @@ class Fence:
                 if session is not None:
                     await self._close(pipe)
                     drained = await self._drained(pipe, shard)
-                    await self._verify_shards(
+                    await self._verify_elected(
                         session, pipe, Loss(shard, "the trust of an operator", "") if drained else None
                     )
                     if not drained:
@@ -169,6 +164,14 @@ class Fence:
             return node
         return pipe.history
 
+    async def _verify_elected(self, session: Session, pipe: Pipe, lost: Loss | None) -> None:
+        """Verify a server, and let metrics know that it is this process which does."""
+        METERS.verifying.append(pipe.name)
+        try:
+            await self._verify_shards(session, pipe, lost)
+        finally:
+            METERS.verifying.remove(pipe.name)
+
     async def _verify_shards(self, session: Session, pipe: Pipe, lost: Loss | None) -> None:
         """Verify all shards of a server, rebuild those that lost something, and load the scripts."""
         shards = self._nodes.shards(pipe)
@@ -194,8 +197,8 @@ class Fence:
         await outbox.depose_drain(session)
         raised = await outbox.raise_epochs(session, [*whole, *damaged])
         log.info("verified %d shards, %d intact, rebuilding %d", len(raised), len(whole), len(damaged))
-        await self._clear(session, pipe, damaged)
-        await self._rebuild(session, pipe, set(damaged))
+        if damaged:
+            await rebuild(session, pipe, damaged, self._shards, self._scripts["event_rebuild"])
         await self._renew_ids(session, pipe, set(whole))
         await outbox.require(session)
         await asyncio.gather(*(self._reopen(pipe, raised[shard], rebuilt=shard in damaged) for shard in raised))
@@ -237,44 +240,6 @@ class Fence:
             [mark.epoch, last, int(rebuilt)],
         )
 
-    async def _clear(self, session: Session, pipe: Pipe, shards: list[int]) -> None:
-        """Delete what a damaged shard believes about events and orders.
-
-        Holds stay, they are counted again and get their deadlines anew. Replies stay, too: what was lost is found out
-        when one is asked for again.
-        """
-        if not shards:
-            return
-        forget = tuple(
-            f"{keys.prefix(shard)}{kind}".encode()
-            for shard in shards
-            for kind in ("shard", "event:", "seats:", "order:", "outbox", "due")
-        )
-        cursor: Any = 0
-        while True:
-            cursor, found = await pipe.call("SCAN", cursor, "MATCH", f"{keys.LAYOUT}:*", "COUNT", 1000)
-            gone: dict[bytes, list[bytes]] = {}
-            for key in found:
-                if key.startswith(forget):
-                    gone.setdefault(key[: key.index(b"}")], []).append(key)
-            if gone:
-                # once Postgres has let go of us somebody else may be elected, and may have rebuilt these keys
-                await outbox.require(session)
-            # a node of a cluster takes keys of several shards only one shard at a time
-            await asyncio.gather(*(pipe.call("UNLINK", *of_shard) for of_shard in gone.values()))
-            if int(cursor) == 0:
-                return
-
-    async def _rebuild(self, session: Session, pipe: Pipe, shards: set[int]) -> None:
-        if not shards:
-            return
-        for row in await outbox.all_events(session):
-            shard = keys.shard_of(row["organizer"], row["slug"], self._shards)
-            if shard in shards:
-                event = await catalogue.load_event(session, row["organizer_id"], row["slug"])
-                if event is not None:
-                    await self._rebuild_event(session, pipe, shard, event)
-
     async def _renew_ids(self, session: Session, pipe: Pipe, shards: set[int]) -> None:
         """Take fresh blocks of hold ids: a server that has lost its last moments has forgotten which ones it gave."""
         if shards:
@@ -284,69 +249,6 @@ class Fence:
             )
             known = [keys.event(shard, event_id) for shard, event_id in places if shard in shards]
             await asyncio.gather(*(pipe.call("HDEL", event, "id", "id_last") for event in known))
-
-    async def _rebuild_event(self, session: Session, pipe: Pipe, shard: int, event: Event) -> None:
-        counts: Counter[str] = Counter()
-        for (product, status), units in (await orders.counts(session, event.id)).items():
-            counts[f"{status}{product[0]}.{product[1]}.{product[2]}"] += units
-        for voucher, (uses, spent) in (await orders.voucher_uses(session, event.id)).items():
-            counts[f"r{voucher}"] += uses
-            counts[f"y{voucher}"] += spent
-        seated = event.seats.version > 0
-        sold = await seating.sold(session, event) if seated else {}
-        owners = {seat_field(seat): f"o{order_ids[0]}" for seat, order_ids in sold.items()}
-        held, seats = await self._surviving_holds(pipe, shard, event.id, owners)
-        counts.update(held)
-        if seated:
-            await self._rebuild_seats(pipe, shard, event, owners | seats)
-        counted = [value for pair in counts.items() for value in pair]
-        args = [event.version, event.id, len(counts), *counted, *quota_args(event)]
-        await self._eval(pipe, "event_rebuild", [keys.event(shard, event.id), keys.due(shard)], args)
-        log.info("rebuilt event %s/%s: %d products counted", event.organizer, event.slug, len(counts))
-
-    @staticmethod
-    async def _rebuild_seats(pipe: Pipe, shard: int, event: Event, owners: dict[str, str]) -> None:
-        """Write down who has each seat, by field: the order that Postgres knows, else a hold."""
-        values: list[Any] = ["v", event.seats.version, "w", event.seats.version]
-        for name, seat in event.seats.by_name.items():
-            field = seat_field(name)
-            values += [field, owners.get(field, "free") + seat_mark(seat)]
-        for first in range(0, len(values), 2 * _PAGE):
-            await pipe.call("HSET", keys.seats(shard, event.id), *values[first : first + 2 * _PAGE])
-
-    async def _surviving_holds(
-        self, pipe: Pipe, shard: int, event_id: int, sold: Mapping[str, str]
-    ) -> tuple[Counter[str], dict[str, str]]:
-        """Count the holds that still stand, and see to it that each has its deadline; return who has seats as well.
-
-        A hold whose seat is among the `sold` has ended in what was lost, most likely as that order: it goes.
-        """
-        held: Counter[str] = Counter()
-        seats: dict[str, str] = {}
-        ended: list[tuple[bytes, bytes, bytes]] = []
-        first = 0
-        while members := await pipe.call("ZRANGE", keys.holds(shard, event_id), first, first + _PAGE - 1):
-            deadlines: list[Any] = []
-            for member in members:
-                hold_id, state, product, _, deadline, cart, seat, voucher, _ = member.split(b"|", 8)
-                field = f"{product.rpartition(b'.')[2].decode()}.{seat.decode()}"
-                if state == b"H" and field in sold:
-                    ended.append((member, b"%s %015d" % (cart, int(hold_id)), b"%d:%s" % (event_id, hold_id)))
-                elif state == b"H":
-                    held[f"h{product.decode()}"] += 1
-                    if voucher != b"0":
-                        held[f"t{voucher.decode()}"] += 1
-                    if seat:
-                        seats[field] = f"h{hold_id.decode()}"
-                    deadlines += [deadline, b"%d:%s" % (event_id, hold_id)]
-            if deadlines:
-                await pipe.call("ZADD", keys.due(shard), *deadlines)
-            first += _PAGE
-        for member, place, deadline in ended:
-            await pipe.call("ZREM", keys.holds(shard, event_id), member)
-            await pipe.call("ZREM", keys.carts(shard, event_id), place)
-            await pipe.call("ZREM", keys.due(shard), deadline)
-        return held, seats
 
     async def _eval(self, pipe: Pipe, name: str, script_keys: list[str], args: list[Any] | None = None) -> list[Any]:
         """Run one of the fence's own scripts by its text: they must work before the scripts are loaded."""

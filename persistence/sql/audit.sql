@@ -16,7 +16,8 @@ FROM orders
 WHERE orders.status <> orders.doc ->> 'status'
    OR orders.version <> (orders.doc ->> 'version')::bigint
    OR orders.total <> (orders.doc ->> 'total')::numeric
-   OR coalesce(jsonb_array_length(orders.doc -> 'positions'), 0) <> (SELECT count(*) FROM positions WHERE order_id = orders.id)
+   OR coalesce(jsonb_array_length(orders.doc -> 'positions'), 0) <> (SELECT count(*) FROM positions
+                                                                  WHERE order_id = orders.id AND status = orders.status)
    OR coalesce(jsonb_array_length(orders.doc -> 'fees'), 0) <> (SELECT count(*) FROM fees WHERE order_id = orders.id)
    OR coalesce(jsonb_array_length(orders.doc -> 'payments'), 0) <> (SELECT count(*) FROM payments WHERE order_id = orders.id)
    OR coalesce(jsonb_array_length(orders.doc -> 'refunds'), 0) <> (SELECT count(*) FROM refunds WHERE order_id = orders.id)

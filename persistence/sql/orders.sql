@@ -153,20 +153,20 @@ WHERE positions.id = %(id)s AND positions.event_id = %(event_id)s;
 -- name: version of an order
 SELECT version FROM orders WHERE id = %(id)s;
 
--- name: counts units of an event by product and status
-SELECT positions.item, coalesce(positions.variation, 0) AS variation, coalesce(positions.subevent, 0) AS subevent,
-       orders.status, count(*) AS units, count(*) FILTER (WHERE positions.has_left) AS gone
-FROM orders JOIN positions ON positions.order_id = orders.id
-WHERE orders.event_id = %(event_id)s AND orders.status IN ('n', 'p') AND NOT positions.canceled
-GROUP BY 1, 2, 3, 4;
+-- name: position_counts how many positions some events have, canceled ones too
+SELECT event_id, count(*) AS positions FROM positions WHERE event_id = ANY (%(event_ids)s) GROUP BY event_id;
 
--- name: voucher_uses of an event by voucher, and what they take off prices
-SELECT positions.voucher, count(*) AS uses,
-       coalesce(sum(positions.voucher_budget_use) FILTER (WHERE orders.status IN ('n', 'p')), 0) AS spent
-FROM orders JOIN positions ON positions.order_id = orders.id
-WHERE orders.event_id = %(event_id)s AND orders.status <> 'c' AND NOT positions.canceled
-  AND positions.voucher IS NOT NULL
-GROUP BY 1;
+-- name: stretch when the position of an event was ordered that comes so many after a moment; no row if there are fewer
+SELECT ordered_at::text AS until FROM positions
+WHERE event_id = %(event_id)s AND ordered_at > %(since)s::timestamptz
+ORDER BY ordered_at OFFSET %(positions)s LIMIT 1;
+
+-- name: taken what an event's positions of one stretch of time take, of each kind
+SELECT item, coalesce(variation, 0) AS variation, coalesce(subevent, 0) AS subevent, status, canceled, voucher,
+       count(*) AS units, count(*) FILTER (WHERE has_left) AS gone, coalesce(sum(voucher_budget_use), 0) AS spent
+FROM positions
+WHERE event_id = %(event_id)s AND ordered_at >= %(since)s::timestamptz AND ordered_at < %(until)s::timestamptz
+GROUP BY 1, 2, 3, 4, 5, 6;
 
 -- name: expired pending orders whose time has passed, oldest first
 SELECT orders.id, orders.code, events.slug AS event, events.organizer_id

@@ -12,7 +12,7 @@ from prometheus_client.core import Metric
 
 from engine.http.metrics import Numbers
 from engine.ledger.reports import Report
-from engine.meters import Meters, RouteMeter, of_seconds, of_sizes
+from engine.meters import Meters, Rebuild, RouteMeter, of_seconds, of_sizes
 from engine.sales.watch import Health, Lag, LedgerState
 from persistence.operating import State
 from persistence.outbox import Mark
@@ -30,6 +30,8 @@ def metrics() -> dict[str, Metric]:
         batches={"holds": of_sizes()},
         drain_seconds=of_seconds(),
         drain_batches=of_sizes(),
+        verifying=["redis:6379"],
+        rebuilds={0: Rebuild(2, 1)},
     )
     report = Report("here:1", "worker", 0.0, 0.0, {"redis:6379": False}, meters)
     ledger = LedgerState({0: Lag(1, 0.5)}, 1, 1)

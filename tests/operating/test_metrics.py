@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
+import redis
 
 Scrape = Callable[..., Any]
 EVENT = "/api/v1/organizers/{organizer}/events/{event}/"
@@ -84,6 +86,35 @@ def test_an_entry_that_waits_for_postgres_is_seen_and_how_long(own: Any, sold: N
         assert found[f"holdfast_{name}"] == [({}, 0)], name
     assert "holdfast_reconcile_differences" not in found
     assert found["holdfast_reconcile_compared_total"][0][1] >= 1
+
+
+def test_a_rebuild_is_seen_while_it_lasts_by_whoever_asks_any_front_door(own: Any, sold: None, scrape: Scrape) -> None:
+    with psycopg.connect(own.database_url) as owner, redis.Redis.from_url(own.redis_url) as store:
+        positions = owner.execute("SELECT count(*) FROM positions").fetchone()
+        # whoever rebuilds waits for what an event has for sale
+        owner.execute("LOCK TABLE quotas IN ACCESS EXCLUSIVE MODE")
+        store.delete(*store.keys("hf1:*:shard"))
+        deadline = time.monotonic() + 20
+        while True:
+            answers = [scrape(own.base_url) for _ in range(8)]
+            found = [answer.get("holdfast_rebuild_positions", []) for answer in answers]
+            if all(found) and all(any(v for _, v in answer["holdfast_server_verifying"]) for answer in answers):
+                break
+            assert time.monotonic() < deadline, "the rebuild is not seen"
+            time.sleep(0.2)
+    for answer in answers:
+        processes = {labels["process"] for labels, value in answer["holdfast_server_verifying"] if value}
+        assert len(processes) == 1, "one process verifies"
+        to_read = answer["holdfast_rebuild_positions"]
+        assert {labels["process"] for labels, _ in to_read} == processes
+        assert (sum(value for _, value in to_read),) == positions
+        assert {value for _, value in answer["holdfast_rebuild_positions_read"]} == {0}
+    while True:
+        found = scrape(own.base_url)
+        if "holdfast_rebuild_positions" not in found and not any(v for _, v in found["holdfast_server_verifying"]):
+            break
+        assert time.monotonic() < deadline + 20, "the end of the rebuild is not seen"
+        time.sleep(0.2)
 
 
 def test_strangers_are_told_nothing(own: Any) -> None:

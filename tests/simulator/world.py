@@ -89,6 +89,7 @@ class World:
                 ("engine.domain.clock.now", self.loop.now),
                 ("engine.sales.orders.time", timers),
                 ("engine.ledger.fence.time", timers),
+                ("engine.ledger.rebuild.time", timers),
                 ("workers.drain.time", timers),
             ):
                 stack.enter_context(patch(where, what))
