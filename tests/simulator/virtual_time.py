@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import selectors
+import heapq
+from collections import deque
+from contextvars import copy_context
+from itertools import count
 from types import SimpleNamespace
 
 OPENING = dt.datetime(2031, 3, 5, 12, 0, tzinfo=dt.UTC)
@@ -15,39 +18,130 @@ class Standstill(Exception):
     """Everything waits for something that nothing is going to bring about."""
 
 
-class _Jumping(selectors.SelectSelector):
-    """Nobody is ever heard of from outside; waiting moves the clock."""
+class _Call:
+    """Something to be called, now or later."""
 
-    loop: VirtualLoop
+    __slots__ = ("args", "at", "callback", "canceled", "context")
 
-    def select(self, timeout=None):
-        if timeout is None:
-            raise Standstill
-        self.loop.elapsed_s += max(timeout, 0.0)
-        return []
+    def __init__(self, callback, args, context, at=0.0):
+        self.callback, self.args, self.at = callback, args, at
+        self.context = context or copy_context()
+        self.canceled = False
+
+    def cancel(self):
+        self.canceled = True
+
+    def cancelled(self):
+        return self.canceled
+
+    def when(self):
+        return self.at
 
 
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """Runs tasks on simulated time. All input and output has to be done at once, by blocking calls."""
+class VirtualLoop(asyncio.AbstractEventLoop):
+    """Runs tasks on simulated time. All input and output has to be done at once, by blocking calls.
+
+    It is a loop of its own because asyncio's asks the operating system at each turn, which costs more than the turn.
+    """
 
     elapsed_s = 0.0
 
-    def __init__(self) -> None:
-        selector = _Jumping()
-        selector.loop = self
-        super().__init__(selector)
+    def __init__(self):
+        self._ready = deque()
+        self._timers = []
+        self._numbers = count()
+        self._stopped = False
+        self._on_error = None
 
-    def time(self) -> float:
+    # ---------------------------------------------------------------------------------------------- as asyncio asks
+
+    def time(self):
         return self.elapsed_s
 
-    def now_ms(self) -> int:
+    def call_soon(self, callback, *args, context=None):
+        call = _Call(callback, args, context)
+        self._ready.append(call)
+        return call
+
+    def call_later(self, delay, callback, *args, context=None):
+        return self.call_at(self.elapsed_s + delay, callback, *args, context=context)
+
+    def call_at(self, when, callback, *args, context=None):
+        call = _Call(callback, args, context, when)
+        heapq.heappush(self._timers, (when, next(self._numbers), call))
+        return call
+
+    def create_future(self):
+        return asyncio.Future(loop=self)
+
+    def create_task(self, coroutine, *, name=None, context=None):
+        """Names sort in the order in which tasks are made."""
+        return asyncio.Task(coroutine, loop=self, name=name or f"{next(self._numbers):09}", context=context)
+
+    def get_debug(self):
+        return False
+
+    def is_running(self):
+        return asyncio._get_running_loop() is self
+
+    def is_closed(self):
+        return False
+
+    def set_exception_handler(self, handler):
+        self._on_error = handler
+
+    def call_exception_handler(self, context):
+        self._on_error(self, context)
+
+    def stop(self):
+        self._stopped = True
+
+    def run_until_complete(self, future):
+        """Return the result. Raises Standstill if nothing is left to be called, or `stop` was."""
+        future = asyncio.ensure_future(future, loop=self)
+        self._stopped = False
+        asyncio._set_running_loop(self)
+        try:
+            while not future.done():
+                if self._stopped:
+                    raise Standstill("stopped")
+                self._turn()
+        finally:
+            asyncio._set_running_loop(None)
+        return future.result()
+
+    def _turn(self):
+        """Call what comes next: timers have their turn when all else is done."""
+        if self._ready:
+            call = self._ready.popleft()
+        elif self._timers:
+            when, _, call = heapq.heappop(self._timers)
+            if not call.canceled:
+                self.elapsed_s = max(self.elapsed_s, when)
+        else:
+            raise Standstill
+        if call.canceled:
+            return
+        try:
+            call.context.run(call.callback, *call.args)
+        except Exception as error:
+            self.call_exception_handler({"message": f"in {call.callback}", "exception": error})
+
+    # ------------------------------------------------------------------------------------------------ what time it is
+
+    def now_ms(self):
         """Return what the server's clock shows."""
         return _OPENING_MS + int(self.elapsed_s * 1000)
 
-    def now(self) -> dt.datetime:
+    def now(self):
         """Return what a right clock shows."""
         return OPENING + dt.timedelta(microseconds=int(self.elapsed_s * 1_000_000))
 
     def timers(self):
         """Return a stand-in for the module time."""
         return SimpleNamespace(monotonic=self.time, sleep=lambda seconds: None)
+
+
+def by_age(tasks):
+    """Return tasks of a VirtualLoop in the order in which they were made; a set has them in the order of addresses."""
+    return sorted(tasks, key=asyncio.Task.get_name)

@@ -25,7 +25,7 @@ from tests.simulator.faults import Faults
 from tests.simulator.model import Disagreement
 from tests.simulator.shops import SHARDS
 from tests.simulator.stores import Power, Server, SimulatedDatabase, SimulatedPipe, clocked_scripts
-from tests.simulator.virtual_time import VirtualLoop
+from tests.simulator.virtual_time import VirtualLoop, by_age
 from tests.simulator.watch import Watch
 
 HOUSES = 3
@@ -107,7 +107,6 @@ class World:
 
     def _run(self):
         self.loop.set_exception_handler(self._loop_error)
-        asyncio.set_event_loop(self.loop)
         try:
             self.loop.run_until_complete(self._live())
         except Exception as error:
@@ -121,14 +120,12 @@ class World:
             drain.close()
         for door in self.doors:
             door.kill()
-        pending = asyncio.all_tasks(self.loop)
+        pending = by_age(asyncio.all_tasks(self.loop))
         for task in pending:
             task.cancel()
-        self.loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
+        self.loop.run_until_complete(asyncio.wait(pending) if pending else asyncio.sleep(0))
         for door in self.doors:
             self.loop.run_until_complete(door.house.database.close())
-        asyncio.set_event_loop(None)
-        self.loop.close()
         self.server.close()
         self.sql.close()
 
@@ -337,7 +334,7 @@ class FrontDoor:
         """End the process: nothing that it was doing is done any further."""
         ledger = self.house.ledger
         sending = [task for company in (ledger._holds, ledger._reads, ledger._orders) for task in company._sending]
-        for task in (*self.tasks, *ledger.fence._verifying.values(), *ledger.watermark._tasks, *sending):
+        for task in by_age((*self.tasks, *ledger.fence._verifying.values(), *ledger.watermark._tasks, *sending)):
             task.cancel()
         self.pipe.cut(back_s=None)
 
