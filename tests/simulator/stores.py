@@ -125,6 +125,8 @@ class Server:
 class SimulatedPipe:
     """A connection to the server that takes its time, and that may be lost in the middle of a call."""
 
+    name = "simulated"
+
     def __init__(self, server, random, replaced):
         self._server = server
         self._replaced = replaced
