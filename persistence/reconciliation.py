@@ -65,7 +65,7 @@ async def progress(database: Database | Session) -> Progress:
     return Progress(**row)
 
 
-async def parked(session: Session, shard: int) -> int:
+async def parked(database: Database, shard: int) -> int:
     """Return how many entries of a shard were put aside."""
-    row = await session.row(_SQL["parked"], {"shard": shard})
+    row = await database.row(_SQL["parked"], {"shard": shard})
     return int(row["parked"]) if row else 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import Iterable
 
@@ -24,8 +25,8 @@ from persistence import audit as audited
 from persistence import catalogue, outbox, reconciliation
 from persistence.database import Database
 from persistence.reconciliation import Difference
-from workers.audit import OF_HOLDS, Problem, compared
 from workers.drain import Entry, entry_of, orders_of
+from workers.rules import OF_HOLDS, Problem, compared
 from workers.sums import Sums
 
 log = logging.getLogger("holdfast.reconcile")
@@ -64,13 +65,7 @@ class Reconciler:
         if not self._opened:
             await self._books.open()
             self._opened = True
-        try:
-            return await self._compare_for_a_while(began)
-        except RedisError:
-            # in a cluster the shard may be on another node by now
-            self._opened = False
-            await self._books.close()
-            raise
+        return await self._compare_for_a_while(began)
 
     async def _compare_for_a_while(self, began: float) -> int:
         count = 0
@@ -80,7 +75,7 @@ class Reconciler:
                 await reconciliation.end_round(self._database)
                 break
             event = await catalogue.load_event(self._database, row["organizer_id"], row["slug"])
-            found = None if event is None else await self.compare(event)
+            found = None if event is None else await self._compare_if_there(event)
             for one in found or ():
                 log.error("%s: %s: expected %s, found %s: %s", one.place, one.rule, one.expected, one.found, one.cause)
             await reconciliation.note(self._database, row["id"], found)
@@ -88,11 +83,33 @@ class Reconciler:
         self._rest_until = time.monotonic() + REST * (time.monotonic() - began)
         return count
 
+    async def _compare_if_there(self, event: Event) -> list[Difference] | None:
+        """Compare an event unless its server is away, which keeps nobody from comparing those of other servers."""
+        try:
+            return await self.compare(event)
+        except RedisError as error:
+            log.warning("cannot compare %s/%s: %s", event.organizer, event.slug, error)
+            # in a cluster the shard may be on another node by now
+            await self._books.close()
+            await self._books.open()
+            return None
+
     async def compare(self, event: Event) -> list[Difference] | None:
-        """Return what differs in an event, None if the stores could not be seen at one moment."""
-        found: list[Difference] | None = None
+        """Return what differs in an event, each with what may have caused it; None if `problems` cannot tell."""
+        found = await self.problems(event, rows_max=_ROWS_MAX)
+        if not found:
+            return None if found is None else []
+        parked = await reconciliation.parked(self._database, self._shard_of(event))
+        return [Difference(one.rule, one.where, str(one.expected), str(one.found), cause(one, parked)) for one in found]
+
+    async def problems(self, event: Event, *, rows_max: int = sys.maxsize) -> list[Problem] | None:
+        """Return what differs in an event, None if the stores could not be seen at one moment.
+
+        Who has which hold and seat is left out if there are more than `rows_max`.
+        """
+        found: list[Problem] | None = None
         for _ in range(_LOOKS):
-            moment = await self._books.moment(event, rows_max=_ROWS_MAX, entries_max=_ENTRIES_MAX)
+            moment = await self._books.moment(event, rows_max=rows_max, entries_max=_ENTRIES_MAX)
             if moment is not None:
                 again = found
                 found = await self._compared(event, moment)
@@ -102,8 +119,11 @@ class Reconciler:
             await asyncio.sleep(_LOOK_AGAIN_S)
         return found
 
-    async def _compared(self, event: Event, moment: Moment) -> list[Difference] | None:
-        shard = keys.shard_of(event.organizer, event.slug, self._shards)
+    def _shard_of(self, event: Event) -> int:
+        return keys.shard_of(event.organizer, event.slug, self._shards)
+
+    async def _compared(self, event: Event, moment: Moment) -> list[Problem] | None:
+        shard = self._shard_of(event)
         async with self._database.snapshot() as session:
             mark = (await outbox.marks(session)).get(shard)
             if mark is None or mark.epoch != moment.epoch or mark.last > entry_id(moment.last):
@@ -115,27 +135,23 @@ class Reconciler:
                 return None
             sums = await Sums.of(session, fresh)
             before = await audited.orders(session, list(waiting))
-            parked = await reconciliation.parked(session, shard)
         for number, entry in waiting.items():
             old = before.get(number)
             if entry.document and (old is None or entry.version > old.version):
                 sums.move(old, decode(entry.document))
             elif not entry.document and old is not None:
                 sums.move(old, None)
-        return differences(fresh, moment, sums, parked)
+        return differences(fresh, moment, sums)
 
 
-def differences(event: Event, moment: Moment, sums: Sums, parked: int) -> list[Difference]:
-    """Return what does not fit, each with what may have caused it."""
+def differences(event: Event, moment: Moment, sums: Sums) -> list[Problem]:
+    """Return what does not fit."""
     live = moment.books.fields.get("v")
     where = f"{event.organizer}/{event.slug}"
     if live is not None and int(live) != event.version:
-        problems = [Problem("the catalogue of Postgres is live in Redis", where, event.version, int(live))]
-    else:
-        problems = compared(event, moment.books, sums)
-        if not moment.whole:
-            problems = [problem for problem in problems if problem.rule not in OF_HOLDS]
-    return [Difference(one.rule, one.where, str(one.expected), str(one.found), cause(one, parked)) for one in problems]
+        return [Problem("the catalogue of Postgres is live in Redis", where, event.version, int(live))]
+    problems = compared(event, moment.books, sums)
+    return [problem for problem in problems if moment.whole or problem.rule not in OF_HOLDS]
 
 
 def cause(problem: Problem, parked: int) -> str:
@@ -165,5 +181,5 @@ def of(entry: Entry, event: Event) -> bool:
     return entry.key.split(b":")[-2:-1] == [b"%d" % event.id]
 
 
-def _rules(found: Iterable[Difference]) -> set[tuple[str, str]]:
-    return {(one.rule, one.place) for one in found}
+def _rules(found: Iterable[Problem]) -> set[tuple[str, str]]:
+    return {(one.rule, one.where) for one in found}

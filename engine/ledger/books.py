@@ -19,6 +19,8 @@ from engine.ledger.reach import reach
 from engine.settings import Settings
 
 _PAGE = 1000
+_ANSWER_TIMEOUT_S = 30.0
+"""A million holds are read in a few seconds."""
 
 
 class EventBooks(Struct, frozen=True):
@@ -74,13 +76,15 @@ class Books:
         self._shards = settings.shards
         self._by_url: dict[str, Redis] = {}
         self._by_shard: list[Redis] = []
+        self._clustered = False
 
     async def open(self) -> None:
         """Find the servers. Raises Fenced if none answers."""
+        self._clustered = self._clustered or await asyncio.to_thread(reach, self._url)
         urls = [self._url] * self._shards
-        if await asyncio.to_thread(reach, self._url):
-            urls = await asyncio.to_thread(masters, [self._url], self._shards)
-        self._by_url = {url: Redis.from_url(url) for url in urls}
+        if self._clustered:
+            urls = await asyncio.to_thread(masters, [self._url, *self._by_url], self._shards)
+        self._by_url = {url: Redis.from_url(url, socket_timeout=_ANSWER_TIMEOUT_S) for url in urls}
         self._by_shard = [self._by_url[url] for url in urls]
 
     async def close(self) -> None:
