@@ -28,7 +28,7 @@ from engine.http.operating import Answer
 from engine.http.pages import Pages
 from engine.http.routing import Handler, Router, choose
 from engine.http.throttle import Throttle
-from engine.http.wire import response
+from engine.http.wire import Written, response
 from engine.meters import METERS
 from engine.sales.house import House
 
@@ -58,7 +58,7 @@ class Door:
         rate = house.settings.rate
         self.throttle = None if rate is None else Throttle(rate)
 
-    async def __call__(self, request: Incoming) -> web.StreamResponse:
+    async def __call__(self, request: Incoming) -> web.StreamResponse | Written:
         own = self._operating.get(request.path)
         if own is not None:
             return await own(request)
