@@ -13,7 +13,6 @@ from typing import Any
 from engine.domain.catalogue import (
     Event,
     Item,
-    Product,
     Question,
     QuestionOption,
     Quota,
@@ -22,7 +21,8 @@ from engine.domain.catalogue import (
     TaxRule,
     Variation,
     Voucher,
-    products_of,
+    covered,
+    covering,
 )
 from engine.domain.errors import StaleCatalogue
 from engine.domain.event_settings import effective
@@ -145,10 +145,7 @@ def _event(row: Row, seats: Seats) -> Event:
             id=option_id, identifier=body["identifier"], answer=in_locale(body["answer"], locale)
         )
     quotas = {quota.id: quota for quota in map(_quota, row["quotas"])}
-    by_product: dict[Product, list[int]] = defaultdict(list)
-    for quota in quotas.values():
-        for product in products_of(quota, items):
-            by_product[product].append(quota.id)
+    products = covered(quotas.values(), items)
     body = row["body"]
     return Event(
         id=row["id"],
@@ -177,7 +174,8 @@ def _event(row: Row, seats: Seats) -> Event:
         },
         subevents={date_id: _subevent(date_id, date, locale) for date_id, date in row["subevents"]},
         quotas=quotas,
-        quotas_by_product={product: tuple(ids) for product, ids in by_product.items()},
+        products=products,
+        quotas_by_product=covering(products),
         reserving=tuple(voucher(voucher_id, kept) for voucher_id, kept in row["reserving"]),
         waiting={(item, variation or 0, date or 0): count for item, variation, date, count in row["waiting"]},
         seats=seats,

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import itertools
-from collections import defaultdict
 from decimal import Decimal
 from itertools import count
 
 import msgspec
 
-from engine.domain.catalogue import Event, Item, Quota, Seat, SeatPlace, Seats, Variation, products_of
+from engine.domain.catalogue import Event, Item, Quota, Seat, SeatPlace, Seats, Variation, covered, covering
 from engine.domain.order import Order, OrderStatus, Position
 from engine.ledger import keys
 from engine.ledger.values import HoldGroup, HoldPosition, Move
@@ -61,10 +60,7 @@ def event(*quotas, items=3, like=None, version=1, slug=None, reserving=(), waiti
     }
     variations = {number: Variation(number, f"Variation {number}", None, True) for number in (91, 92)}
     names[9] = Item(9, "Item 9", Decimal(10), True, True, None, None, variations)
-    by_product = defaultdict(list)
-    for one in sorted(quotas, key=lambda one: one.id):
-        for product in products_of(one, names):
-            by_product[product].append(one.id)
+    products = covered(quotas, names)
     number = like.id if like else next(_event_ids)
     if like and version == 1:
         version = like.version + 1
@@ -85,7 +81,8 @@ def event(*quotas, items=3, like=None, version=1, slug=None, reserving=(), waiti
         questions={},
         subevents={},
         quotas={one.id: one for one in sorted(quotas, key=lambda one: one.id)},
-        quotas_by_product={product: tuple(ids) for product, ids in by_product.items()},
+        products=products,
+        quotas_by_product=covering(products),
         reserving=reserving,
         waiting=waiting or {},
         seats=seated or (like.seats if like else Seats()),

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from engine.domain.catalogue import Event, Product, Quota, SeatName, products_of
+from engine.domain.catalogue import Event, Product, Quota, SeatName
 from engine.ledger.books import EventBooks
 from engine.ledger.outcomes import SeatOwner
 from workers.sums import Sums
@@ -114,7 +114,7 @@ def _vouchers(
 
 def _quota(event: Event, quota: Quota, books: EventBooks, counts: dict[tuple[Product, str], int]) -> Iterator[Problem]:
     at = f"{event.organizer}/{event.slug} quota {quota.id} {quota.name!r}"
-    products = products_of(quota, event.items)
+    products = event.products[quota.id]
     exits = sum(books.count("x", product) for product in products) if quota.release_after_exit else 0
     firm = sum(books.count(state, product) for state in "npb" for product in products) - exits
     committed = firm + sum(books.count("d", product) for product in products)

@@ -7,6 +7,7 @@ rule says otherwise; times are UTC.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -210,6 +211,8 @@ class Event(Struct, frozen=True):
     questions: dict[int, Question]
     subevents: dict[int, Subevent]
     quotas: dict[int, Quota]
+    products: dict[int, tuple[Product, ...]]
+    """The products that each quota covers (`covered`)."""
     quotas_by_product: dict[Product, tuple[int, ...]]
     """Quota ids (ascending) that cover each product that has any."""
     reserving: tuple[Voucher, ...] = ()
@@ -228,18 +231,29 @@ class Event(Struct, frozen=True):
         return self.quotas_by_product.get(product, ())
 
 
-def products_of(quota: Quota, items: dict[int, Item]) -> list[Product]:
-    """Return the products that `quota` covers; the last stands for units of the quota as a whole.
+def covered(quotas: Iterable[Quota], items: Mapping[int, Item]) -> dict[int, tuple[Product, ...]]:
+    """Return the products that each quota covers, by its id; the last stands for units of the quota as a whole.
 
     A variation counts in quotas that list the variation, an item without variations in quotas that list the item,
     both only for the quota's own date (spec/facts.md, Quota numbers).
     """
-    date = quota.subevent or 0
-    products: list[Product] = [(item, 0, date) for item in quota.items if item in items and not items[item].variations]
-    listed = set(quota.variations)
-    for item in items.values():
-        products += [(item.id, v, date) for v in item.variations if v in listed]
-    return [*products, whole_quota(quota.id)]
+    item_of = {variation: item.id for item in items.values() for variation in item.variations}
+    found: dict[int, tuple[Product, ...]] = {}
+    for quota in quotas:
+        date = quota.subevent or 0
+        plain = [(item, 0, date) for item in quota.items if item in items and not items[item].variations]
+        varied = sorted((item_of[v], v, date) for v in set(quota.variations) if v in item_of)
+        found[quota.id] = (*plain, *varied, whole_quota(quota.id))
+    return found
+
+
+def covering(products: Mapping[int, Iterable[Product]]) -> dict[Product, tuple[int, ...]]:
+    """Return the ids of the quotas that cover each product, ascending, from the products that each quota covers."""
+    found: dict[Product, list[int]] = {}
+    for quota_id in sorted(products):
+        for product in products[quota_id]:
+            found.setdefault(product, []).append(quota_id)
+    return {product: tuple(ids) for product, ids in found.items()}
 
 
 def whole_quota(quota_id: int) -> Product:

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from engine.domain.catalogue import Event, Product, SeatName, products_of
+from engine.domain.catalogue import Event, Product, SeatName
 from engine.domain.errors import InUse, StaleCatalogue
 from engine.ledger import keys
 from engine.ledger.calls import Calls
@@ -124,7 +124,7 @@ class LiveCatalogue(Calls):
         wanted = dict.fromkeys(quota_ids)
         args: list[Any] = [event.version, self._listed_ms, len(wanted)]
         for quota_id in wanted:
-            products = [product_text(product) for product in products_of(event.quotas[quota_id], event.items)]
+            products = [product_text(product) for product in event.products[quota_id]]
             args += [quota_id, len(products), *products]
         answer = await self._run("quota_read", shard, [keys.event(shard, event.id), keys.due(shard)], args)
         found = {}

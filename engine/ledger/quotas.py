@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from engine.domain.catalogue import Event, Product, products_of
+from engine.domain.catalogue import Event, Product
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -26,7 +26,7 @@ def quota_args(event: Event) -> list[Any]:
         args += [_name(product), count]
     args.append(len(event.quotas))
     for quota in event.quotas.values():
-        products = [_name(product) for product in products_of(quota, event.items)]
+        products = [_name(product) for product in event.products[quota.id]]
         args += [
             quota.id,
             -1 if quota.size is None else quota.size,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from engine.domain.catalogue import Event, products_of
+from engine.domain.catalogue import Event
 from engine.domain.order import Order
 from engine.sales.orders import units, uses
 from engine.sales.seats import seats
@@ -85,7 +85,7 @@ class Hall:
 
     def counts(self, number, now):
         """Return (held, pending, paid, blocked) of a quota; what carts hold out of a reservation is blocked."""
-        products = set(products_of(self.event.quotas[number], self.event.items))
+        products = set(self.event.products[number])
         taken = Counter()
         for order in self.orders.values():
             for (product, state), count in units(order).items():

@@ -27,6 +27,7 @@ EVENT = Event(
     questions={},
     subevents={},
     quotas={},
+    products={},
     quotas_by_product={},
 )
 
