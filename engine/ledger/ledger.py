@@ -54,6 +54,9 @@ _GROUPS_MAX = 64
 _ORDERS_MAX = 32
 """Orders in one call, for the same reason."""
 
+_DOCUMENTS_MAX = 64
+"""Orders read in one call, for the same reason."""
+
 
 class Ledger(LiveCatalogue, KeptReplies):
     """Redis for one process: holds and orders, on top of what is live and what was replied."""
@@ -62,6 +65,7 @@ class Ledger(LiveCatalogue, KeptReplies):
         super().__init__(settings, database)
         self._holds: Company[HoldGroup, Outcome] = Company(_GROUPS_MAX, "holds")
         self._orders: Company[Commit, tuple[int, list[Any]]] = Company(_ORDERS_MAX, "orders")
+        self._documents: Company[str, bytes | None] = Company(_DOCUMENTS_MAX, "documents")
         self.watermark = Watermark(self.nodes.url, database)
         self.timekeeper = Timekeeper(self.nodes)
         self.reports = Reports(self.nodes, self.fence)
@@ -148,16 +152,19 @@ class Ledger(LiveCatalogue, KeptReplies):
 
         Raises NotFound if it was deleted lately.
         """
-        shard = self.shard_of(event)
-        try:
-            answer = await self._run(
-                "order_read", shard, [keys.event(shard, event.id), keys.order(shard, event.id, code)], []
-            )
-        except NotFound:
+        [document] = await self._documents.join(event.id, [code], partial(self._order_read, event))
+        if document is None:
             return None
-        if not answer[1]:
+        if not document:
             raise NotFound("No Order matches the given query.")
-        return decode(answer[1])
+        return decode(document)
+
+    async def _order_read(self, event: Event, codes: Sequence[str]) -> list[bytes | None]:
+        """Return the document of each order, None for those that are not here."""
+        shard = self.shard_of(event)
+        script_keys = [keys.event(shard, event.id), *(keys.order(shard, event.id, code) for code in codes)]
+        _, *documents = await self._run("order_read", shard, script_keys, [])
+        return documents
 
     async def order_commit(
         self,

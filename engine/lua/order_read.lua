@@ -1,14 +1,14 @@
--- Reads an order that was changed lately.
+-- Reads orders that were changed lately.
 --
--- KEYS   1 event, 2 order
+-- KEYS   1 event; then the orders
 -- ARGV   none
 -- STATUS unknown_event  no such event here: the fence's alarm
---        not_found      the order is not here; Postgres has its newest version
 --        ok
--- RETURNS ok, document (empty: the order was deleted)
+-- RETURNS ok, then for each order its document: empty if the order was deleted, false if it is not here and Postgres has
+--        its newest version
 -- WRITES nothing
--- COST   O(1)
+-- COST   O(orders)
 if redis.call('HEXISTS', KEYS[1], 'v') == 0 then return {'unknown_event'} end
-local document = redis.call('HGET', KEYS[2], 'd')
-if not document then return {'not_found'} end
-return {'ok', document}
+local answer = {'ok'}
+for i = 2, #KEYS do answer[i] = redis.call('HGET', KEYS[i], 'd') end
+return answer

@@ -200,7 +200,5 @@ def order_read(memory, keys, args, now):
     _, hall = hall_of(memory, keys[0])
     if hall.version is None:
         return [b"unknown_event"]
-    code = text(keys[1]).rpartition(":")[2]
-    if code not in hall.hot:
-        return [b"not_found"]
-    return [b"ok", hall.hot[code][1]]
+    codes = [text(key).rpartition(":")[2] for key in keys[1:]]
+    return [b"ok", *(hall.hot[code][1] if code in hall.hot else None for code in codes)]
