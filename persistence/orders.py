@@ -33,6 +33,12 @@ async def by_code(database: Database, organizer_id: int, event_id: int, code: st
     return decode(row["doc"]) if row else None
 
 
+async def id_of(session: Session, event_id: int, code: str) -> int | None:
+    """Return the id of an order of an event, or None."""
+    row = await session.row(_SQL["id_of"], {"event_id": event_id, "code": code})
+    return row["id"] if row else None
+
+
 async def version(database: Database, order_id: int) -> int:
     """Return the version of an order, 0 if it is not there."""
     row = await database.row(_SQL["version"], {"id": order_id})

@@ -55,8 +55,10 @@ async def run(settings: Settings) -> Finding:
 async def _audit(settings: Settings, database: Database, books: Books) -> Finding:
     problems: list[Problem] = []
     checked: Counter[str] = Counter()
-    wrong: set[int] = set()
-    problems += await _drained(books)
+    lost = await _outboxes(database, books)
+    wrong = set(lost)
+    problems += lost.values()
+    problems += await _drained(database, books)
     problems += await _shards(database, books)
     checked["shards"] = settings.shards
     exactly = Reconciler(database, books, settings.shards)
@@ -94,14 +96,20 @@ async def _settled(database: Database, books: Books, event: Event) -> tuple[int,
     return seen.listed, found
 
 
-async def _drained(books: Books) -> list[Problem]:
-    waiting = await books.undrained()
+async def _drained(database: Database, books: Books) -> list[Problem]:
+    """Wait until Postgres has all that was in the outboxes at first."""
+    outboxes = await books.outboxes()
     for _ in range(int(_DRAIN_TIMEOUT_S / _LOOK_AGAIN_S)):
-        if not waiting:
+        marks = await outbox.marks(database)
+        behind = [
+            box
+            for shard, box in outboxes.items()
+            if box.waiting and (shard not in marks or box.last > marks[shard].last)
+        ]
+        if not behind:
             return []
         await asyncio.sleep(_LOOK_AGAIN_S)
-        waiting = await books.undrained()
-    return [Problem("the outbox is drained", "all shards", 0, waiting)]
+    return [Problem("the outbox is drained", "all shards", 0, sum(box.waiting for box in behind))]
 
 
 async def _shards(database: Database, books: Books) -> list[Problem]:
@@ -113,6 +121,18 @@ async def _shards(database: Database, books: Books) -> list[Problem]:
         for shard, mark in marks.items()
         if epochs.get(shard) != mark.epoch
     ]
+
+
+async def _outboxes(database: Database, books: Books) -> dict[int, Problem]:
+    """Return by shard what is wrong with its outbox."""
+    marks = await outbox.marks(database)
+    found = await books.outboxes()
+    rule = "each shard has its outbox, as far as Postgres has got"
+    return {
+        shard: Problem(rule, f"shard {shard}", mark.last, found[shard].last if shard in found else None)
+        for shard, mark in marks.items()
+        if shard not in found or found[shard].last < mark.last
+    }
 
 
 async def _orders(database: Database, books: Books) -> tuple[int, list[Problem]]:

@@ -151,7 +151,13 @@ def differences(event: Event, moment: Moment, sums: Sums) -> list[Problem]:
     if live is not None and int(live) != event.version:
         return [Problem("the catalogue of Postgres is live in Redis", where, event.version, int(live))]
     problems = compared(event, moment.books, sums)
-    return [problem for problem in problems if moment.whole or problem.rule not in OF_HOLDS]
+    if moment.whole:
+        return problems
+    problems = [problem for problem in problems if problem.rule not in OF_HOLDS]
+    if moment.deadlines < moment.books.held():
+        rule = "each hold has its deadline, each deadline its hold"
+        problems.append(Problem(rule, where, f"at least {moment.books.held()}", moment.deadlines))
+    return problems
 
 
 def cause(problem: Problem, parked: int) -> str:
@@ -162,6 +168,8 @@ def cause(problem: Problem, parked: int) -> str:
         return "Redis has lost the event, and nobody has asked for it since; the next sale rebuilds it"
     if problem.rule == "the catalogue of Postgres is live in Redis":
         return "the catalogue was written and not made live; the next request for the event does it"
+    if "has its deadline" in problem.rule:
+        return "somebody has deleted deadlines from Redis: what they are of is not released before it is repaired"
     if problem.rule.startswith("Redis counts") and isinstance(problem.found, int):
         if problem.found > problem.expected:
             return "Redis counts orders that Postgres never got, or somebody has written to Redis"

@@ -26,6 +26,7 @@ class Problem(Struct, frozen=True):
 OF_HOLDS = {
     "as many units are held as cart positions hold",
     "each hold has its deadline, each deadline its hold",
+    "each voucher that keeps units free has its deadline",
     "as many uses are taken as cart positions have",
     "vouchers keep as much free as can be used of them",
     "a seat is given once",
@@ -72,6 +73,8 @@ def _event(event: Event, books: EventBooks, counts: dict[tuple[Product, str], in
     if books.live_ids != books.due_ids:
         odd = sorted(books.live_ids ^ books.due_ids)[:10]
         yield Problem("each hold has its deadline, each deadline its hold", where, [], odd)
+    if lost := books.expiring() - books.due_vouchers:
+        yield Problem("each voucher that keeps units free has its deadline", where, [], sorted(lost)[:10])
     for quota in event.quotas.values():
         yield from _quota(event, quota, books, counts)
 

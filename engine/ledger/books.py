@@ -14,6 +14,7 @@ from engine.domain.catalogue import Event, Product, SeatName
 from engine.domain.order import Order, decode
 from engine.ledger import keys
 from engine.ledger.cluster import masters
+from engine.ledger.commits import entry_id
 from engine.ledger.outcomes import SeatOwner, seat_name, seat_owner
 from engine.ledger.reach import reach
 from engine.settings import Settings
@@ -25,8 +26,8 @@ _ANSWER_TIMEOUT_S = 30.0
 
 class EventBooks(Struct, frozen=True):
     """One event in Redis. `fields` is the event hash, `live` and `listed` the holds that take units and all of them,
-    `vouchers` how often the former use each voucher, `due` the holds whose deadline is watched. `seats` says who has
-    each seat, `held_seats` which holds think that they have it.
+    `vouchers` how often the former use each voucher, `due_ids` the holds whose deadline is watched, `due_vouchers` the
+    vouchers. `seats` says who has each seat, `held_seats` which holds think that they have it.
     """
 
     fields: dict[str, str]
@@ -34,6 +35,7 @@ class EventBooks(Struct, frozen=True):
     vouchers: Counter[int]
     live_ids: frozenset[int]
     due_ids: frozenset[int]
+    due_vouchers: frozenset[int]
     listed: int
     seats: dict[SeatName, SeatOwner]
     held_seats: dict[SeatName, list[int]]
@@ -45,6 +47,14 @@ class EventBooks(Struct, frozen=True):
     def uses(self, state: str) -> dict[int, int]:
         """Return the uses of vouchers in one state (r t), or what they took off prices (y), by id."""
         return {int(name[1:]): int(n) for name, n in self.fields.items() if name[0] == state and name[1:].isdigit()}
+
+    def held(self) -> int:
+        """Return how many units are held, of all products."""
+        return sum(int(n) for name, n in self.fields.items() if name[0] == "h" and name.count(".") == 2)
+
+    def expiring(self) -> set[int]:
+        """Return the vouchers that keep units free until a time."""
+        return {int(name[1:]) for name, text in self.fields.items() if name[0] == "g" and text.split(",")[1]}
 
     def products(self) -> set[Product]:
         """Return every product that has a count."""
@@ -58,7 +68,7 @@ class EventBooks(Struct, frozen=True):
 
 class Moment(Struct, frozen=True):
     """An event and its shard's outbox at one instant: `last` is the id of the last entry ever, `entries` are those that
-    are still there. `whole` says whether the holds are among the event's books.
+    are still there. `whole` says whether the holds are among the event's books; `deadlines` are those of the shard.
     """
 
     books: EventBooks
@@ -66,6 +76,14 @@ class Moment(Struct, frozen=True):
     last: bytes
     entries: list[tuple[bytes, dict[bytes, bytes]]]
     whole: bool
+    deadlines: int
+
+
+class Outbox(Struct, frozen=True):
+    """How many entries wait in an outbox for the drain, and the id of the last one ever."""
+
+    waiting: int
+    last: tuple[int, int]
 
 
 class Books:
@@ -92,14 +110,16 @@ class Books:
             await redis.aclose()
 
     async def _of_shards(self, ask: Callable[[Any, int], object]) -> list[Any]:
-        """Return what each shard answers."""
+        """Return what each shard answers; for a key that is not there that may be an error."""
         answers: list[Any] = [None] * self._shards
         for redis in self._by_url.values():
             pipe = redis.pipeline(transaction=False)
             shards = [shard for shard, its in enumerate(self._by_shard) if its is redis]
             for shard in shards:
                 ask(pipe, shard)
-            for shard, answer in zip(shards, await pipe.execute(), strict=True):
+            for shard, answer in zip(shards, await pipe.execute(raise_on_error=False), strict=True):
+                if isinstance(answer, Exception) and "no such key" not in str(answer):
+                    raise answer
                 answers[shard] = answer
         return answers
 
@@ -108,9 +128,14 @@ class Books:
         epochs = await self._of_shards(lambda pipe, shard: pipe.hget(keys.shard(shard), "epoch"))
         return {shard: None if epoch is None else int(epoch) for shard, epoch in enumerate(epochs)}
 
-    async def undrained(self) -> int:
-        """Return how many outbox entries wait for the drain, over all shards."""
-        return sum(await self._of_shards(lambda pipe, shard: pipe.xlen(keys.outbox(shard))))
+    async def outboxes(self) -> dict[int, Outbox]:
+        """Return what each shard's outbox says; nothing of shards that have none."""
+        streams = await self._of_shards(lambda pipe, shard: pipe.xinfo_stream(keys.outbox(shard)))
+        return {
+            shard: Outbox(stream["length"], entry_id(stream["last-generated-id"]))
+            for shard, stream in enumerate(streams)
+            if not isinstance(stream, Exception)
+        }
 
     async def event(self, event: Event) -> EventBooks:
         """Return an event's books, of one instant."""
@@ -136,18 +161,19 @@ class Books:
             return None
         pipe = self._by_shard[shard].pipeline(transaction=True)
         _ask(pipe, shard, event.id, whole=whole)
+        pipe.zcard(keys.due(shard))
         pipe.hget(keys.shard(shard), "epoch")
         pipe.xrange(keys.outbox(shard), count=2 * entries_max)
         pipe.xinfo_stream(keys.outbox(shard))
-        *found, epoch, entries, stream = await pipe.execute(raise_on_error=False)
-        for answer in (*found, epoch, entries):
+        *found, deadlines, epoch, entries, stream = await pipe.execute(raise_on_error=False)
+        for answer in (*found, deadlines, epoch, entries):
             if isinstance(answer, Exception):
                 raise answer
-        # a shard that has lost its outbox has lost more than that, and the fence sees to it
+        # a shard that has lost its outbox is told by the sweeper, and the fence sees to it
         if isinstance(stream, Exception) or epoch is None or len(entries) >= 2 * entries_max:
             return None
         books = _books(event, *(found if whole else (found[0], [], [], {})))
-        return Moment(books, int(epoch), stream["last-generated-id"], entries, whole)
+        return Moment(books, int(epoch), stream["last-generated-id"], entries, whole, deadlines)
 
     async def orders(self) -> list[Order]:
         """Return every order that Redis still has, in its newest version."""
@@ -199,8 +225,8 @@ def _books(
         live,
         vouchers,
         frozenset(live_ids),
-        # an expiry of a voucher stands beside them
         frozenset(int(m[len(mine) :]) for m in due if m.startswith(mine) and not m.startswith(mine + b"v")),
+        frozenset(int(m[len(mine) + 1 :]) for m in due if m.startswith(mine + b"v")),
         len(members),
         {seat_name(name): seat_owner(value) for name, value in seats.items() if b"." in name},
         held_seats,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -21,6 +22,7 @@ from engine.ledger import keys
 from engine.ledger.nodes import Nodes
 from engine.ledger.pipe import Pipe
 from engine.ledger.rebuild import rebuild
+from engine.ledger.restore import restore_outboxes
 from engine.ledger.scripts import Script
 from engine.meters import METERS
 from engine.settings import Settings, SettingsError
@@ -39,7 +41,7 @@ _DRAIN_S = 5.0
 
 
 class Loss(Struct, frozen=True):
-    """A field of a key of a shard that ought to be there and is not."""
+    """A field of a key of a shard that ought to be there and is not; without a field, the key."""
 
     shard: int
     key: str
@@ -148,7 +150,9 @@ class Fence:
             return True
         if await self._moved(pipe):
             return True
-        return lost is not None and not await pipe.call("HEXISTS", lost.key, lost.field)
+        if lost is None:
+            return False
+        return not await (pipe.call("HEXISTS", lost.key, lost.field) if lost.field else pipe.call("EXISTS", lost.key))
 
     async def _moved(self, pipe: Pipe) -> bool:
         """Tell whether a server has shards that were verified on another: it may know our scripts, too."""
@@ -177,12 +181,18 @@ class Fence:
         shards = self._nodes.shards(pipe)
         marks = await outbox.marks(session)
         states = await asyncio.gather(*(self._state(pipe, shard) for shard in shards))
+        known = [
+            (marks[shard], last)
+            for shard, (epochs, last) in zip(shards, states, strict=True)
+            if shard in marks and marks[shard].epoch in epochs
+        ]
+        restored = await self._restore(session, pipe, known)
+        reached = {mark.shard for mark, last in known if last >= mark.last} | restored
         whole: list[int] = []
         damaged: list[int] = []
-        for shard, (epochs, last) in zip(shards, states, strict=True):
-            mark = marks.get(shard)
-            intact = mark is not None and mark.epoch in epochs and last >= mark.last
-            if intact and lost is not None and lost.shard == shard:
+        for shard in shards:
+            intact = shard in reached
+            if intact and lost is not None and lost.shard == shard and lost.key != keys.outbox(shard):
                 log.warning("shard %d has lost %s", shard, lost.key)
                 await self._close(pipe)
                 if not await self._drained(pipe, shard):
@@ -206,6 +216,26 @@ class Fence:
         await asyncio.gather(*(pipe.call("HSET", keys.shard(shard), "node", own) for shard in raised))
         await asyncio.gather(*(pipe.call("SCRIPT", "LOAD", s.text) for s in self._scripts.values()))
         log.info("sales go on")
+
+    async def _restore(self, session: Session, pipe: Pipe, known: Sequence[tuple[Mark, EntryId]]) -> set[int]:
+        """See to it that shards whose outbox was deleted tell Postgres all that was in it; return which those are.
+
+        `known` are shards that have the epoch of Postgres. Theirs is not raised before that is done: whoever waits for
+        what was in an outbox then looks whether Postgres has it.
+        """
+        flags = await asyncio.gather(*(pipe.call("HEXISTS", keys.shard(mark.shard), "restored") for mark, _ in known))
+        # a stream stays when its last entry goes
+        lost = [mark for mark, last in known if last == (0, 0)]
+        restored = {mark.shard: mark for (mark, last), flag in zip(known, flags, strict=True) if flag or last == (0, 0)}
+        if restored:
+            await self._close(pipe)
+            await restore_outboxes(session, pipe, lost)
+        for shard, mark in restored.items():
+            # a verification that ended half-way may have raised the epoch, and then nothing is drained before the next
+            epoch = await pipe.call("HGET", keys.shard(shard), "epoch")
+            if int(epoch) == mark.epoch and not await self._drained(pipe, shard):
+                raise Fenced(reason=f"shard {shard} waits for Postgres; does a worker run?")
+        return set(restored)
 
     @staticmethod
     async def _close(pipe: Pipe) -> None:

@@ -28,7 +28,7 @@ def prefix(shard: int) -> str:
 
 
 def shard(number: int) -> str:
-    """Hash: `epoch`, raised by each verification; `next` while one is under way; `node`, whom it was verified on."""
+    """Hash: `epoch`, raised by each verification; `next`, `restored` while one is under way; `node`, whom it was on."""
     return f"{prefix(number)}shard"
 
 
@@ -45,6 +45,11 @@ def purge(number: int) -> str:
 def outbox(number: int) -> str:
     """Stream: one entry a change that Postgres has to learn."""
     return f"{prefix(number)}outbox"
+
+
+def restored(number: int) -> str:
+    """Stream: an outbox while it is made anew, before it takes its place."""
+    return f"{prefix(number)}restored"
 
 
 def event(number: int, event_id: int) -> str:

@@ -141,7 +141,7 @@ class Ledger(LiveCatalogue, KeptReplies):
 
     async def sweep(self, shard: int) -> bool:
         """Release and forget what is due in a shard; tell whether there is more to do."""
-        script_keys = [keys.due(shard), keys.purge(shard), keys.shard(shard)]
+        script_keys = [keys.due(shard), keys.purge(shard), keys.shard(shard), keys.outbox(shard)]
         answer = await self._run("shard_sweep", shard, script_keys, [self._listed_ms, 100])
         return bool(answer[1])
 

@@ -42,6 +42,8 @@ def load_scripts() -> dict[str, Script]:
 ALARMS: dict[bytes, Callable[[int, Sequence[str]], tuple[str, str]]] = {
     b"unverified": lambda shard, script_keys: (keys.shard(shard), "epoch"),
     b"unknown_event": lambda shard, script_keys: (script_keys[0], "v"),
+    b"unknown_outbox": lambda shard, script_keys: (keys.outbox(shard), ""),
     b"unknown_seats": lambda shard, script_keys: (script_keys[0].replace(":event:", ":seats:"), "v"),
 }
-"""Statuses that say the server has lost something, with the key and field that are missing: they go to the fence."""
+"""Statuses that say the server has lost something, with the key and field that are missing, or the key as a whole: they
+go to the fence."""

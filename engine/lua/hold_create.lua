@@ -153,7 +153,8 @@ local function allow_beyond(group)
       local beyond = units_get(units, 'u' .. quota) - size
       if size >= 0 and beyond > units_get(units, 'a' .. quota) then
         units_set(units, 'a' .. quota, beyond)
-        redis.call('XADD', string.sub(due_key, 1, -4) .. 'outbox', '*', 'kind', 'quota_allowance', 'id', quota, 'v', beyond)
+        redis.call('XADD', string.sub(due_key, 1, -4) .. 'outbox', 'NOMKSTREAM', '*', 'kind', 'quota_allowance',
+          'id', quota, 'v', beyond)
       end
     end
   end

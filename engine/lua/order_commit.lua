@@ -31,6 +31,7 @@
 --        unknown_seats    the event ought to have seats here and has none: the fence's alarm
 --        seats_taken      then the fields of the seats that somebody else has, or that are blocked; force is no help
 --        sold_out         then pairs: index of the entry from 0, id of the first quota without room
+--        unknown_outbox   the shard has no outbox: the fence's alarm
 --        ok
 -- RETURNS ok, epoch, then for each order a list: one of the statuses from not_owner on; ok is followed by the id of the
 --        outbox entry, which is empty for a simulation
@@ -207,32 +208,39 @@ local function pass_seats(order, seats, marks)
   end
 end
 
--- Makes the new version known; returns the id of its outbox entry.
-local function write(order, stored)
-  local deleted = order.document == ''
-  local next_version = deleted and '-1' or string.format('%.0f', order.follows + 1)
-  redis.call('HSET', order.key, 'v', next_version, 'd', order.document)
-  if stored then redis.call('PERSIST', order.key) end
-  local kind, entry = deleted and 'order_deleted' or 'order', nil
+-- The version that comes next, as text.
+local function successor(order)
+  return order.document == '' and '-1' or string.format('%.0f', order.follows + 1)
+end
+
+-- Lets Postgres know of the new version; returns the id of its outbox entry, false if somebody has deleted the outbox.
+local function tell(order)
+  local kind = order.document == '' and 'order_deleted' or 'order'
   if order.split_id == '' and order.owner == '' then
-    entry = redis.call('XADD', outbox_key, '*', 'kind', kind, 'id', order.id, 'v', next_version, 'd', order.document,
-      'key', order.key)
-  else
-    -- in the same entry, so that Postgres gets both orders or neither, and the reply with them
-    local more = {}
-    if order.split_id ~= '' then
-      redis.call('HSET', order.split_key, 'v', '1', 'd', order.split_document)
-      more = {'split_id', order.split_id, 'split_d', order.split_document, 'split_key', order.split_key}
-    end
-    if order.owner ~= '' then
-      for _, word in ipairs({'reply', order.reply, 'reply_key', order.reply_key,
-        'reply_request', redis.call('HGET', order.reply_key, 'request')}) do more[#more + 1] = word end
-    end
-    entry = redis.call('XADD', outbox_key, '*', 'kind', kind, 'id', order.id, 'v', next_version, 'd', order.document,
-      'key', order.key, unpack(more))
+    return redis.call('XADD', outbox_key, 'NOMKSTREAM', '*', 'kind', kind, 'id', order.id, 'v', successor(order),
+      'd', order.document, 'key', order.key)
   end
-  if order.owner ~= '' then reply_keep(order.reply_key, order.reply, {entry, epoch, order.id, next_version}, order.keep_ms) end
-  return entry
+  -- in the same entry, so that Postgres gets both orders or neither, and the reply with them
+  local more = {}
+  if order.split_id ~= '' then
+    more = {'split_id', order.split_id, 'split_d', order.split_document, 'split_key', order.split_key}
+  end
+  if order.owner ~= '' then
+    for _, word in ipairs({'reply', order.reply, 'reply_key', order.reply_key,
+      'reply_request', redis.call('HGET', order.reply_key, 'request')}) do more[#more + 1] = word end
+  end
+  return redis.call('XADD', outbox_key, 'NOMKSTREAM', '*', 'kind', kind, 'id', order.id, 'v', successor(order),
+    'd', order.document, 'key', order.key, unpack(more))
+end
+
+-- Makes the new version known.
+local function write(order, stored, entry)
+  redis.call('HSET', order.key, 'v', successor(order), 'd', order.document)
+  if stored then redis.call('PERSIST', order.key) end
+  if order.split_id ~= '' then redis.call('HSET', order.split_key, 'v', '1', 'd', order.split_document) end
+  if order.owner ~= '' then
+    reply_keep(order.reply_key, order.reply, {entry, epoch, order.id, successor(order)}, order.keep_ms)
+  end
 end
 
 -- Records what somebody has allowed beyond a quota's size, and closes quotas that are sold out and shall be.
@@ -254,12 +262,13 @@ local function settle_quotas(order)
         local beyond = units_get(units, 'u' .. quota) - size
         if beyond > 0 and mode ~= 'commit' and beyond > units_get(units, 'a' .. quota) then
           units_set(units, 'a' .. quota, beyond)
-          redis.call('XADD', outbox_key, '*', 'kind', 'quota_allowance', 'id', quota, 'v', beyond)
+          redis.call('XADD', outbox_key, 'NOMKSTREAM', '*', 'kind', 'quota_allowance', 'id', quota, 'v', beyond)
         end
         if units_get(units, 'f' .. quota) == 1 and units_get(units, 'l' .. quota) ~= -2
           and units_get(units, 'c' .. quota) >= size then
           units_set(units, 'l' .. quota, -2)
-          redis.call('XADD', outbox_key, '*', 'kind', 'quota_closed', 'id', quota, 'v', units_get(units, 'k' .. quota))
+          redis.call('XADD', outbox_key, 'NOMKSTREAM', '*', 'kind', 'quota_closed', 'id', quota, 'v',
+            units_get(units, 'k' .. quota))
         end
       end
     end
@@ -280,17 +289,22 @@ local function commit(order)
   refusal = order.mode ~= 'force' and deal(order)
   if refusal then return refusal end
   if order.mode == 'simulate' then return {'ok', ''} end
-  leave_carts(consumed)
-  pass_seats(order, seats, marks)
   -- what was allowed goes out before the order that needs it: whoever has the order has been told why it may be there
   settle_quotas(order)
-  return {'ok', write(order, stored)}
+  local entry = tell(order)
+  if not entry then return {'unknown_outbox'} end
+  leave_carts(consumed)
+  pass_seats(order, seats, marks)
+  write(order, stored, entry)
+  return {'ok', entry}
 end
 
 local answer = {'ok', tonumber(epoch)}
 for i, order in ipairs(orders) do
   units_begin()
   answer[i + 2] = commit(order)
+  -- then none of them has changed anything but these counts
+  if answer[i + 2][1] == 'unknown_outbox' then return answer[i + 2] end
   if answer[i + 2][1] ~= 'ok' or order.mode == 'simulate' then units_undo() end
 end
 units_write()

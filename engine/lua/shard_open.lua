@@ -11,7 +11,7 @@
 --#include now_ms
 
 redis.call('HSET', KEYS[1], 'epoch', ARGV[1])
-redis.call('HDEL', KEYS[1], 'next')
+redis.call('HDEL', KEYS[1], 'next', 'restored')
 if ARGV[3] == '1' then redis.call('HSET', KEYS[1], 'rebuilt', now_ms()) end
 if redis.call('EXISTS', KEYS[2]) == 0 then
   -- a stream exists once it has had an entry; its last id stays when the entry goes

@@ -150,6 +150,10 @@ SELECT doc::text AS doc FROM orders WHERE organizer_id = %(organizer_id)s AND co
 SELECT orders.code FROM positions JOIN orders ON orders.id = positions.order_id
 WHERE positions.id = %(id)s AND positions.event_id = %(event_id)s;
 
+-- name: id_of an order of an event
+SELECT orders.id FROM orders JOIN events ON events.id = orders.event_id
+WHERE orders.organizer_id = events.organizer_id AND orders.code = %(code)s AND orders.event_id = %(event_id)s;
+
 -- name: version of an order
 SELECT version FROM orders WHERE id = %(id)s;
 

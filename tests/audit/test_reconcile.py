@@ -17,7 +17,7 @@ import httpx
 import psycopg
 import pytest
 import redis
-from auditing import audit, environment
+from auditing import audit, environment, rules
 
 import workers.repair
 from engine.domain.errors import Fenced
@@ -153,6 +153,29 @@ async def test_a_counter_that_is_wrong_is_told_with_its_cause(
     repaired(own_server)
 
 
+async def test_lost_deadlines_are_told_of_an_event_with_very_many_holds_and_of_vouchers(
+    own_server: Any, sale: Sale
+) -> None:
+    voucher = {"max_usages": 3, "item": sale.item, "block_quota": True, "valid_until": "2031-01-01T10:00:00Z"}
+    sale.post(f"events/{sale.slug}/vouchers/", voucher)
+    store, key = key_of(own_server, sale.slug, "holds")
+    async with opened(own_server) as (database, reconciler):
+        with psycopg.connect(own_server.database_url) as connection:
+            row = connection.execute("SELECT organizer_id FROM events WHERE slug = %s", (sale.slug,)).fetchone()
+        assert row is not None
+        event = await catalogue.load_event(database, row[0], sale.slug)
+        assert event is not None
+        assert await reconciler.problems(event, rows_max=0) == []
+        with store:
+            store.delete(key.rpartition("holds")[0] + "due")
+        [told] = await reconciler.problems(event, rows_max=0) or []
+        assert (told.rule, told.found) == ("each hold has its deadline, each deadline its hold", 0)
+        found = await reconciler.compare(event) or []
+    assert {one.rule for one in found} == {told.rule, "each voucher that keeps units free has its deadline"}
+    assert all("deleted deadlines" in one.cause for one in found)
+    await asyncio.to_thread(repaired, own_server)
+
+
 async def test_a_lost_order_is_told_and_a_metric_can_count_it(own_server: Any, sale: Sale) -> None:
     lose = "UPDATE positions SET canceled = %s WHERE event_id = (SELECT id FROM events WHERE slug = %s)"
     told = "SELECT rule, cause FROM differences JOIN events ON events.id = event_id WHERE slug = %s"
@@ -210,6 +233,31 @@ def lose_deadline(server: Any, sale: Sale) -> None:
         store.zadd(due, {member.rpartition(b":")[0] + b":987654321": 9999999999999})
 
 
+def lose_deadlines(server: Any, sale: Sale) -> None:
+    store, key = key_of(server, sale.slug, "holds")
+    with store:
+        store.delete(key.rpartition("holds")[0] + "due")
+
+
+def lose_outbox(server: Any, sale: Sale) -> None:
+    """Delete it while nobody looks: a worker sees to it by himself."""
+    [worker] = json.loads(server.ready_file.read_text())["processes"]["workers"]
+    store, key = key_of(server, sale.slug, "holds")
+    with store:
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            store.delete(key.rpartition("holds")[0] + "outbox")
+            _, finding = audit(server)
+        finally:
+            os.kill(worker, signal.SIGCONT)
+    assert rules(finding) == {"each shard has its outbox, as far as Postgres has got"}
+    deadline = time.monotonic() + 20
+    while audit(server)[0]:
+        assert time.monotonic() < deadline, "the worker has not seen it"
+    # and so that there is something to repair
+    lose_deadline(server, sale)
+
+
 def lose_hold(server: Any, sale: Sale) -> None:
     store, key = key_of(server, sale.slug, "holds")
     with store:
@@ -218,8 +266,8 @@ def lose_hold(server: Any, sale: Sale) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    [set_field("n{item}.0.0", 77), set_field("u{quota}", 1), lose_deadline, lose_hold],
-    ids=["pending", "used", "deadline", "hold"],
+    [set_field("n{item}.0.0", 77), set_field("u{quota}", 1), lose_deadline, lose_deadlines, lose_outbox, lose_hold],
+    ids=["pending", "used", "deadline", "deadlines", "outbox", "hold"],
 )  # fmt: skip
 def test_what_was_broken_on_purpose_is_repaired(own_server: Any, sale: Sale, damage: Callable[..., None]) -> None:
     damage(own_server, sale)

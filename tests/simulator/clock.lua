@@ -12,7 +12,8 @@ local redis = (function(real)
     if command == 'PERSIST' then return real.call('ZREM', 'sim:ttl', ...) end
     if command == 'DEL' then real.call('ZREM', 'sim:ttl', ...) end
     local arguments = {...}
-    if command == 'XADD' and arguments[2] == '*' then
+    local at = arguments[2] == 'NOMKSTREAM' and 3 or 2
+    if command == 'XADD' and arguments[at] == '*' then
       -- as the server does it: never before the last one, whatever the clock says
       local ms = now
       if real.call('EXISTS', arguments[1]) == 1 then
@@ -21,7 +22,7 @@ local redis = (function(real)
           if info[i] == 'last-generated-id' then ms = math.max(ms, tonumber(string.match(info[i + 1], '^%d+'))) end
         end
       end
-      arguments[2] = string.format('%.0f-*', ms)
+      arguments[at] = string.format('%.0f-*', ms)
       return real.call('XADD', unpack(arguments))
     end
     return real.call(command, ...)

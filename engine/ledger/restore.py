@@ -1,0 +1,99 @@
+"""Restoring an outbox: somebody has deleted that of a running server, and what waited in it for Postgres is lost.
+
+Nothing else is. An order that Postgres lacks stays in Redis without an end of life, and quotas say of themselves what
+was allowed beyond their size and which are closed; so the outbox can be made anew, and no script has written anything
+since (engine/lua/order_commit.lua). For the fence alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from engine.domain.order import decode
+from engine.ledger import keys
+from engine.ledger.pipe import Pipe
+from persistence import orders, outbox
+from persistence.database import Session
+from persistence.outbox import Mark
+
+log = logging.getLogger("holdfast.fence")
+
+_PAGE = 500
+
+
+async def restore_outboxes(session: Session, pipe: Pipe, marks: Sequence[Mark]) -> None:
+    """Make the outboxes of shards anew, with all that Postgres lacks.
+
+    Ids go on from the watermark one by one, so that none is later than that of the entry that was lost: nobody who
+    waits for one is told that Postgres has it while others are still to be written.
+    """
+    found: dict[bytes, list[bytes]] = {f"{keys.prefix(mark.shard)}".encode(): [] for mark in marks}
+    cursor: Any = 0
+    while True:
+        cursor, page = await pipe.call("SCAN", cursor, "MATCH", f"{keys.LAYOUT}:{{s*", "COUNT", 2 * _PAGE)
+        for key in page:
+            whose = key[: key.find(b"}") + 2]
+            if whose in found and key.startswith((whose + b"order:", whose + b"event:")):
+                found[whose].append(key)
+        if int(cursor) == 0:
+            break
+    for mark in marks:
+        # SCAN may tell of a key twice; and orders come before events
+        await _restore(session, pipe, mark, sorted(set(found[f"{keys.prefix(mark.shard)}".encode()]), reverse=True))
+
+
+async def _restore(session: Session, pipe: Pipe, mark: Mark, known: Sequence[bytes]) -> None:
+    shard, made = mark.shard, keys.restored(mark.shard)
+    ms, sequence = mark.last
+    await pipe.call("DEL", made)
+    count = 0
+    for first in range(0, len(known), _PAGE):
+        entries = await _lost(session, pipe, known[first : first + _PAGE])
+        await asyncio.gather(
+            *(pipe.call("XADD", made, f"{ms}-{sequence + count + n}", *entry) for n, entry in enumerate(entries, 1))
+        )
+        count += len(entries)
+    # once Postgres has let go of us somebody else may be elected, and have made it anew himself
+    await outbox.require(session)
+    if count:
+        await pipe.call("HSET", keys.shard(shard), "restored", 1)
+        await pipe.call("RENAME", made, keys.outbox(shard))
+    log.warning("shard %d had lost its outbox: %d entries made anew", shard, count)
+
+
+async def _lost(session: Session, pipe: Pipe, known: Sequence[bytes]) -> list[list[Any]]:
+    """Return the entries that Postgres may lack, as XADD takes them."""
+    found = await asyncio.gather(*(asyncio.gather(pipe.call("HGETALL", key), pipe.call("PTTL", key)) for key in known))
+    entries: list[list[Any]] = []
+    for key, (flat, ttl) in zip(known, found, strict=True):
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        if b":event:" in key:
+            entries += _quotas(fields)
+        elif fields and ttl == -1:  # one with an end of life has been written
+            entries.append(await _order(session, key, fields[b"v"], fields[b"d"]))
+    return entries
+
+
+async def _order(session: Session, key: bytes, version: bytes, document: bytes) -> list[Any]:
+    if document:
+        kind, number = "order", decode(document).id
+    else:
+        *_, event, code = key.split(b":")
+        # nothing to delete if it never came to Postgres
+        kind, number = "order_deleted", await orders.id_of(session, int(event), code.decode()) or 0
+    return ["kind", kind, "id", number, "v", version, "d", document, "key", key]
+
+
+def _quotas(fields: dict[bytes, bytes]) -> list[list[Any]]:
+    """Return what Postgres has to know of an event's quotas; that it knows it already does no harm."""
+    entries: list[list[Any]] = []
+    for field, value in fields.items():
+        quota = field[1:]
+        if field[:1] == b"a" and int(value) > 0:
+            entries.append(["kind", "quota_allowance", "id", quota, "v", value])
+        elif field[:1] == b"l" and value == b"-2":
+            entries.append(["kind", "quota_closed", "id", quota, "v", fields.get(b"k" + quota, b"0")])
+    return entries

@@ -1,0 +1,122 @@
+"""Somebody deletes a key of a running Redis: nothing of the outbox is lost, and deadlines are missed."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import os
+import subprocess
+import sys
+from typing import Any
+
+import books
+import psycopg
+import pytest
+import redis
+from crowd import PRICE, Client, Crowd, Shop
+from machine import stopped, until
+
+from engine.ledger import keys
+
+SHARDS = 64
+
+
+@pytest.fixture(scope="module")
+def environment() -> dict[str, str]:
+    """Orders wait for Postgres for a second only."""
+    return {"HOLDFAST_ACK_TIMEOUT_S": "1"}
+
+
+def delete(up: Any, kind: str, shards: range = range(SHARDS)) -> None:
+    with redis.Redis.from_url(up.redis_url) as connection:
+        connection.delete(*(f"{keys.prefix(shard)}{kind}" for shard in shards))
+
+
+def there(up: Any, kind: str) -> bool:
+    """Tell whether each shard has a key."""
+    names = [f"{keys.prefix(shard)}{kind}" for shard in range(SHARDS)]
+    with redis.Redis.from_url(up.redis_url) as connection:
+        return bool(connection.exists(*names) == SHARDS)
+
+
+def unavailable(crowd: Crowd) -> int:
+    """Return how many have been told to come again."""
+    return sum(count for status, count in crowd.statuses.items() if status.endswith(" 503"))
+
+
+async def order(api: Client, shop: Shop, **more: Any) -> tuple[int, str]:
+    """Order one unit; return the status and the order's path."""
+    body = {"email": "b@example.org", "locale": "en", "payment_provider": "manual", **more}
+    body |= {"positions": [{"item": shop.items[0], "price": PRICE}]}
+    status, answer, _ = await api.ask("POST", f"{shop.path}orders/", body)
+    return status, f"{shop.path}orders/{answer.get('code')}/"
+
+
+async def test_an_outbox_that_is_deleted_in_a_rush_costs_no_order(up: Any, api: Client) -> None:
+    crowd = Crowd(api, await api.shop(100_000, 100_000), buyers=32)
+    async with crowd.rush():
+        for _ in range(3):
+            before = crowd.confirmed()
+            await until("sales go on", lambda before=before: crowd.confirmed() > before + 50)  # type: ignore[misc]
+            alarms = unavailable(crowd)
+            delete(up, "outbox")
+            await until("it is noticed", lambda alarms=alarms: unavailable(crowd) > alarms)  # type: ignore[misc]
+    assert crowd.statuses["order 202"] == 0
+    await books.compare(up, crowd)
+
+
+async def test_what_waited_in_a_deleted_outbox_reaches_postgres(up: Any, api: Client) -> None:
+    shop = await api.shop(10)
+    [quota] = shop.sizes
+    _, deleted = await order(api, shop, testmode=True)
+    with stopped(up, "workers"):
+        status, undrained = await order(api, shop)
+        assert status == 202
+        assert (await api.ask("DELETE", deleted))[0] in (202, 204)
+        await api.must(
+            "PATCH", f"{shop.path}quotas/{quota}/", {"closed": False, "close_when_sold_out": True, "size": 1}
+        )
+        delete(up, "outbox")
+    await until("it is noticed and made anew", lambda: there(up, "outbox"))
+    await until("sales go on", lambda: found(api, f"{shop.path}quotas/{quota}/availability/"))
+    assert (await api.must("GET", undrained))["status"] == "n"
+    assert (await api.ask("GET", deleted))[0] == 404
+    with psycopg.connect(up.database_url) as connection:
+        codes = [path.rstrip("/").rpartition("/")[2] for path in (undrained, deleted)]
+        rows = connection.execute("SELECT code FROM orders WHERE code = ANY (%s)", (codes,)).fetchall()
+        assert [code for (code,) in rows] == codes[:1]
+    assert (await order(api, shop))[0] == 400, "the only unit is sold"
+
+
+async def found(api: Client, path: str) -> bool:
+    status, _, _ = await api.ask("GET", path)
+    return status == 200
+
+
+async def test_deadlines_that_are_deleted_are_told_and_repaired_on_a_word(up: Any, api: Client) -> None:
+    shop = await api.shop(5)
+    [quota] = shop.sizes
+    expires = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=2)).isoformat()
+    hold = {"item": shop.items[0], "price": PRICE, "expires": expires}
+    for _ in range(5):
+        await api.must("POST", f"{shop.path}cartpositions/", hold)
+    delete(up, "due")
+    await until("a worker has told", lambda: told(up, shop.slug))
+    path = f"{shop.path}quotas/{quota}/availability/"
+    await asyncio.sleep(2)
+    assert (await api.must("GET", path))["cart_positions"] == 5, "nothing is repaired without a word"
+    stores = {"HOLDFAST_REDIS_URL": up.redis_url, "HOLDFAST_DATABASE_URL": up.database_url}
+    command = [sys.executable, "-m", "engine", "audit", "--repair"]
+    done = await asyncio.to_thread(
+        subprocess.run, command, env={**os.environ, **stores}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    answer = await api.must("GET", path)
+    assert (answer["cart_positions"], answer["available_number"]) == (0, 5)
+
+
+def told(up: Any, slug: str) -> bool:
+    sql = "SELECT DISTINCT rule FROM differences JOIN events ON events.id = event_id WHERE slug = %s"
+    with psycopg.connect(up.database_url) as connection:
+        rows = connection.execute(sql, (slug,)).fetchall()
+    return rows == [("each hold has its deadline, each deadline its hold",)]
