@@ -17,7 +17,7 @@ from engine.domain.invoice_texts import amount, words_of
 from engine.domain.order import Order, Position
 from engine.sales.house import House
 from persistence import ticket_files
-from persistence.catalogue import in_locale
+from persistence.assembly import in_locale
 from persistence.database import Row
 from persistence.ticket_files import WHOLE_ORDER, Due
 from workers.papers.sheets import Field, Ticket, Tickets

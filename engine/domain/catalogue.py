@@ -223,8 +223,10 @@ class Event(Struct, frozen=True):
     """(item, subevent or 0) of all that is only sold with a seat."""
     dates: dict[str, datetime] = {}
     """Its own moments by name, as far as they are known: date_from, date_to and so on."""
+    shown: dict[tuple[str, int], int] = {}
+    """Digests of what papers show of the event, of each item and of each date, by its kind and id."""
     look: str = ""
-    """Is another one when something has changed that papers show."""
+    """Is another one when one of these is."""
 
     def quotas_of(self, product: Product) -> tuple[int, ...]:
         """Return the ids of the quotas that cover `product`, ascending; empty if nothing lets it be sold."""

@@ -20,7 +20,7 @@ from engine.http.kept import Link, in_order, refuse
 from engine.http.paging import page_body, page_of
 from engine.http.routing import Route
 from engine.http.terms import terms
-from persistence import catalogue, seating
+from persistence import assembly, catalogue, seating
 from persistence.database import Row, Session
 from persistence.resources import ITEMS, QUOTAS, SUBEVENTS, VARIATIONS, VOUCHERS
 
@@ -328,7 +328,7 @@ async def _check_room(
 
 def _reserved_quotas(event: Event, values: Body, now: dt.datetime) -> frozenset[int]:
     """Return the quotas in which a voucher keeps units free."""
-    voucher = catalogue.voucher(0, _plain(values))
+    voucher = assembly.voucher(0, _plain(values))
     if voucher.reserved is None or vouchers.expired(voucher, now):
         return frozenset()
     return frozenset(event.quotas_of(voucher.reserved))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -170,3 +170,131 @@ async def test_names_are_in_the_first_locale_of_the_event(house: House, server: 
     made.patch("settings/", {"locales": ["de", "en"]})
     event = await house.catalogue.event(await organizer_id(house, server.organizer), made.slug)
     assert [item.name for item in event.items.values()] == ["Karte"]
+
+
+def _changes(made: Shop) -> Iterator[None]:
+    """Change everything that an event can have, one thing after the other."""
+    tax = made.add("taxrules/", name={"en": "VAT"}, rate="19.00")["id"]
+    category = made.add("categories/", name={"en": "Hall"})["id"]
+    yield
+    ticket = made.item("Ticket", category=category, tax_rule=tax)
+    shirt, [small, large] = made.item_with("S", "L", name="Shirt")
+    cap, [red] = made.item_with("Red", name="Cap")
+    yield
+    both = made.quota(50, ticket, shirt, cap, variations=[small, red])
+    few = made.quota(5, ticket, shirt, variations=[small, large])
+    yield
+    must(made.patch(f"quotas/{few}/", {"size": 7, "items": [shirt, cap], "variations": [large, red]}), 200)
+    yield
+    medium = made.add(f"items/{shirt}/variations/", value={"en": "M"})["id"]
+    must(made.patch(f"items/{shirt}/variations/{small}/", {"value": {"en": "Small"}, "active": False}), 200)
+    yield
+    must(made.patch(f"quotas/{both}/", {"variations": [medium, red]}), 200)
+    yield
+    must(made.delete(f"items/{shirt}/variations/{medium}/"), 204)
+    yield
+    must(made.patch(f"categories/{category}/", {"is_addon": True}), 200)
+    addon = made.add(f"items/{cap}/addons/", addon_category=category)["id"]
+    yield
+    bundle = made.add(f"items/{cap}/bundles/", bundled_item=shirt, bundled_variation=large)["id"]
+    yield
+    question = made.add("questions/", question={"en": "Why?"}, type="C", items=[ticket, cap], options=[])["id"]
+    yield
+    option = made.add(f"questions/{question}/options/", answer={"en": "So"})["id"]
+    yield
+    must(made.patch(f"questions/{question}/options/{option}/", {"answer": {"en": "Because"}}), 200)
+    must(made.patch(f"taxrules/{tax}/", {"rate": "7.00"}), 200)
+    yield
+    voucher = made.add("vouchers/", code="KEEPS", max_usages=2, block_quota=True, quota=both)["id"]
+    yield
+    must(made.patch(f"vouchers/{voucher}/", {"block_quota": False}), 200)
+    other = made.add("vouchers/", code="KEEPS2", max_usages=1, block_quota=True, quota=few)["id"]
+    yield
+    must(made.delete(f"vouchers/{other}/"), 204)
+    waiting = made.add("waitinglistentries/", email="late@example.org", item=ticket)["id"]
+    yield
+    must(made.delete(f"waitinglistentries/{waiting}/"), 204)
+    must(made.delete(f"questions/{question}/options/{option}/"), 204)
+    must(made.delete(f"items/{cap}/bundles/{bundle}/"), 204)
+    yield
+    must(made.delete(f"items/{cap}/addons/{addon}/"), 204)
+    must(made.patch("settings/", {"locales": ["de", "en"]}), 200)
+    must(made.patch(f"items/{ticket}/", {"name": {"en": "Ticket", "de": "Karte"}}), 200)
+    yield
+    must(made.delete(f"categories/{category}/"), 204)
+    must(made.delete(f"items/{shirt}/"), 204)
+    yield
+    must(made.delete(f"quotas/{both}/"), 204)
+    must(made.delete(f"questions/{question}/"), 204)
+    yield
+
+
+def _changes_of_dates(made: Shop) -> Iterator[None]:
+    one, two = made.date("One"), made.date("Two")
+    ticket = made.item()
+    yield
+    first, second = made.quota(5, ticket, subevent=one), made.quota(5, ticket, subevent=two)
+    yield
+    overrides = [{"item": ticket, "price": "5.00", "disabled": False}]
+    must(made.patch(f"subevents/{one}/", {"item_price_overrides": overrides}), 200)
+    yield
+    must(made.patch(f"quotas/{first}/", {"subevent": two}), 200)
+    must(made.delete(f"quotas/{second}/"), 204)
+    yield
+    seat = {"seat_number": "1", "seat_guid": "A-1", "uuid": "A-1", "position": {"x": 0, "y": 0}, "category": "Stalls"}
+    rows = [{"row_number": "A", "seats": [seat]}]
+    layout = {"zones": [{"name": "Main", "rows": rows}], "categories": [{"name": "Stalls", "color": "red"}]}
+    plan = must(made.api.post("seatingplans/", json={"name": "Plan", "layout": layout}), 201)["id"]
+    mapping = {"seating_plan": plan, "seat_category_mapping": {"Stalls": ticket}}
+    must(made.patch(f"subevents/{two}/", mapping), 200)
+    yield
+    other = made.item("Other")
+    must(made.delete(f"items/{ticket}/"), 204)
+    must(made.patch(f"quotas/{first}/", {"items": [other]}), 200)
+    yield
+    must(made.delete(f"subevents/{one}/"), 204)
+    yield
+
+
+@pytest.mark.parametrize(("changes", "fields"), [(_changes, {}), (_changes_of_dates, {"has_subevents": True})])
+async def test_what_has_changed_makes_of_any_older_copy_what_there_is(
+    house: House, server: Any, shop: Callable[..., Shop], changes: Callable[[Shop], Iterator[None]], fields: Any
+) -> None:
+    made = shop(**fields)
+    owner = await organizer_id(house, server.organizer)
+    copies = [await catalogue.load_event(house.database, owner, made.slug)]
+    steps = changes(made)
+    while await asyncio.to_thread(next, steps, "over") != "over":
+        whole = await catalogue.load_event(house.database, owner, made.slug)
+        assert whole is not None
+        for copy in copies:
+            found = await catalogue.load_event(house.database, owner, made.slug, copy)
+            assert found == whole
+            for name in ("items", "quotas", "questions", "subevents"):
+                assert list(getattr(found, name)) == list(getattr(whole, name))
+        newest = await catalogue.load_event(house.database, owner, made.slug, copies[-1])
+        copies = [copies[0], copies[len(copies) // 2], newest]
+    assert whole.products
+    assert whole.quotas_by_product
+
+
+async def test_only_what_has_changed_is_made_anew(house: House, server: Any, shop: Callable[..., Shop]) -> None:
+    made = shop()
+    items = [made.item(f"Item {number}") for number in range(3)]
+    quotas_made = [made.quota(5, item) for item in items]
+    owner = await organizer_id(house, server.organizer)
+    # what the change right before it has made is read twice
+    must(made.patch("settings/", {"max_items_per_order": 3}), 200)
+    before = await catalogue.load_event(house.database, owner, made.slug)
+    must(made.patch(f"quotas/{quotas_made[1]}/", {"size": 6}), 200)
+    must(made.patch(f"items/{items[1]}/", {"position": 3}), 200)
+    must(made.patch("settings/", {"max_items_per_order": 4}), 200)
+    after = await catalogue.load_event(house.database, owner, made.slug, before)
+    assert before is not None
+    assert after is not None
+    for one, other in ((before.items, after.items), (before.quotas, after.quotas)):
+        assert [number for number in one if one[number] is not other[number]] == [sorted(one)[1]]
+    again = await catalogue.load_event(house.database, owner, made.slug, after)
+    assert again is not None
+    assert again.quotas is after.quotas
+    assert again.products is after.products
