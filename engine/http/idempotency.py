@@ -72,6 +72,8 @@ async def _replayed(call: Call, replay: Replay) -> Reply:
         if told is None or await orders.confirmed(call.house, told) or done.status >= 400:
             return done
     except Lost:
+        if await call.house.ledger.reply_written(replay):
+            return done  # what it tells of was there, and has been deleted since
         await call.house.ledger.reply_forget(replay)
         raise
     return unconfirmed(done)

@@ -49,6 +49,10 @@ class KeptReplies(Calls):
         await self.reply_store(claim, found.reply)
         return Replay(claim.key, claim.shard, found.reply, b"")
 
+    async def reply_written(self, replay: Replay) -> bool:
+        """Tell whether Postgres has a reply, and so had what it tells of."""
+        return await replies.find(self._database, replay.key.rpartition("reply:")[2]) is not None
+
     async def reply_forget(self, replay: Replay) -> None:
         """Forget the reply of work that was lost, so that the same request does it again."""
         try:

@@ -119,6 +119,27 @@ async def _verified(up: Any, api: Client, shop: Shop) -> bool:
     return bool(status == 200 and answer["available_number"] == 10)
 
 
+async def test_an_order_that_was_deleted_since_is_not_made_again(up: Any, api: Client) -> None:
+    shop = await api.shop(10)
+    sender = order_of(api, shop)
+    sender.body["testmode"] = True
+    first = await sender.once()
+    assert first[0] == 201
+    [code] = await orders_of(api, shop)
+    assert (await api.ask("DELETE", f"{shop.path}orders/{code}/"))[0] == 204
+    with redis.Redis.from_url(up.redis_url) as connection:
+        # a shard that was not rebuilt of late asks nobody about keys; and as a restart leaves it
+        connection.hdel(keys.shard(keys.shard_of(up.organizer, shop.slug, 64)), "rebuilt")
+        connection.script_flush()
+    assert (await order_of(api, shop).surely())[0] == 201
+    [other] = await orders_of(api, shop)
+    assert await sender.surely() == first
+    assert await orders_of(api, shop) == [other]
+    lose_everything(up)
+    assert await sender.surely() == first
+    assert await orders_of(api, shop) == [other]
+
+
 async def test_old_replies_are_forgotten(up: Any, api: Client) -> None:
     shop = await api.shop(10)
     assert (await order_of(api, shop).once())[0] == 201
