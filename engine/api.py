@@ -28,6 +28,7 @@ from engine.http.operating import Operating
 from engine.http.pages import Pages
 from engine.http.questions import OPTION, QUESTION
 from engine.http.routing import Route, Router
+from engine.http.strangers import Strangers
 from engine.http.subevents import SUBEVENT
 from engine.http.vouchers import VOUCHER
 from engine.http.waiting import WAITING_ENTRY
@@ -162,6 +163,7 @@ ROUTES: tuple[Route, ...] = (
 
 def server(house: House) -> Listener:
     """Return the aiohttp server that answers every request with the route table, and tells of it (docs/api.md)."""
-    operating = Operating(house)
-    door = Door(house, Router(ROUTES), Pages(ROUTES), operating.by_path)
+    strangers = Strangers(house)
+    operating = Operating(house, strangers)
+    door = Door(house, Router(ROUTES), Pages(ROUTES), operating.by_path, strangers)
     return Listener(door, house.settings, operating.close)

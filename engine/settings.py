@@ -44,6 +44,8 @@ class Settings(Struct, frozen=True):
     """Connections that one front door process keeps open at a time."""
     rate_limit: str = ""
     """Requests a token may make, as 100/s or 6000/m, counted by each front door process; empty: any number."""
+    auth_failure_limit: str = ""
+    """Requests without a valid token that a client's address may make, as rate_limit; empty: any number."""
     order_hot_s: int = 300
     """How long a drained order stays in Redis, so that a slow reader of an old version meets the newer one."""
     cart_listed_s: int = 3600
@@ -65,12 +67,21 @@ class Settings(Struct, frozen=True):
     @property
     def rate(self) -> Rate | None:
         """What `rate_limit` says. Raises ValueError."""
-        if not self.rate_limit:
-            return None
-        found = _RATE.fullmatch(self.rate_limit)
-        if found is None or not int(found[1]):
-            raise ValueError("a rate looks like 100/s or 6000/m")
-        return Rate(int(found[1]), 60.0 if found[2] == "m" else 1.0)
+        return _rate(self.rate_limit)
+
+    @property
+    def auth_failures(self) -> Rate | None:
+        """What `auth_failure_limit` says. Raises ValueError."""
+        return _rate(self.auth_failure_limit)
+
+
+def _rate(text: str) -> Rate | None:
+    if not text:
+        return None
+    found = _RATE.fullmatch(text)
+    if found is None or not int(found[1]):
+        raise ValueError("a rate looks like 100/s or 6000/m")
+    return Rate(int(found[1]), 60.0 if found[2] == "m" else 1.0)
 
 
 class SmtpServer(Struct, frozen=True):
@@ -143,10 +154,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     _check_operating(settings)
     if not 1 <= settings.shards <= 16384:
         raise SettingsError(f"HOLDFAST_SHARDS must be between 1 and 16384, not {settings.shards}")
-    try:
-        _ = settings.rate
-    except ValueError as error:
-        raise SettingsError(f"HOLDFAST_RATE_LIMIT: {error}, not {settings.rate_limit!r}") from None
+    _check_rates(settings)
     for name in _POSITIVE:
         if not 0 < getattr(settings, name) < math.inf:
             raise SettingsError(f"HOLDFAST_{name.upper()} must be more than 0, and finite")
@@ -155,6 +163,14 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
             f"HOLDFAST_REDIS_APPENDFSYNC must be everysec, always or no, not {settings.redis_appendfsync!r}"
         )
     return settings
+
+
+def _check_rates(settings: Settings) -> None:
+    for name in ("rate_limit", "auth_failure_limit"):
+        try:
+            _rate(getattr(settings, name))
+        except ValueError as error:
+            raise SettingsError(f"HOLDFAST_{name.upper()}: {error}, not {getattr(settings, name)!r}") from None
 
 
 def _check_operating(settings: Settings) -> None:

@@ -124,7 +124,7 @@ _ERRORS = (
     ),
     _Error(413, "TooLarge", "The body is too large.", _taking),
     _Error(415, "UnsupportedMedia", "The body is neither JSON nor a form.", _taking),
-    _Error(429, "Throttled", "This token asks too often.", _always, later=True),
+    _Error(429, "Throttled", "This token, or a client without a valid one, asks too often.", _always, later=True),
     _Error(503, "Unavailable", "A store is away or being verified; nothing was confirmed.", _always, later=True),
 )
 _REFUSALS: dict[str, Form] = {

@@ -19,7 +19,7 @@ from aiohttp import web
 from engine import request_ids
 from engine.domain.errors import Busy, Forbidden, HoldfastError, NotAcceptable, NotFound, Refused, StaleCatalogue
 from engine.http import idempotency
-from engine.http.auth import authenticate, known
+from engine.http.auth import known
 from engine.http.call import Call, Reply
 from engine.http.census import Census
 from engine.http.errors import answer
@@ -27,6 +27,7 @@ from engine.http.listener import Incoming
 from engine.http.operating import Answer
 from engine.http.pages import Pages
 from engine.http.routing import Handler, Router, choose
+from engine.http.strangers import Strangers
 from engine.http.throttle import Throttle
 from engine.http.wire import Written, response
 from engine.meters import METERS
@@ -49,8 +50,11 @@ def _acceptable(accept: str) -> bool:
 class Door:
     """Answers every request of one process."""
 
-    def __init__(self, house: House, router: Router, pages: Pages, operating: Mapping[str, Answer]) -> None:
+    def __init__(
+        self, house: House, router: Router, pages: Pages, operating: Mapping[str, Answer], strangers: Strangers
+    ) -> None:
         self._operating = operating
+        self._strangers = strangers
         self._census = Census()
         self.house = house
         self.router = router
@@ -93,8 +97,7 @@ class Door:
         accept = headers.get("Accept", "*/*")
         if not _acceptable(accept) and not ("pdf" in accept and "/download/" in path):
             raise NotAcceptable
-        authorization = headers.get("Authorization", "")
-        principal = known(self.house, authorization) or await authenticate(self.house, authorization)
+        principal = known(self.house, headers.get("Authorization", "")) or await self._strangers.principal(request)
         if self.throttle is not None:
             self.throttle.take(principal.token_hash)
         if params.get("organizer") not in (None, principal.organizer):

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from engine.http import health
 from engine.http.metrics import Metrics
+from engine.http.strangers import Strangers
 from engine.http.stream import Stream
 from engine.sales.house import House
 from engine.sales.live import Live
@@ -20,14 +21,14 @@ Answer: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 class Operating:
     """The answers of one process, by path."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, strangers: Strangers) -> None:
         watch = Watch(house.ledger, house.database)
         self._live = Live(house, watch)
         self.by_path: dict[str, Answer] = {
             "/metrics": _get(Metrics(house, watch)),
             "/health/live": _get(health.live),
             "/health/ready": _get(health.Ready(watch)),
-            "/live/stream": _get(Stream(house, self._live)),
+            "/live/stream": _get(Stream(house, self._live, strangers)),
         }
 
     def close(self) -> None:

@@ -49,6 +49,23 @@ def test_a_token_that_asks_too_often_is_throttled_alone(front_door: Doors, own: 
     assert httpx.get(door.root + "events/", headers={"Authorization": "Token none"}).status_code == 401
 
 
+def test_who_tries_tokens_is_throttled_and_nobody_who_has_one(front_door: Doors, own: Any) -> None:
+    door = front_door(AUTH_FAILURE_LIMIT="5/m")
+    wrong: list[dict[str, str]] = [{}, {"Authorization": "Token none"}, {"Authorization": "Token"}]
+    with httpx.Client() as client:
+        answers = [client.get(door.root + "events/", headers=wrong[n % 3]) for n in range(9)]
+        assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 4
+        wait = answers[-1].headers["Retry-After"]
+        assert 1 <= int(wait) <= 12
+        assert answers[-1].json() == {"detail": f"Request was throttled. Expected available in {wait} seconds."}
+        assert client.get(f"{door.base_url}/live/stream").status_code == 429
+        # a token that this front door has never seen, and one that it has
+        for _ in range(3):
+            assert client.get(door.root + "events/", headers=door.headers).status_code == 200
+        assert client.get(door.root + "events/").status_code == 429
+        assert client.get(door.base_url + "/health/live").status_code == 200
+
+
 def test_without_a_rate_nobody_is_throttled(front_door: Doors) -> None:
     door = front_door()
     with httpx.Client(headers=door.headers) as client:

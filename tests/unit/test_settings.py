@@ -31,6 +31,7 @@ def test_each_field_has_a_variable_in_its_own_type() -> None:
         ("HOLDFAST_BODY_BYTES_MAX", "-1"),
         ("HOLDFAST_RATE_LIMIT", "many"),
         ("HOLDFAST_RATE_LIMIT", "0/s"),
+        ("HOLDFAST_AUTH_FAILURE_LIMIT", "100/h"),
         ("HOLDFAST_RATE_LIMIT", "100/h"),
         ("HOLDFAST_CONNECTIONS_MAX", "0"),
         ("HOLDFAST_CART_LISTED_S", ""),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from engine.domain.errors import Throttled
 from engine.http.errors import answer
+from engine.http.strangers import address_of
 from engine.http.throttle import Throttle
 from engine.settings import Rate
 
@@ -59,6 +60,43 @@ def test_refused_requests_do_not_count() -> None:
             throttle.take(b"one")
     clock.now += 0.1
     throttle.take(b"one")
+
+
+def test_who_has_spent_all_is_known_before_and_nobody_else() -> None:
+    clock = Clock()
+    throttle = Throttle(Rate(2, 1.0), clock)
+    for _ in range(2):
+        assert not throttle.spent(b"one")
+        throttle.take(b"one")
+    assert throttle.spent(b"one")
+    assert not throttle.spent(b"another")
+    clock.now += 0.5
+    assert not throttle.spent(b"one")
+
+
+def test_no_more_are_remembered_than_there_is_room_for() -> None:
+    throttle = Throttle(Rate(1, 60.0), Clock())
+    for number in range(25_000):
+        throttle.take(b"%d" % number)
+        assert len(throttle._spent_until) <= 10_000
+    assert throttle.spent(b"24999")
+
+
+@pytest.mark.parametrize(
+    ("remote", "same"),
+    [
+        ("203.0.113.7", "::ffff:203.0.113.7"),
+        ("2001:db8::1", "2001:db8::ffff:2"),
+        (None, ""),
+    ],
+)
+def test_clients_are_told_apart_by_address_or_network(remote: str | None, same: str) -> None:
+    assert address_of(remote) == address_of(same)
+    assert address_of(remote) not in (
+        address_of("203.0.113.8"),
+        address_of("2001:db8:0:1::1"),
+        address_of("fe80::1%eth0"),
+    )
 
 
 @pytest.mark.parametrize(("wait_s", "words"), [(1, "1 second."), (2, "2 seconds.")])
