@@ -36,8 +36,8 @@ _TIDY_MAX = 100
 """Pages that are tidied up at once; there is more than one only after a drain has failed for long."""
 _COMPANY_EACH_S = 0.0005
 _COMPANY_S = 0.005
-"""How long to wait for more entries after a batch that had company, for each of its entries and at most: what many share
-costs a third less, and where many wait they wait no longer for it (docs/performance.md)."""
+"""How long to wait for more entries after a batch that had company, for each of its entries and at most: what many
+share costs a third less, and where many wait they wait no longer for it (docs/performance.md)."""
 _BLOCK_MS = 100
 """How long one read waits for entries; short, so that a change of epoch is noticed."""
 _LOOK_S = 1.0
