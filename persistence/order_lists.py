@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from math import isqrt
 from typing import Any
 
 from msgspec import Struct
@@ -59,8 +58,18 @@ class Wanted(Struct, frozen=True, kw_only=True):
     then: str | None = None
 
 
-_ORDERS_MANY = 1_000_000
-"""What the number of orders that are read first is made for: fewer of so many leave more to be kept."""
+WALKED_MAX = 100_000
+"""How many orders are read one by one to find a page; beyond that, it is quicker to read all and sort few."""
+_WORDS = {
+    "l": "locale",
+    "w": "sales_channel",
+    "c": "customer",
+    "p": "payment_provider",
+    "i": "item",
+    "v": "variation",
+    "s": "subevent",
+}
+"""What is compared with the words of an order, by the letter that they begin with (persistence/cards.py)."""
 _CONDITIONS = frozenset(Wanted.__struct_fields__) - {"organizer_id", "event_id", "events", "ordering", "then"}
 
 
@@ -100,8 +109,11 @@ def values(wanted: Wanted, events: list[int], dates: Dates, offset: int, size: i
     """Return the parameters of the list's query, for orders of the events with these ids."""
     asked = asdict(wanted)
     conditions = any(asked[name] is not None for name in _CONDITIONS)
-    by_time = wanted.ordering in ("datetime", "-datetime") and wanted.then is None
-    whole_event = not conditions and len(events) == 1
+    by_index = wanted.then is None and (
+        wanted.ordering in ("datetime", "-datetime")
+        or (wanted.ordering in ("code", "-code") and len(events) == 1 and not conditions)
+    )
+    parts = [within(among(kind, asked[name])) for kind, name in _WORDS.items() if asked[name] is not None]
     search = None if wanted.search is None else fold(wanted.search)
     # the code is in the text too, as it is
     own_code = wanted.search_code is not None and (wanted.search_event or fold(wanted.search_code) != search)
@@ -111,19 +123,11 @@ def values(wanted: Wanted, events: list[int], dates: Dates, offset: int, size: i
         "offset": offset,
         "size": size,
         "conditions": conditions,
-        "whole_event": whole_event,
-        "walk": by_time or (whole_event and wanted.ordering in ("code", "-code")),
-        "old_first": wanted.ordering in ("datetime", "last_modified", "code", "-code"),
-        "few": max(isqrt(_ORDERS_MANY * (offset + size)), 2 * (offset + size)),
+        "walk": by_index and (offset + size) * len(events) <= WALKED_MAX,
+        **_order(wanted),
         "event_ids": events,
         "email": None if wanted.email is None else fold(wanted.email),
-        "locale": within(among("l", wanted.locale)),
-        "sales_channel": within(among("w", wanted.sales_channel)),
-        "customer": within(among("c", wanted.customer)),
-        "payment_provider": within(among("p", wanted.payment_provider)),
-        "item": within(among("i", wanted.item)),
-        "variation": within(among("v", wanted.variation)),
-        "subevent": within(among("s", wanted.subevent)),
+        "parts": parts or None,
         "after": after,
         "after_words": None if after is None else [exact("s", str(number)) for number in after],
         "before": before,
@@ -133,3 +137,32 @@ def values(wanted: Wanted, events: list[int], dates: Dates, offset: int, size: i
         "secret_pattern": None if search is None else f"{escaped(search)}%",
         "secret_beginning": None if search is None else within(f"{PARTING}{search}"),
     }
+
+
+def _order(wanted: Wanted) -> dict[str, Any]:
+    """Return how to sort: by the number of the status, by a time or the code, then by `tie`, then by id.
+
+    All of it upwards, times a sign, and backwards if it is `down`.
+    """
+    (first, first_sign), (then, then_sign) = _field(wanted.ordering), _field(wanted.then)
+    id_sign = -1 if first == "status" else first_sign
+    if first == "status":
+        by, by_sign = (None, id_sign) if then in (None, "status") else (then, then_sign)
+        tie = None
+    else:
+        by, by_sign = first, first_sign
+        tie = None if first in (then, "code") else then
+    return {
+        "by": by,
+        "down": by_sign < 0,
+        "status_sign": first_sign * by_sign if first == "status" else 0,
+        "tie": tie,
+        "tie_sign": then_sign * by_sign,
+        "id_sign": id_sign * by_sign,
+    }
+
+
+def _field(ordering: str | None) -> tuple[str | None, int]:
+    if ordering is None:
+        return None, 1
+    return ordering.removeprefix("-"), -1 if ordering[0] == "-" else 1

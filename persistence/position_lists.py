@@ -23,6 +23,12 @@ ORDERINGS = frozenset(
 """What clients may ask for besides. Ties are broken by id: ascending by default, else descending."""
 
 
+_NARROW = ("order", "addon_to", "vouchers", "voucher_code", "secret", "pseudonymization_id")
+"""Conditions that are looked up; what they leave is sorted at once."""
+_WEIGHT = 2**32
+"""Makes one number count before another that is smaller."""
+
+
 class Wanted(Struct, frozen=True, kw_only=True):
     """Which positions of an event to list: all conditions that are not None must hold, lists mean any of them.
 
@@ -55,7 +61,7 @@ async def page(database: Database, wanted: Wanted, offset: int, size: int) -> tu
     """Return (count of all that match, one page of them with their orders)."""
     async with database.transaction() as session:
         await session.run(_SQL["plan_each_call"])
-        rows = await session.rows(_SQL["page"], {**values(wanted), "offset": offset, "size": size})
+        rows = await session.rows(_SQL["page"], values(wanted, offset, size))
     orders: dict[str, Order] = {}
     found = []
     for row in rows:
@@ -68,11 +74,16 @@ async def page(database: Database, wanted: Wanted, offset: int, size: int) -> tu
     return rows[0]["count"], found
 
 
-def values(wanted: Wanted) -> dict[str, Any]:
+def values(wanted: Wanted, offset: int, size: int) -> dict[str, Any]:
     """Return the parameters of the list's query."""
     search = None if wanted.search is None else fold(wanted.search)
+    asked = asdict(wanted)
     return {
-        **asdict(wanted),
+        **asked,
+        **_order(wanted),
+        "offset": offset,
+        "size": size,
+        "narrow": any(asked[name] is not None for name in _NARROW),
         "customer": within(among("c", wanted.customer)),
         "attendee_name": None
         if wanted.attendee_name is None
@@ -80,6 +91,40 @@ def values(wanted: Wanted) -> dict[str, Any]:
         "search": within(search),
         "beginning": None if search is None else within(f"{PARTING}t{search}"),
     }
+
+
+def _order(wanted: Wanted) -> dict[str, Any]:
+    """Return how to sort: by a number, then by a time or a text, then by `tie`, then by id, which is backwards.
+
+    All of it upwards, times a sign or a weight, and backwards if it is `down`.
+    """
+    (first, first_sign), (then, then_sign) = _field(wanted.ordering), _field(wanted.then)
+    by_number = wanted.ordering == DEFAULT_ORDERING
+    by, by_sign, tie = first, first_sign, then
+    weights = {"order__status": 0, "positionid": 0}
+    if first in weights:
+        numbers = then in weights or then is None
+        by, by_sign, tie = (None, -1, None) if numbers else (then, then_sign, None)
+        if then in weights:
+            weights[then] = -then_sign
+        weights[first] = first_sign * by_sign * _WEIGHT
+    return {
+        "walk": by_number or by == first == "order__datetime",
+        "by_number": by_number,
+        "by": by,
+        "down": by_sign < 0,
+        "status_weight": weights["order__status"],
+        "number_weight": weights["positionid"],
+        "place_sign": 0 if then not in (None, *weights) or (then and first not in weights) else -by_sign,
+        "tie": None if tie == first else tie,
+        "tie_sign": then_sign if by_number or first == "order__datetime" else then_sign * by_sign,
+    }
+
+
+def _field(ordering: str | None) -> tuple[str | None, int]:
+    if ordering is None:
+        return None, 1
+    return ordering.removeprefix("-"), -1 if ordering[0] == "-" else 1
 
 
 async def known(database: Database, event_id: int, ids: list[int]) -> set[int]:

@@ -20,19 +20,20 @@ SELECT coalesce(array_agg(id ORDER BY id) FILTER (
 FROM subevents WHERE event_id = ANY (%(event_ids)s);
 
 -- name: page of the orders that match all conditions given, with the count of all; one row without document if none
+-- all is sorted upwards, by number, moment, word and what breaks ties, and read backwards where that is asked for
 WITH matching AS NOT MATERIALIZED (
-    SELECT orders.id, orders.event_id, orders.datetime,
-           CASE WHEN %(ordering)s IN ('datetime', '-datetime') THEN orders.datetime
-                WHEN %(ordering)s IN ('last_modified', '-last_modified') THEN orders.last_modified END AS moment,
-           CASE WHEN %(ordering)s IN ('code', '-code') THEN orders.code
-                WHEN %(ordering)s IN ('status', '-status') THEN orders.status END AS word,
-           CASE WHEN %(then)s::text IN ('datetime', '-datetime') THEN orders.datetime
-                WHEN %(then)s IN ('last_modified', '-last_modified') THEN orders.last_modified END AS next_moment,
-           CASE WHEN %(then)s IN ('code', '-code') THEN orders.code
-                WHEN %(then)s IN ('status', '-status') THEN orders.status END AS next_word
+    SELECT orders.id, orders.event_id,
+           CASE %(status_sign)s::integer WHEN 0 THEN 0 WHEN 1 THEN ascii(orders.status) ELSE -ascii(orders.status) END AS number,
+           CASE %(by)s::text WHEN 'datetime' THEN orders.datetime WHEN 'last_modified' THEN orders.last_modified
+                ELSE timestamptz '-infinity' END AS moment,
+           CASE %(by)s WHEN 'code' THEN orders.code ELSE '' END AS word,
+           CASE WHEN %(by)s IS NULL THEN orders.id ELSE 0 END AS place,
+           CASE %(tie)s::text WHEN 'datetime' THEN %(tie_sign)s::integer * extract(epoch FROM orders.datetime)
+                WHEN 'last_modified' THEN %(tie_sign)s::integer * extract(epoch FROM orders.last_modified)
+                WHEN 'status' THEN %(tie_sign)s::integer * ascii(orders.status) END AS tie,
+           CASE %(tie)s WHEN 'code' THEN orders.code END AS tie_word
     FROM orders
-    WHERE (NOT %(whole_event)s OR %(ordering)s NOT IN ('code', '-code')
-           OR orders.organizer_id = %(organizer_id)s)
+    WHERE (NOT %(walk)s OR %(by)s <> 'code' OR orders.organizer_id = %(organizer_id)s)
       AND (%(code)s::text IS NULL OR (orders.organizer_id = %(organizer_id)s AND orders.code = upper(%(code)s)))
       AND (%(email)s::text IS NULL OR (orders.organizer_id = %(organizer_id)s AND orders.email = %(email)s))
       AND (%(status)s::text IS NULL OR orders.status = %(status)s)
@@ -42,27 +43,9 @@ WITH matching AS NOT MATERIALIZED (
       AND (%(created_before)s::timestamptz IS NULL OR orders.datetime < %(created_before)s)
       AND (%(modified_since)s::timestamptz IS NULL OR orders.stored_at >= %(modified_since)s)
       -- few orders have more words than the index takes: then one has to look, order by order
-      AND (%(locale)s::text IS NULL OR orders.words LIKE %(locale)s
+      AND (%(parts)s::text[] IS NULL OR orders.words LIKE ALL (%(parts)s::text[])
            OR (orders.words IS NULL AND (
-                   SELECT whole.long_words LIKE %(locale)s FROM orders AS whole WHERE whole.id = orders.id)))
-      AND (%(sales_channel)s::text IS NULL OR orders.words LIKE %(sales_channel)s
-           OR (orders.words IS NULL AND (
-                   SELECT whole.long_words LIKE %(sales_channel)s FROM orders AS whole WHERE whole.id = orders.id)))
-      AND (%(customer)s::text IS NULL OR orders.words LIKE %(customer)s
-           OR (orders.words IS NULL AND (
-                   SELECT whole.long_words LIKE %(customer)s FROM orders AS whole WHERE whole.id = orders.id)))
-      AND (%(payment_provider)s::text IS NULL OR orders.words LIKE %(payment_provider)s
-           OR (orders.words IS NULL AND (
-                   SELECT whole.long_words LIKE %(payment_provider)s FROM orders AS whole WHERE whole.id = orders.id)))
-      AND (%(item)s::text IS NULL OR orders.words LIKE %(item)s
-           OR (orders.words IS NULL AND (
-                   SELECT whole.long_words LIKE %(item)s FROM orders AS whole WHERE whole.id = orders.id)))
-      AND (%(variation)s::text IS NULL OR orders.words LIKE %(variation)s
-           OR (orders.words IS NULL AND (
-                   SELECT whole.long_words LIKE %(variation)s FROM orders AS whole WHERE whole.id = orders.id)))
-      AND (%(subevent)s::text IS NULL OR orders.words LIKE %(subevent)s
-           OR (orders.words IS NULL AND (
-                   SELECT whole.long_words LIKE %(subevent)s FROM orders AS whole WHERE whole.id = orders.id)))
+                   SELECT whole.long_words LIKE ALL (%(parts)s::text[]) FROM orders AS whole WHERE whole.id = orders.id)))
       -- width_bucket tells how many of the dates come no later: where none lies between, there is none to be found
       AND (%(after)s::bigint[] IS NULL OR orders.subevent_first = ANY (%(after)s::bigint[])
            OR (orders.subevent_last > orders.subevent_first
@@ -104,111 +87,118 @@ WITH matching AS NOT MATERIALIZED (
     FROM unnest(%(event_ids)s::bigint[]) AS chosen (id), LATERAL (
         SELECT matching.* FROM matching
         WHERE matching.event_id = chosen.id
-        ORDER BY CASE WHEN left(%(ordering)s, 1) <> '-' THEN moment END,
-                 CASE WHEN left(%(ordering)s, 1) = '-' THEN moment END DESC,
-                 CASE WHEN left(%(ordering)s, 1) <> '-' THEN word END,
-                 CASE WHEN left(%(ordering)s, 1) = '-' THEN word END DESC,
-                 CASE WHEN left(%(ordering)s, 1) = '-' THEN id END DESC,
-                 id
+        ORDER BY CASE WHEN NOT %(down)s THEN moment END, CASE WHEN %(down)s THEN moment END DESC,
+                 CASE WHEN NOT %(down)s THEN word END, CASE WHEN %(down)s THEN word END DESC,
+                 CASE WHEN NOT %(down)s THEN id END, CASE WHEN %(down)s THEN id END DESC
         LIMIT %(size)s::bigint + %(offset)s::bigint + 1
     ) AS first
     WHERE %(walk)s
-    ORDER BY CASE WHEN left(%(ordering)s, 1) <> '-' THEN moment END,
-             CASE WHEN left(%(ordering)s, 1) = '-' THEN moment END DESC,
-             CASE WHEN left(%(ordering)s, 1) <> '-' THEN word END,
-             CASE WHEN left(%(ordering)s, 1) = '-' THEN word END DESC,
-             CASE WHEN left(%(ordering)s, 1) = '-' THEN first.id END DESC,
-             first.id
-    LIMIT %(size)s::bigint + 1 OFFSET %(offset)s
-), few AS MATERIALIZED (
-    -- no index has the order: whatever comes later than the last of a page of some cannot be on the page of all
-    SELECT matching.* FROM matching
-    WHERE NOT %(walk)s AND matching.event_id = ANY (%(event_ids)s)
-    ORDER BY CASE WHEN %(old_first)s THEN event_id END, CASE WHEN %(old_first)s THEN datetime END,
-             CASE WHEN %(old_first)s THEN id END, event_id DESC, datetime DESC, id DESC
-    LIMIT %(few)s
-), bound AS MATERIALIZED (
-    SELECT id, moment, word FROM few
-    ORDER BY CASE WHEN left(%(ordering)s, 1) <> '-' THEN moment END,
-             CASE WHEN left(%(ordering)s, 1) = '-' THEN moment END DESC,
-             CASE WHEN left(%(ordering)s, 1) <> '-' THEN word END,
-             CASE WHEN left(%(ordering)s, 1) = '-' THEN word END DESC,
-             CASE WHEN left(%(then)s, 1) <> '-' THEN next_moment END,
-             CASE WHEN left(%(then)s, 1) = '-' THEN next_moment END DESC,
-             CASE WHEN left(%(then)s, 1) <> '-' THEN next_word END,
-             CASE WHEN left(%(then)s, 1) = '-' THEN next_word END DESC,
-             CASE WHEN left(%(ordering)s, 1) = '-' OR %(ordering)s = 'status' THEN id END DESC,
-             id
-    LIMIT 1 OFFSET %(size)s::bigint + %(offset)s::bigint
-), last AS MATERIALIZED (
-    (SELECT event_id, datetime, id FROM walked LIMIT 1 OFFSET %(size)s)
-    UNION ALL
-    (SELECT event_id, datetime, id FROM few LIMIT 1 OFFSET %(few)s::bigint - 1)
-), others AS MATERIALIZED (
-    -- the same reading counts all the others and keeps those within the bound; without conditions a smaller index does
-    SELECT count(*) AS count,
-           array_agg(ROW (id, moment, word, next_moment, next_word)) FILTER (
-               WHERE (%(ordering)s IN ('datetime', 'last_modified') AND moment <= (SELECT moment FROM bound))
-                  OR (%(ordering)s IN ('-datetime', '-last_modified') AND moment >= (SELECT moment FROM bound))
-                  OR (%(ordering)s = 'code' AND word <= (SELECT word FROM bound))
-                  OR (%(ordering)s = '-code' AND word >= (SELECT word FROM bound))
-                  -- ids are quicker to compare than texts
-                  OR (%(ordering)s IN ('status', '-status') AND (%(then)s IS NOT NULL OR id >= (SELECT id FROM bound))
-                      AND word = (SELECT word FROM bound))
-                  OR (%(ordering)s = 'status' AND word < (SELECT word FROM bound))
-                  OR (%(ordering)s = '-status' AND word > (SELECT word FROM bound))) AS kept
+), span AS MATERIALIZED (
+    -- no index has the order: where there are many orders, a sample tells where the page is. It is taken all over the ids that
+    -- the orders have; an odd step meets whatever repeats itself at different places
+    SELECT min(ends.id) AS first, max(ends.id) AS last,
+           greatest(20, 4 * sqrt(max(ends.id) - min(ends.id)))::bigint | 1 AS step
+    FROM unnest(%(event_ids)s::bigint[]) AS chosen (id), LATERAL (
+        (SELECT orders.id FROM orders WHERE orders.event_id = chosen.id ORDER BY datetime, id LIMIT 1)
+        UNION ALL
+        (SELECT orders.id FROM orders WHERE orders.event_id = chosen.id ORDER BY datetime DESC, id DESC LIMIT 1)
+    ) AS ends
+    WHERE NOT %(walk)s AND EXISTS (
+        SELECT FROM orders
+        WHERE orders.event_id = ANY (%(event_ids)s) AND %(code)s IS NULL AND %(email)s IS NULL
+          AND (%(created_since)s IS NULL OR orders.datetime >= %(created_since)s)
+          AND (%(created_before)s IS NULL OR orders.datetime < %(created_before)s)
+          AND (%(modified_since)s IS NULL OR orders.stored_at >= %(modified_since)s)
+        OFFSET 10000)
+), sample AS MATERIALIZED (
+    -- twenty that follow each other are quick to read
+    SELECT number, place, moment, word,
+           row_number() OVER (ORDER BY number, place, moment, word) AS nth, count(*) OVER () AS rows
     FROM matching
-    WHERE NOT %(walk)s AND matching.event_id = ANY (%(event_ids)s) AND (SELECT count(*) FROM last) = 1
-      AND (NOT %(conditions)s
-           OR (%(old_first)s AND (event_id, datetime, id)
-               > ((SELECT event_id FROM last), (SELECT datetime FROM last), (SELECT id FROM last)))
-           OR (NOT %(old_first)s AND (event_id, datetime, id)
-               < ((SELECT event_id FROM last), (SELECT datetime FROM last), (SELECT id FROM last))))
-), page AS MATERIALIZED (
-    SELECT sorted.id, row_number() OVER () AS place
+    WHERE NOT %(walk)s AND matching.event_id = ANY (%(event_ids)s)
+      AND matching.id = ANY (ARRAY(
+              SELECT run.first + another FROM span, generate_series(span.first, span.last, span.step) AS run (first),
+                     generate_series(0, 19) AS another))
+), guess AS MATERIALIZED (
+    -- how many of the sample come before the page and before its end, give or take three standard deviations and some
+    SELECT rows, floor(first - 25 - 3 * sqrt(first * (rows - first) / rows)) AS first,
+           ceil(last + 25 + 3 * sqrt(last * (rows - last) / rows)) AS last
     FROM (
-        SELECT candidates.id
-        FROM (
-            SELECT id, moment, word, next_moment, next_word FROM few
-            WHERE %(conditions)s OR (SELECT count(*) FROM last) = 0
-            UNION ALL
-            SELECT row.* FROM others, unnest(others.kept) AS row (
-                id bigint, moment timestamptz, word text, next_moment timestamptz, next_word text)
-        ) AS candidates
-        WHERE NOT %(walk)s
-        ORDER BY CASE WHEN left(%(ordering)s, 1) <> '-' THEN moment END,
-                 CASE WHEN left(%(ordering)s, 1) = '-' THEN moment END DESC,
-                 CASE WHEN left(%(ordering)s, 1) <> '-' THEN word END,
-                 CASE WHEN left(%(ordering)s, 1) = '-' THEN word END DESC,
-                 CASE WHEN left(%(then)s, 1) <> '-' THEN next_moment END,
-                 CASE WHEN left(%(then)s, 1) = '-' THEN next_moment END DESC,
-                 CASE WHEN left(%(then)s, 1) <> '-' THEN next_word END,
-                 CASE WHEN left(%(then)s, 1) = '-' THEN next_word END DESC,
-                 CASE WHEN left(%(ordering)s, 1) = '-' OR %(ordering)s = 'status' THEN id END DESC,
-                 id
-        LIMIT %(size)s OFFSET %(offset)s
-    ) AS sorted
+        SELECT one.rows, least(one.rows, %(offset)s * 20.0 / span.step) AS first,
+               least(one.rows, (%(offset)s::bigint + %(size)s::bigint) * 20.0 / span.step) AS last
+        FROM span, (SELECT rows FROM sample LIMIT 1) AS one
+    ) AS exact
+), low AS MATERIALIZED (
+    SELECT sample.* FROM sample, guess
+    WHERE sample.nth = CASE WHEN %(down)s THEN guess.rows + 1 - guess.last ELSE guess.first END
+), high AS MATERIALIZED (
+    SELECT sample.* FROM sample, guess
+    WHERE sample.nth = CASE WHEN %(down)s THEN guess.rows + 1 - guess.first ELSE guess.last END
+), near AS MATERIALIZED (
+    -- one reading counts all, and those before, and keeps those in between
+    SELECT count(*) AS count,
+           count(*) FILTER (WHERE CASE WHEN %(down)s THEN over_high ELSE under_low END) AS before,
+           array_agg(ROW (id, number, moment, word, tie, tie_word)) FILTER (WHERE NOT over_high AND NOT under_low) AS kept
+    FROM matching, LATERAL (
+        SELECT EXISTS (SELECT FROM low) AND CASE
+                   WHEN %(status_sign)s <> 0
+                   THEN (number, place, moment, word) < (SELECT number, place, moment, word FROM low)
+                   WHEN %(by)s = 'code' THEN word < (SELECT word FROM low)
+                   ELSE moment < (SELECT moment FROM low) END AS under_low,
+               EXISTS (SELECT FROM high) AND CASE
+                   WHEN %(status_sign)s <> 0
+                   THEN (number, place, moment, word) >= (SELECT number, place, moment, word FROM high)
+                   WHEN %(by)s = 'code' THEN word >= (SELECT word FROM high)
+                   ELSE moment >= (SELECT moment FROM high) END AS over_high
+    ) AS compared
+    WHERE NOT %(walk)s AND matching.event_id = ANY (%(event_ids)s)
+), found AS MATERIALIZED (
+    -- if the sample was not like the whole, the page is not among these: then all are sorted
+    SELECT count, before, rows, %(offset)s >= count
+               OR (before <= %(offset)s AND before + rows >= least(%(offset)s + %(size)s::bigint, count)) AS whole
+    FROM near, LATERAL (SELECT coalesce(cardinality(kept), 0) AS rows) AS one
+), cut AS MATERIALIZED (
+    -- of how many rows, and how many of them come before the page
+    SELECT (SELECT count(*) FROM walked) AS rows, %(offset)s::bigint AS skip WHERE %(walk)s
     UNION ALL
-    (SELECT id, row_number() OVER () FROM walked LIMIT %(size)s)
+    SELECT CASE WHEN whole THEN rows ELSE count END, CASE WHEN whole THEN %(offset)s - before ELSE %(offset)s END
+    FROM found WHERE NOT %(walk)s
+), page AS MATERIALIZED (
+    SELECT sorted.id, sorted.moment, CASE WHEN %(down)s THEN -row_number() OVER () ELSE row_number() OVER () END AS place
+    FROM (
+        SELECT candidates.id, candidates.moment
+        FROM (
+            SELECT id, number, moment, word, tie, tie_word FROM walked
+            UNION ALL
+            SELECT row.* FROM near, unnest(near.kept) AS row (
+                id bigint, number integer, moment timestamptz, word text, tie numeric, tie_word text)
+            WHERE (SELECT whole FROM found)
+            UNION ALL
+            SELECT id, number, moment, word, tie, tie_word FROM matching
+            WHERE NOT %(walk)s AND matching.event_id = ANY (%(event_ids)s) AND (SELECT NOT whole FROM found)
+        ) AS candidates
+        ORDER BY number, moment, word, tie, CASE WHEN %(tie_sign)s > 0 THEN tie_word END,
+                 CASE WHEN %(tie_sign)s < 0 THEN tie_word END DESC, %(id_sign)s::bigint * id
+        LIMIT (SELECT greatest(0, least(%(size)s, rows - skip)) FROM cut)
+        OFFSET (SELECT greatest(0, CASE WHEN %(down)s THEN rows - skip - %(size)s ELSE skip END) FROM cut)
+    ) AS sorted
+), last AS MATERIALIZED (
+    SELECT moment, id FROM page ORDER BY place DESC LIMIT 1
 ), total AS MATERIALIZED (
+    -- whoever found that there is no further page has counted them all; else it is enough to count on from the end of
+    -- the page, but without conditions the smallest index is the quickest
     SELECT CASE
-        WHEN NOT %(walk)s
-        THEN (SELECT count(*) FROM few WHERE %(conditions)s OR (SELECT count(*) FROM last) = 0) + (SELECT count FROM others)
-        -- a page that is not full is the last one, and whoever found that out has counted them all; after another one it
-        -- is enough to count on from its end, but without conditions the smallest index is the quickest
-        WHEN after.rows = 0 AND (shown.rows > 0 OR %(offset)s = 0) THEN shown.rows + %(offset)s::bigint
-        WHEN after.rows > 0 AND %(conditions)s AND %(ordering)s = 'datetime'
-        THEN shown.rows + after.rows + %(offset)s::bigint + (
+        WHEN NOT %(walk)s THEN (SELECT count FROM found)
+        WHEN cut.rows <= %(offset)s::bigint + %(size)s THEN cut.rows
+        WHEN NOT %(conditions)s THEN (SELECT count(*) FROM matching WHERE matching.event_id = ANY (%(event_ids)s))
+        WHEN %(down)s
+        THEN %(offset)s::bigint + %(size)s + (
             SELECT count(*) FROM matching
-            WHERE matching.event_id = ANY (%(event_ids)s)
-              AND (matching.moment, matching.id) > ((SELECT datetime FROM last), (SELECT id FROM last)))
-        WHEN after.rows > 0 AND %(conditions)s AND %(ordering)s = '-datetime'
-        THEN shown.rows + after.rows + %(offset)s::bigint + (
+            WHERE matching.event_id = ANY (%(event_ids)s) AND (moment, id) < (SELECT moment, id FROM last))
+        ELSE %(offset)s::bigint + %(size)s + (
             SELECT count(*) FROM matching
-            WHERE matching.event_id = ANY (%(event_ids)s)
-              AND (matching.moment, matching.id) < ((SELECT datetime FROM last), (SELECT id FROM last)))
-        ELSE (SELECT count(*) FROM matching WHERE matching.event_id = ANY (%(event_ids)s)) END AS count
-    FROM (SELECT count(*) AS rows FROM page) AS shown, (SELECT count(*) AS rows FROM last) AS after
+            WHERE matching.event_id = ANY (%(event_ids)s) AND (moment, id) > (SELECT moment, id FROM last)) END AS count
+    FROM cut
 )
 SELECT total.count, orders.doc::text AS doc, events.slug AS event
 FROM total

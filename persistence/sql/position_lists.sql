@@ -8,21 +8,26 @@ SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit
        set_config('work_mem', '32MB', true), set_config('random_page_cost', '1.1', true);
 
 -- name: page of the positions that match all conditions given, with the count of all; one row without document if none
+-- by time, an index has the order; else all is sorted upwards and read backwards where that is asked for (order_lists.sql)
 WITH matching AS NOT MATERIALIZED (
-    SELECT positions.id,
-           CASE WHEN %(ordering)s IN ('order__datetime', '-order__datetime', 'order__datetime,positionid')
-                THEN positions.ordered_at END AS moment,
-           CASE WHEN %(ordering)s IN ('positionid', '-positionid', 'order__datetime,positionid')
-                THEN positions.positionid END AS number,
+    SELECT positions.id, positions.ordered_at, positions.positionid,
+           CASE WHEN %(status_weight)s = 0 AND %(number_weight)s = 0 THEN 0
+                WHEN %(status_weight)s = 0 THEN %(number_weight)s::bigint * positions.positionid
+                WHEN %(number_weight)s = 0 THEN %(status_weight)s::bigint * ascii(positions.status)
+                ELSE %(status_weight)s::bigint * ascii(positions.status) + %(number_weight)s::bigint * positions.positionid
+           END AS number,
+           CASE %(by)s::text WHEN 'order__datetime' THEN positions.ordered_at ELSE timestamptz '-infinity' END AS moment,
            -- the code of the order is the first of the words
-           CASE WHEN %(ordering)s IN ('order__code', '-order__code') THEN split_part(coalesce(positions.words, (
+           CASE %(by)s WHEN 'order__code' THEN split_part(coalesce(positions.words, (
                     SELECT whole.long_words FROM positions AS whole WHERE whole.id = positions.id)), E'\x7f', 2)
-                WHEN %(ordering)s IN ('attendee_name', '-attendee_name') THEN positions.attendee_name
-                WHEN %(ordering)s IN ('order__status', '-order__status') THEN positions.status END AS word,
-           CASE WHEN %(then)s::text IN ('order__datetime', '-order__datetime') THEN positions.ordered_at END AS next_moment,
-           CASE WHEN %(then)s IN ('positionid', '-positionid') THEN positions.positionid END AS next_number,
-           CASE WHEN %(then)s IN ('attendee_name', '-attendee_name') THEN positions.attendee_name
-                WHEN %(then)s IN ('order__status', '-order__status') THEN positions.status END AS next_word
+                WHEN 'attendee_name' THEN coalesce(positions.attendee_name, '') ELSE '' END AS word,
+           CASE WHEN %(place_sign)s = 0 THEN 0 ELSE %(place_sign)s::bigint * positions.id END AS place,
+           CASE %(tie)s::text WHEN 'order__datetime' THEN %(tie_sign)s::integer * extract(epoch FROM positions.ordered_at)
+                WHEN 'positionid' THEN %(tie_sign)s::integer * positions.positionid
+                WHEN 'order__status' THEN %(tie_sign)s::integer * ascii(positions.status) END AS tie,
+           CASE %(tie)s WHEN 'order__code' THEN split_part(coalesce(positions.words, (
+                    SELECT whole.long_words FROM positions AS whole WHERE whole.id = positions.id)), E'\x7f', 2)
+                WHEN 'attendee_name' THEN coalesce(positions.attendee_name, '') END AS tie_word
     FROM positions
     WHERE positions.event_id = %(event_id)s
       AND (%(canceled)s::boolean OR NOT positions.canceled)
@@ -58,37 +63,99 @@ WITH matching AS NOT MATERIALIZED (
            OR (positions.words IS NULL AND (
                    SELECT whole.long_words LIKE %(beginning)s FROM positions AS whole
                    WHERE whole.id = positions.id)))
-), page AS MATERIALIZED (
-    SELECT sorted.*, row_number() OVER () AS place
+), walked AS MATERIALIZED (
+    SELECT matching.id, matching.ordered_at, matching.positionid FROM matching
+    WHERE %(walk)s
+    ORDER BY CASE WHEN NOT %(down)s THEN ordered_at END, CASE WHEN %(down)s THEN ordered_at END DESC,
+             CASE WHEN %(by_number)s THEN positionid END, CASE WHEN %(by_number)s THEN id END,
+             tie, CASE WHEN %(tie_sign)s > 0 THEN tie_word END, CASE WHEN %(tie_sign)s < 0 THEN tie_word END DESC, id DESC
+    LIMIT %(size)s::bigint + 1 OFFSET %(offset)s
+), span AS MATERIALIZED (
+    SELECT min(ends.id) AS first, max(ends.id) AS last,
+           greatest(20, 4 * sqrt(max(ends.id) - min(ends.id)))::bigint | 1 AS step
     FROM (
-        SELECT matching.id, matching.moment, matching.number FROM matching
-        ORDER BY CASE WHEN left(%(ordering)s, 1) <> '-' THEN moment END,
-                 CASE WHEN left(%(ordering)s, 1) = '-' THEN moment END DESC,
-                 CASE WHEN left(%(ordering)s, 1) <> '-' THEN number END,
-                 CASE WHEN left(%(ordering)s, 1) = '-' THEN number END DESC,
-                 CASE WHEN left(%(ordering)s, 1) <> '-' THEN word END NULLS FIRST,
-                 CASE WHEN left(%(ordering)s, 1) = '-' THEN word END DESC NULLS LAST,
-                 CASE WHEN left(%(then)s, 1) <> '-' THEN next_moment END,
-                 CASE WHEN left(%(then)s, 1) = '-' THEN next_moment END DESC,
-                 CASE WHEN left(%(then)s, 1) <> '-' THEN next_number END,
-                 CASE WHEN left(%(then)s, 1) = '-' THEN next_number END DESC,
-                 CASE WHEN left(%(then)s, 1) <> '-' THEN next_word END NULLS FIRST,
-                 CASE WHEN left(%(then)s, 1) = '-' THEN next_word END DESC NULLS LAST,
-                 CASE WHEN %(ordering)s = 'order__datetime,positionid' THEN id END,
-                 id DESC
-        LIMIT %(size)s::bigint + 1 OFFSET %(offset)s
+        (SELECT id FROM positions WHERE event_id = %(event_id)s ORDER BY ordered_at, positionid, id LIMIT 1)
+        UNION ALL
+        (SELECT id FROM positions WHERE event_id = %(event_id)s ORDER BY ordered_at DESC, positionid DESC, id DESC LIMIT 1)
+    ) AS ends
+    WHERE NOT %(walk)s AND NOT %(narrow)s
+      AND EXISTS (SELECT FROM positions WHERE positions.event_id = %(event_id)s OFFSET 10000)
+), sample AS MATERIALIZED (
+    SELECT number, moment, word, place,
+           row_number() OVER (ORDER BY number, moment, word, place) AS nth, count(*) OVER () AS rows
+    FROM matching
+    WHERE NOT %(walk)s
+      AND matching.id = ANY (ARRAY(
+              SELECT run.first + another FROM span, generate_series(span.first, span.last, span.step) AS run (first),
+                     generate_series(0, 19) AS another))
+), guess AS MATERIALIZED (
+    SELECT rows, floor(first - 25 - 3 * sqrt(first * (rows - first) / rows)) AS first,
+           ceil(last + 25 + 3 * sqrt(last * (rows - last) / rows)) AS last
+    FROM (
+        SELECT one.rows, least(one.rows, %(offset)s * 20.0 / span.step) AS first,
+               least(one.rows, (%(offset)s::bigint + %(size)s::bigint) * 20.0 / span.step) AS last
+        FROM span, (SELECT rows FROM sample LIMIT 1) AS one
+    ) AS exact
+), low AS MATERIALIZED (
+    SELECT sample.* FROM sample, guess
+    WHERE sample.nth = CASE WHEN %(down)s THEN guess.rows + 1 - guess.last ELSE guess.first END
+), high AS MATERIALIZED (
+    SELECT sample.* FROM sample, guess
+    WHERE sample.nth = CASE WHEN %(down)s THEN guess.rows + 1 - guess.first ELSE guess.last END
+), near AS MATERIALIZED (
+    SELECT count(*) AS count,
+           count(*) FILTER (WHERE CASE WHEN %(down)s THEN over_high ELSE under_low END) AS before,
+           array_agg(ROW (id, number, moment, word, tie, tie_word)) FILTER (WHERE NOT over_high AND NOT under_low) AS kept
+    FROM matching, LATERAL (
+        SELECT EXISTS (SELECT FROM low) AND CASE
+                   WHEN %(by)s IS NULL THEN (number, place) < (SELECT number, place FROM low)
+                   WHEN %(status_weight)s = 0 AND %(number_weight)s = 0 THEN (word, place) < (SELECT word, place FROM low)
+                   ELSE (number, moment, word) < (SELECT number, moment, word FROM low) END AS under_low,
+               EXISTS (SELECT FROM high) AND CASE
+                   WHEN %(by)s IS NULL THEN (number, place) >= (SELECT number, place FROM high)
+                   WHEN %(status_weight)s = 0 AND %(number_weight)s = 0 THEN (word, place) >= (SELECT word, place FROM high)
+                   ELSE (number, moment, word) >= (SELECT number, moment, word FROM high) END AS over_high
+    ) AS compared
+    WHERE NOT %(walk)s
+), found AS MATERIALIZED (
+    SELECT count, before, rows, %(offset)s >= count
+               OR (before <= %(offset)s AND before + rows >= least(%(offset)s + %(size)s::bigint, count)) AS whole
+    FROM near, LATERAL (SELECT coalesce(cardinality(kept), 0) AS rows) AS one
+), cut AS MATERIALIZED (
+    SELECT CASE WHEN whole THEN rows ELSE count END AS rows, CASE WHEN whole THEN %(offset)s - before ELSE %(offset)s END AS skip
+    FROM found
+), page AS MATERIALIZED (
+    SELECT id, ordered_at, positionid, row_number() OVER () AS place FROM walked
+    UNION ALL
+    SELECT sorted.id, NULL, NULL, CASE WHEN %(down)s THEN -row_number() OVER () ELSE row_number() OVER () END
+    FROM (
+        SELECT candidates.id
+        FROM (
+            SELECT row.* FROM near, unnest(near.kept) AS row (
+                id bigint, number bigint, moment timestamptz, word text, tie numeric, tie_word text)
+            WHERE (SELECT whole FROM found)
+            UNION ALL
+            SELECT id, number, moment, word, tie, tie_word FROM matching
+            WHERE NOT %(walk)s AND (SELECT NOT whole FROM found)
+        ) AS candidates
+        ORDER BY number, moment, word, tie, CASE WHEN %(tie_sign)s > 0 THEN tie_word END,
+                 CASE WHEN %(tie_sign)s < 0 THEN tie_word END DESC, CASE WHEN %(down)s THEN id ELSE -id END
+        LIMIT (SELECT greatest(0, least(%(size)s, rows - skip)) FROM cut)
+        OFFSET (SELECT greatest(0, CASE WHEN %(down)s THEN rows - skip - %(size)s ELSE skip END) FROM cut)
     ) AS sorted
+    WHERE NOT %(walk)s
 ), last AS MATERIALIZED (
-    SELECT moment, number, id FROM page WHERE place > %(size)s
+    SELECT ordered_at, positionid, id FROM page WHERE place > %(size)s
 ), total AS MATERIALIZED (
     -- a page that is not full is the last one, and whoever found that out has counted them all; after another one it
     -- is enough to count on from its end
-    SELECT CASE WHEN shown.rows BETWEEN 1 AND %(size)s OR shown.rows + %(offset)s::bigint = 0
+    SELECT CASE WHEN NOT %(walk)s THEN (SELECT count FROM found)
+                WHEN shown.rows BETWEEN 1 AND %(size)s OR shown.rows + %(offset)s::bigint = 0
                 THEN shown.rows + %(offset)s::bigint
-                WHEN shown.rows > 0 AND %(ordering)s = 'order__datetime,positionid'
+                WHEN shown.rows > 0 AND %(by_number)s
                 THEN shown.rows + %(offset)s::bigint + (
                     SELECT count(*) FROM matching
-                    WHERE (moment, number, id) > ((SELECT moment FROM last), (SELECT number FROM last), (SELECT id FROM last)))
+                    WHERE (ordered_at, positionid, id) > (SELECT ordered_at, positionid, id FROM last))
                 ELSE (SELECT count(*) FROM matching) END AS count
     FROM (SELECT count(*) AS rows FROM page) AS shown
 )

@@ -9,7 +9,7 @@ import many_orders
 import pytest
 from bench_lists import ORDERS, POSITIONS
 from databases import empty_database
-from many_orders import EVENT, ORGANIZER
+from many_orders import EVENT, FIRST, ORGANIZER
 
 from persistence import order_lists, position_lists
 from persistence.database import Database
@@ -31,7 +31,8 @@ async def database(database_url: str) -> AsyncIterator[Database]:
         await database.run(
             "UPDATE orders SET last_modified = last_modified + id % 7 * interval '5 hours' WHERE id % 3 = 0"
         )
-        await database.run("VACUUM ANALYZE orders")
+        await database.run("UPDATE positions SET positionid = 1 + id % 3, attendee_name = NULL WHERE id % 4 = 0")
+        await database.run("VACUUM ANALYZE orders, positions")
         yield database
         await database.close()
 
@@ -40,7 +41,7 @@ async def plan(database: Database, lists: str, values: dict[str, Any]) -> str:
     queries = Queries(lists)
     async with database.transaction() as session:
         await session.run(queries["plan_each_call"])
-        rows = await session.rows("EXPLAIN " + queries["page"], {"offset": 0, "size": 50, **values})
+        rows = await session.rows("EXPLAIN " + queries["page"], values)
     return "\n".join(row["QUERY PLAN"] for row in rows)
 
 
@@ -49,8 +50,9 @@ async def plan(database: Database, lists: str, values: dict[str, Any]) -> str:
 async def test_orders_come_from_an_index(database: Database, name: str, whole_organizer: bool) -> None:
     conditions = {key: value for key, value in ORDERS[name].items() if key != "offset"}
     wanted = order_lists.Wanted(organizer_id=ORGANIZER, event_id=None if whole_organizer else EVENT, **conditions)
+    offset = ORDERS[name].get("offset", 0)
     dates = (DATES if wanted.subevent_after else None, DATES if wanted.subevent_before else None)
-    explained = await plan(database, "order_lists", order_lists.values(wanted, [EVENT], dates, 0, 50))
+    explained = await plan(database, "order_lists", order_lists.values(wanted, [EVENT], dates, offset, 50))
     assert "Seq Scan on orders" not in explained, explained
     assert "Seq Scan on positions" not in explained, explained
 
@@ -59,7 +61,8 @@ async def test_orders_come_from_an_index(database: Database, name: str, whole_or
 async def test_positions_come_from_an_index(database: Database, name: str) -> None:
     conditions = {key: value for key, value in POSITIONS[name].items() if key != "offset"}
     wanted = position_lists.Wanted(organizer_id=ORGANIZER, event_id=EVENT, **conditions)
-    explained = await plan(database, "position_lists", position_lists.values(wanted))
+    offset = POSITIONS[name].get("offset", 0)
+    explained = await plan(database, "position_lists", position_lists.values(wanted, offset, 50))
     assert "Seq Scan on orders" not in explained, explained
     assert "Seq Scan on positions" not in explained, explained
 
@@ -99,7 +102,7 @@ async def test_the_counts_are_exact(database: Database, conditions: dict[str, An
     ],
 )
 async def test_pages_are_in_order_whether_few_or_most_match(
-    database: Database, conditions: dict[str, Any], rule: str, ordering: str
+    database: Database, conditions: dict[str, Any], rule: str, ordering: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for then in (None, "-datetime", "code"):
         fields = [field for field in (ordering, then) if field]
@@ -108,10 +111,77 @@ async def test_pages_are_in_order_whether_few_or_most_match(
         rows = await database.rows(
             f"SELECT id FROM orders WHERE event_id = {EVENT} AND {rule} ORDER BY {', '.join(keys)}, id {'DESC' * down}"  # noqa: S608
         )
-        for offset, event in ((0, EVENT), (150, None)):
+        for offset, event, walked_max in ((0, EVENT, 100_000), (150, None, 100_000), (len(rows) // 2, EVENT, 0)):
+            monkeypatch.setattr(order_lists, "WALKED_MAX", walked_max)
             wanted = order_lists.Wanted(
                 organizer_id=ORGANIZER, event_id=event, ordering=ordering, then=then, **conditions
             )
             _, count, found = await order_lists.page(database, wanted, offset, 50)
             assert count == len(rows)
             assert [order.id for _, order in found] == [row["id"] for row in rows[offset : offset + 50]], (then, offset)
+
+
+_FIELDS = {
+    "order__code": "split_part(words, chr(127), 2)",
+    "order__datetime": "ordered_at",
+    "positionid": "positionid",
+    "attendee_name": "coalesce(attendee_name, '')",
+    "order__status": "status",
+}
+
+
+@pytest.mark.parametrize("ordering", sorted(position_lists.ORDERINGS))
+async def test_pages_of_positions_are_in_order(database: Database, ordering: str) -> None:
+    for then in (None, "-order__datetime", "order__code", "-positionid"):
+        keys = ", ".join(
+            f"{_FIELDS[field.removeprefix('-')]} {'DESC' if field[0] == '-' else 'ASC'}"
+            for field in (ordering, then)
+            if field
+        )
+        rows = await database.rows(
+            f"SELECT id FROM positions WHERE event_id = {EVENT} AND status <> 'c' ORDER BY {keys}, id DESC"  # noqa: S608
+        )
+        wanted = position_lists.Wanted(
+            organizer_id=ORGANIZER, event_id=EVENT, statuses=["n", "p"], ordering=ordering, then=then
+        )
+        for offset in (0, len(rows) // 2, len(rows) - 20):
+            count, found = await position_lists.page(database, wanted, offset, 50)
+            assert count == len(rows)
+            assert [line.id for _, line in found] == [row["id"] for row in rows[offset : offset + 50]], (then, offset)
+
+
+async def test_a_sample_that_is_unlike_the_rest_only_costs_time(database: Database) -> None:
+    rows = await database.rows(
+        f"""
+        UPDATE orders SET last_modified = '2000-01-01'
+        WHERE event_id = {EVENT} AND (id - {FIRST} - 1) % ((4 * sqrt({MANY} - 1))::bigint | 1) < 20
+        RETURNING id
+        """  # noqa: S608
+    )
+    assert MANY // 100 < len(rows) < MANY // 10
+    rows = await database.rows(f"SELECT id FROM orders WHERE event_id = {EVENT} ORDER BY last_modified, id")  # noqa: S608
+    wanted = order_lists.Wanted(organizer_id=ORGANIZER, event_id=EVENT, ordering="last_modified", sales_channel="web")
+    for offset in (0, MANY // 2, MANY - 50):
+        _, count, found = await order_lists.page(database, wanted, offset, 50)
+        assert count == MANY
+        assert [order.id for _, order in found] == [row["id"] for row in rows[offset : offset + 50]], offset
+
+
+async def test_orders_of_several_events_are_in_one_order(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    await database.run(
+        "INSERT INTO events (id, organizer_id, slug, body) OVERRIDING SYSTEM VALUE"
+        " VALUES (%(id)s, %(owner)s, 'too', '{}')",
+        {"id": EVENT + 1, "owner": ORGANIZER},
+    )
+    await database.run("UPDATE orders SET event_id = event_id + 1 WHERE id % 7 < 3")
+    for walked_max in (0, 10 * MANY):
+        monkeypatch.setattr(order_lists, "WALKED_MAX", walked_max)
+        for ordering in ("datetime", "-datetime", "-code", "status"):
+            key = f"{ordering.removeprefix('-')} {'DESC' * (ordering[0] == '-')}"
+            down = "DESC" * (ordering != "datetime")
+            rows = await database.rows(f"SELECT id FROM orders WHERE NOT testmode ORDER BY {key}, id {down}")  # noqa: S608
+            wanted = order_lists.Wanted(organizer_id=ORGANIZER, ordering=ordering, testmode=False)
+            for offset in (0, MANY // 2):
+                _, count, found = await order_lists.page(database, wanted, offset, 50)
+                assert count == len(rows)
+                assert [order.id for _, order in found] == [row["id"] for row in rows[offset : offset + 50]], ordering

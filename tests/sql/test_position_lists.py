@@ -60,7 +60,7 @@ async def plan(database: Database, wanted: Wanted) -> str:
     queries = Queries("position_lists")
     async with database.transaction() as session:
         await session.run(queries["plan_each_call"])
-        rows = await session.rows("EXPLAIN " + queries["page"], {**values(wanted), "offset": 0, "size": 50})
+        rows = await session.rows("EXPLAIN " + queries["page"], values(wanted, 0, 50))
     return "\n".join(row["QUERY PLAN"] for row in rows)
 
 
