@@ -171,7 +171,7 @@ class _Vouchers(Resource):
                 raise Forbidden(_USED)
             await self.table.remove(session, event.id, row["id"])
             await _reserve(session, event, row["body"]["seat"])
-            if (await _uses_by_others(call, session, event, row)) > 0:
+            if (await _uses_by_others(call, session, event, row, {})) > 0:
                 raise Forbidden(_USED)
         return NO_CONTENT
 
@@ -189,7 +189,7 @@ class _Vouchers(Resource):
             await self.table.replace(session, event.id, row["id"], values, **self.columns(values))
             await _reserve(session, event, row["body"]["seat"], values["seat"])
             if values["max_usages"] < row["body"]["max_usages"]:
-                used = await _uses_by_others(call, session, fresh, row)
+                used = await _uses_by_others(call, session, fresh, row, reserved)
                 if values["max_usages"] < used:
                     raise refuse(_FEWER_THAN_USED.format(used))
             row = await self._row(session, call, None)
@@ -353,9 +353,14 @@ async def _redeemed(call: Call, event: Event, rows: Iterable[Row]) -> dict[int, 
     }
 
 
-async def _uses_by_others(call: Call, session: Session, event: Event, row: Row) -> int:
-    """Return how often a voucher was redeemed, once nobody can by what the catalogue said before this transaction."""
-    await call.house.ledger.publish(await catalogue.load_event_by_id(session, event.id, event))
+async def _uses_by_others(call: Call, session: Session, event: Event, row: Row, reserved: dict[int, int]) -> int:
+    """Return how often a voucher was redeemed, once nobody can by what the catalogue said before this transaction.
+
+    What is `reserved` is kept free from here on.
+    """
+    fresh = await catalogue.load_event_by_id(session, event.id, event)
+    await call.house.ledger.publish_if(fresh, None, reserved)
+    reserved.clear()
     return (await _redeemed(call, event, [row]))[row["id"]]
 
 

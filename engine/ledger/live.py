@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
 from engine.domain.catalogue import Event, Product, SeatName
@@ -14,7 +15,7 @@ from engine.ledger.calls import Calls
 from engine.ledger.commits import product_text
 from engine.ledger.company import Company
 from engine.ledger.outcomes import SeatOwner, seat_field, seat_mark, seat_name, seat_owner
-from engine.ledger.quotas import quota_args
+from engine.ledger.quotas import change_args, quota_args
 from engine.ledger.values import Counts, VoucherUses
 from engine.settings import Settings
 from persistence.database import Database
@@ -24,6 +25,8 @@ _PAGE = 1000
 
 _QUOTAS_MAX = 500
 """Quotas that one call asks about for several requests; most ask for the same."""
+
+_NO_ROOM: Mapping[int, int] = MappingProxyType({})
 
 _SEATS_MAX = 2000
 """Seats in one call: it blocks the server for about two milliseconds."""
@@ -36,38 +39,54 @@ class LiveCatalogue(Calls):
         super().__init__(settings, database)
         self._reads: Company[int, Counts] = Company(_QUOTAS_MAX, "quotas")
 
-    async def publish(self, event: Event) -> None:
-        """Make this version of an event's quotas and seats live; an older one than the live one is ignored."""
+    async def publish(self, event: Event, since: Event | None = None) -> None:
+        """Make this version of an event's quotas and seats live; an older one than the live one is ignored.
+
+        `since` is an older version, of which it may be that it is live now: then only what has changed is told.
+        """
         if event.seats.version:
             await self._publish_seats(event, self.shard_of(event))
-        await self._publish(event, "", {})
+        await self._publish(event, since)
 
-    async def publish_if(self, event: Event, unused: Product | None, room: Mapping[int, int]) -> None:
+    async def publish_if(
+        self, event: Event, unused: Product | None, room: Mapping[int, int], since: Event | None = None
+    ) -> None:
         """Make a version of the quotas live if nobody has a product (0 for any in its parts) and quotas have room.
 
-        `room` is for how many units each quota must have room before. Raises InUse, StaleCatalogue for want of room:
-        whoever has judged that there is some has to look again.
+        It is not committed yet: whoever commits it has to `confirm` it. `room` is for how many units each quota must
+        have room before. Raises InUse, StaleCatalogue for want of room: whoever has judged that there is some has to
+        look again.
         """
-        await self._publish(event, "" if unused is None else product_text(unused), room)
+        await self._publish(event, since, "" if unused is None else product_text(unused), room, early=True)
 
-    async def _publish(self, event: Event, unused: str, room: Mapping[int, int]) -> None:
+    async def confirm(self, event: Event) -> None:
+        """Make the seats live of a version whose quotas are, and note that it has been committed."""
         shard = self.shard_of(event)
-        new = int(event.version == 1)
-        answer = await self._run(
-            "event_publish",
-            shard,
-            [keys.event(shard, event.id), keys.shard(shard), keys.outbox(shard), keys.due(shard)],
-            [
-                event.version,
-                new,
-                event.id,
-                unused,
-                self._listed_ms,
-                len(room),
-                *chain(*room.items()),
-                *quota_args(event),
-            ],
-        )
+        if event.seats.version:
+            await self._publish_seats(event, shard)
+        answer = await self._run("event_confirm", shard, [keys.event(shard, event.id)], [event.version])
+        if answer[1] < event.version:  # the shard was rebuilt in between, by what was committed then
+            await self._publish(event, None)
+
+    async def _publish(
+        self,
+        event: Event,
+        since: Event | None,
+        unused: str = "",
+        room: Mapping[int, int] = _NO_ROOM,
+        *,
+        early: bool = False,
+    ) -> None:
+        shard = self.shard_of(event)
+        script_keys = [keys.event(shard, event.id), keys.shard(shard), keys.outbox(shard), keys.due(shard)]
+        start = [event.version, int(event.version == 1), event.id, unused, self._listed_ms]
+        end = [int(early), len(room), *chain(*room.items())]
+        answer: list[Any] = [b"behind"]
+        if since is not None:
+            args = [*start, since.version, *end, *change_args(since, event)]
+            answer = await self._run("event_publish", shard, script_keys, args)
+        if answer[0] == b"behind":
+            answer = await self._run("event_publish", shard, script_keys, [*start, "", *end, *quota_args(event)])
         if answer[0] == b"in_use":
             raise InUse
         if answer[0] == b"no_room":
@@ -107,9 +126,13 @@ class LiveCatalogue(Calls):
 
     async def version(self, event: Event) -> int | None:
         """Return the version of the event that is live, None if the event is unknown here."""
+        return (await self.live(event))[0]
+
+    async def live(self, event: Event) -> tuple[int | None, bool]:
+        """Return the version of the event that is live, None if there is none, and whether it is known as committed."""
         shard = self.shard_of(event)
         answer = await self._call("event_version", shard, [keys.event(shard, event.id)], [])
-        return int(answer[1]) if answer[0] == b"ok" else None
+        return (int(answer[1]), not answer[2]) if answer[0] == b"ok" else (None, False)
 
     async def availability(self, event: Event, quota_ids: Sequence[int]) -> dict[int, Counts]:
         """Return the counts of quotas by id, exact at this instant. Who asks for the same quotas shares the answer."""

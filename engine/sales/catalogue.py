@@ -103,13 +103,19 @@ class Catalogue:
         """
         known = next((event for event in self._events.values() if event.id == event_id), None)
         async with self._database.transaction() as session:
-            await catalogue.bump(session, event_id)
+            before = await catalogue.bump(session, event_id) - 1
+            if known is not None and known.version < before:
+                known = replace(await catalogue.load_event_by_id(session, event_id, known), version=before)
             yield session
             event = await catalogue.load_event_by_id(session, event_id, known)
-            if removing is not None or reserving:
-                await self._ledger.publish_if(event, removing, reserving)
+            early = removing is not None or bool(reserving)
+            if early:
+                await self._ledger.publish_if(event, removing, reserving, known)
         self._keep(event)
-        await self._ledger.publish(event)
+        if early:
+            await self._ledger.confirm(event)
+        else:
+            await self._ledger.publish(event, known)
 
     async def _load(self, key: tuple[int, str], newer_than: int) -> Event:
         """Read an event, once for all who ask at the same time."""
@@ -122,9 +128,9 @@ class Catalogue:
                 event = await catalogue.load_event(self._database, *key, known)
                 if event is None:
                     raise Forbidden
-                live = await self._ledger.version(event)
-                if live is None or live < event.version:
-                    await self._ledger.publish(event)
+                live, committed = await self._ledger.live(event)
+                if live is None or live < event.version or (live == event.version and not committed):
+                    await self._ledger.publish(event, known)
                 elif live > event.version:
                     event = await self._caught_up(event, live)
                 return self._keep(event)

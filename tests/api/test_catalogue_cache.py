@@ -114,6 +114,35 @@ async def test_a_version_that_was_live_and_never_committed_is_passed(
     assert await house.ledger.version(after) == after.version
 
 
+async def test_a_change_makes_way_for_itself_where_one_of_its_number_was_never_committed(
+    house: House, server: Any, shop: Callable[..., Shop]
+) -> None:
+    made = shop()
+    item = made.item()
+    quota = made.quota(5, item)
+    event = await house.catalogue.event(await organizer_id(house, server.organizer), made.slug)
+    gone = replace(event, version=event.version + 1, items={}, quotas={}, products={}, quotas_by_product={})
+    await house.ledger.publish_if(gone, (item, 0, 0), {})
+    must(made.patch(f"items/{item}/", {"position": 3}), 200)
+    assert await house.ledger.live(event) == (gone.version, True)
+    must(made.cart(item), 201)
+    assert made.left(quota) == 4
+
+
+async def test_a_copy_of_a_version_that_is_live_and_not_confirmed_makes_it_live(
+    house: House, server: Any, shop: Callable[..., Shop]
+) -> None:
+    made = shop()
+    item = made.item()
+    quota = made.quota(5, item)
+    event = await house.catalogue.event(await organizer_id(house, server.organizer), made.slug)
+    gone = replace(event, version=event.version + 1, items={}, quotas={}, products={}, quotas_by_product={})
+    await house.ledger.publish_if(gone, (item, 0, 0), {})
+    await change_and_die(house, event, quota, 9)
+    assert (await house.catalogue.refresh(event)).version == gone.version
+    assert made.left(quota) == 9
+
+
 async def test_who_reads_an_event_while_something_is_deleted_waits_for_that(
     house: House, server: Any, shop: Callable[..., Shop]
 ) -> None:

@@ -12,18 +12,30 @@ def _vouchers_apply(memory, number, hall, words, now):
     for key in [key for key in hall.units if key[0] == "w"]:
         del hall.units[key]
     for _ in range(int(next(words))):
-        voucher, most, till, product = (next(words) for _ in range(4))
-        if not till or int(till) >= now:
-            hall.reserves[voucher] = Reserve(int(most), int(till) if till else None, product)
-            if till:
-                Shard.put(memory.shard(number).due, int(till), f"{hall.id}:v{voucher}".encode())
+        _reserve(memory, number, hall, words, now)
+    _wait(hall, words)
+
+
+def _reserve(memory, number, hall, words, now):
+    voucher, most, till, product = (next(words) for _ in range(4))
+    hall.reserves.pop(voucher, None)
+    if not till or int(till) >= now:
+        hall.reserves[voucher] = Reserve(int(most), int(till) if till else None, product)
+        if till:
+            Shard.put(memory.shard(number).due, int(till), f"{hall.id}:v{voucher}".encode())
+
+
+def _wait(hall, words):
     for _ in range(int(next(words))):
         product, count = next(words), next(words)
         hall.units["w", product] = int(count)
 
 
-def _quotas_apply(hall, words, *, allow):
+def _quotas_apply(hall, words, *, allow, gone=None):
+    """Make quotas live: of all that there are, or of those that are neither `gone` nor told of as they were."""
     before, hall.quotas = hall.quotas, {}
+    if gone is not None:
+        hall.quotas = {quota: known for quota, known in before.items() if quota not in gone}
     for _ in range(int(next(words))):
         quota, size, closed, word, closes, exits, allowance, count = (int(next(words)) for _ in range(8))
         made = Quota(size, closes == 1, exits == 1, [next(words) for _ in range(count)])
@@ -37,20 +49,37 @@ def _quotas_apply(hall, words, *, allow):
         made.allowance = max(allowance, before[quota].allowance if quota in before else 0)
         if allow and size >= 0:
             made.allowance = max(made.allowance, hall.used(made) - size)
+    hall.quotas = dict(sorted(hall.quotas.items()))
+
+
+def _changes_apply(memory, number, hall, words, now):
+    for _ in range(int(next(words))):
+        hall.reserves.pop(next(words), None)
+    for _ in range(int(next(words))):
+        _reserve(memory, number, hall, words, now)
+    _wait(hall, words)
+    gone = {int(next(words)) for _ in range(int(next(words)))}
+    _quotas_apply(hall, words, allow=True, gone=gone)
+    for _ in range(int(next(words))):
+        product, told = next(words), next(words)
+        covering = ",".join(str(quota) for quota, known in hall.quotas.items() if product in known.products)
+        require(told == covering, f"{product} is covered by {covering}, and told to be by {told}")
 
 
 def event_publish(memory, keys, args, now):
     number, hall = hall_of(memory, keys[0])
     words = iter(text(arg) for arg in args)
     version, new, _ = (int(next(words)) for _ in range(3))
-    unused, listed_ms = next(words), int(next(words))
+    unused, listed_ms, base, early = next(words), int(next(words)), next(words), next(words)
     room = [(int(next(words)), int(next(words))) for _ in range(int(next(words)))]
     if memory.shard(number).epoch is None:
         return [b"unverified", 0]
     if hall.version is None and not new:
         return [b"unknown_event", 0]
-    if hall.version is not None and hall.version >= version:
+    if hall.version is not None and (hall.version > version or (hall.version == version and not hall.early)):
         return [b"older", hall.version]
+    if base and (base != str(hall.version) or hall.early):
+        return [b"behind"]
     if (unused or room) and Chosen(memory, number).reap(now, 64, listed_ms):
         return [b"again"]
     if unused and any(
@@ -59,9 +88,12 @@ def event_publish(memory, keys, args, now):
         return [b"in_use"]
     if not all(hall.room(hall.quotas[quota], count) for quota, count in room):
         return [b"no_room"]
-    _vouchers_apply(memory, number, hall, words, now)
-    _quotas_apply(hall, words, allow=True)
-    hall.version = version
+    if base:
+        _changes_apply(memory, number, hall, words, now)
+    else:
+        _vouchers_apply(memory, number, hall, words, now)
+        _quotas_apply(hall, words, allow=True)
+    hall.version, hall.early = version, early == "1"
     return [b"ok", version]
 
 
@@ -72,7 +104,16 @@ def _is_part(product, whole):
 
 def event_version(memory, keys, args, now):
     _, hall = hall_of(memory, keys[0])
-    return [b"unknown_event"] if hall.version is None else [b"ok", hall.version]
+    return [b"unknown_event"] if hall.version is None else [b"ok", hall.version, int(hall.early)]
+
+
+def event_confirm(memory, keys, args, now):
+    _, hall = hall_of(memory, keys[0])
+    if hall.version is None:
+        return [b"unknown_event"]
+    if str(hall.version) == text(args[0]):
+        hall.early = False
+    return [b"ok", hall.version]
 
 
 def seats_publish(memory, keys, args, now):
@@ -169,6 +210,7 @@ def event_rebuild(memory, keys, args, now, stored):
     number, hall = hall_of(memory, keys[0])
     words = iter(text(arg) for arg in args)
     hall.version, _ = int(next(words)), next(words)
+    hall.early = False
     counts = {}
     for _ in range(int(next(words))):
         name = next(words)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from engine.domain import order_changes, payments, vouchers
+from engine.domain.catalogue import code_key
 from engine.domain.deadlines import payment_deadline
 from engine.domain.errors import HoldfastError, Invalid, Lost, StaleCatalogue
 from engine.domain.new_order import Line, blank_order, drafted, first_payment, numbered, within_budgets
@@ -16,7 +17,8 @@ from engine.domain.splitting import SplitOff
 from engine.ledger.replies import Kept, Replay
 from engine.ledger.values import Held, HoldGroup, HoldPosition, VoucherUse
 from engine.sales import holds, orders
-from persistence import quotas, seating
+from persistence import assembly, catalogue, quotas, seating
+from persistence.resources import VOUCHERS, WAITING
 
 _JUDGED_MAX = 5
 CARTS = tuple(f"{name}@api" for name in ("a", "a1", "a-b", "ü|:", *"cdefgh"))
@@ -335,12 +337,13 @@ class Client:
     # ----------------------------------------------------------------------------------------------------- organizers
 
     async def organize(self):
-        """Change a quota, or block a seat, in the middle of everything."""
+        """Change a quota, a seat, what a voucher keeps free or who waits, in the middle of everything."""
         shop = self.shop()
         quota = self.random.choice(list(shop.quotas))
         size = shop.quotas[quota]
-        what = self.random.choice(("size", "size", "close", "open", "seat", "touch"))
-        async with self.house.catalogue.changing(shop.id) as session:
+        what = self.random.choice(("size", "size", "close", "open", "seat", "touch", "cover", "keep", "wait"))
+        kept = {}
+        async with self.house.catalogue.changing(shop.id, reserving=kept) as session:
             if what == "size" and size is not None:
                 new = max(0, size + self.random.randint(-3, 3))
                 row = await quotas.one(session, shop.id, quota)
@@ -348,6 +351,30 @@ class Client:
                 return f"quota {quota} has {new} of {size}"
             if what in ("close", "open"):
                 await quotas.set_closed(session, shop.id, quota, what == "close")
+            if what == "cover":
+                row = await quotas.one(session, shop.id, quota)
+                items = {item for item, _, _ in shop.products}
+                row["items"] = sorted(set(row["items"]) ^ {self.random.choice(sorted(items))})
+                await quotas.replace(session, shop.id, quota, row)
+            if what == "keep":
+                rows = await VOUCHERS.all(session, shop.id)
+                rows = [row for row in rows if row["body"]["item"] or row["body"]["quota"]]
+                if rows:
+                    row = self.random.choice(rows)
+                    body = row["body"] | {"block_quota": not row["body"]["block_quota"]}
+                    await VOUCHERS.replace(session, shop.id, row["id"], body, code_key=code_key(body["code"]))
+                    if body["block_quota"]:
+                        event = await catalogue.load_event_by_id(session, shop.id)
+                        reserved = assembly.voucher(row["id"], body).reserved
+                        kept |= dict.fromkeys(event.quotas_of(reserved), body["max_usages"])
+            if what == "wait":
+                rows = await WAITING.all(session, shop.id)
+                item, variation, date = self.random.choice(shop.products)
+                columns = {"item": item, "variation": variation or None, "subevent": date or None}
+                if rows:
+                    await WAITING.remove(session, shop.id, rows[0]["id"])
+                else:
+                    await WAITING.add(session, shop.id, {"voucher": None}, **columns)
             if what == "seat" and shop.seats:
                 [row] = await session.rows(
                     "SELECT id FROM seats WHERE event_id = %s ORDER BY id OFFSET %s LIMIT 1",
@@ -373,6 +400,6 @@ ACTIONS = {
     Client.order: 14,
     Client.change: 22,
     Client.once: 7,
-    Client.organize: 1,
+    Client.organize: 2,
 }
 """What clients do, and how often."""

@@ -106,6 +106,8 @@ class Hall:
 
     id: int
     version: int | None = None
+    early: bool = False
+    """Has nobody said yet that the version is committed?"""
     next_id: int = 1
     last_id: int = 0
     units: Counter = field(default_factory=Counter)
@@ -126,7 +128,7 @@ class Hall:
 
     def lose(self):
         """Forget the event, but for what stands in keys of its own."""
-        self.version = None
+        self.version, self.early = None, False
         for part in (self.units, self.uses, self.quotas, self.words, self.reserves):
             part.clear()
 

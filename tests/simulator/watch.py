@@ -29,6 +29,7 @@ class Watch:
         self.deleted = set()
         """Ids of orders that have ever been deleted."""
         self._most = {}
+        self._covered = {}
         self._stored = stored
         self._fail = fail
 
@@ -105,6 +106,9 @@ class Watch:
                 # what survives may have been ordered in the moments that were lost, and counts twice until it expires
                 twice = sum(h.live and h.product in quota.products for h in hall.holds.values())
                 known = self._most.get(number, quota.size) - quota.size - quota.allowance
+                # an organizer's change may be committed and not live yet: it would have been allowed
+                known += sum(hall.units["w", product] for product in quota.products)
+                known += sum(sum(hall.sums([product])[:5]) for product in self._fresh(number, quota))
                 require(beyond - twice <= known, f"quota {number} of {quota.size} is rebuilt with {beyond} too many")
                 quota.excused = beyond
             quota.excused = min(quota.excused, max(0, beyond))
@@ -112,7 +116,12 @@ class Watch:
                 beyond <= quota.excused, f"quota {number} of {quota.size} + {quota.allowance} is oversold by {beyond}"
             )
             self._most[number] = max(self._most.get(number, 0), quota.size + quota.allowance)
+            self._covered[number] = frozenset(quota.products)
         require(min(hall.units.values(), default=0) >= 0, f"units below zero: {hall.units}")
+
+    def _fresh(self, number, quota):
+        """Return the products that a quota has not covered when it was seen last."""
+        return [product for product in quota.products if product not in self._covered.get(number, quota.products)]
 
     # ---------------------------------------------------------------------------------------------------- everything
 
@@ -187,6 +196,8 @@ def _fields(hall):
     fields = {"v": str(hall.version), "id": str(hall.next_id), "id_last": str(hall.last_id)}
     if not hall.last_id:
         fields["id"] = "0"
+    if hall.early:
+        fields["o"] = str(hall.version)
     fields |= {f"{state}{name}": str(n) for (state, name), n in (*hall.units.items(), *hall.uses.items())}
     products = {}
     for number, quota in hall.quotas.items():
