@@ -98,6 +98,8 @@ local function find(order)
   return nil, stored
 end
 
+local left = {} -- holds that orders of this call have taken over, listed and by id: they are still in the sorted sets
+
 -- Gives back what the carts of an order hold, in memory; returns the holds, listed and by id.
 local function consume(order)
   local consumed = {}
@@ -105,7 +107,8 @@ local function consume(order)
     local members = redis.call('ZRANGEBYLEX', carts_key, '[' .. ARGV[i] .. ' ', '(' .. ARGV[i] .. '!')
     for _, member in ipairs(members) do
       local hold = hold_find(holds_key, cart_hold(member))
-      if hold and hold.state == 'H' and tonumber(hold.deadline) >= now and not consumed[hold.id] then
+      local live = hold and hold.state == 'H' and tonumber(hold.deadline) >= now
+      if live and not consumed[hold.id] and not left[hold.id] then
         consumed[hold.id] = hold
         consumed[#consumed + 1] = hold
         hold_end(units, hold)
@@ -191,9 +194,24 @@ end
 local function leave_carts(consumed)
   for _, hold in ipairs(consumed) do
     hold_leave(due_key, event, hold)
-    redis.call('ZREMRANGEBYSCORE', holds_key, hold.id, hold.id)
-    redis.call('ZREM', carts_key, cart_member(hold.cart, hold.id))
-    redis.call('ZREM', due_key, event .. ':' .. hold.id)
+    left[hold.id] = true
+    left[#left + 1] = hold
+  end
+end
+
+-- Takes out the holds that have ended, of all orders at once.
+local function remove_left()
+  for first = 1, #left, 4000 do
+    local members, places, deadlines = {}, {}, {}
+    for i = first, math.min(first + 3999, #left) do
+      local hold = left[i]
+      members[#members + 1] = hold_pack(hold)
+      places[#places + 1] = cart_member(hold.cart, hold.id)
+      deadlines[#deadlines + 1] = event .. ':' .. hold.id
+    end
+    redis.call('ZREM', holds_key, unpack(members))
+    redis.call('ZREM', carts_key, unpack(places))
+    redis.call('ZREM', due_key, unpack(deadlines))
   end
 end
 
@@ -308,4 +326,5 @@ for i, order in ipairs(orders) do
   if answer[i + 2][1] ~= 'ok' or order.mode == 'simulate' then units_undo() end
 end
 units_write()
+remove_left()
 return answer

@@ -10,5 +10,5 @@
 -- COST   O(orders)
 if redis.call('HEXISTS', KEYS[1], 'v') == 0 then return {'unknown_event'} end
 local answer = {'ok'}
-for i = 2, #KEYS do answer[i] = redis.call('HGET', KEYS[i], 'd') end
+for i, key in ipairs({unpack(KEYS, 2)}) do answer[i + 1] = redis.call('HGET', key, 'd') end
 return answer
