@@ -17,12 +17,15 @@ from msgspec import Struct, msgpack
 
 from engine.domain.errors import Invalid, TooLarge, Unreadable, UnsupportedMedia
 from engine.http.bodies import arrived
+from engine.http.fields import SentForm
 from engine.ledger.replies import Claim, Kept
 
 if TYPE_CHECKING:
     from engine.domain.catalogue import Event
     from engine.http.auth import Principal
     from engine.sales.house import House
+
+_FORM_FIELDS_MAX = 1000
 
 _json_decoder = msgspec.json.Decoder(float_hook=Decimal)
 _json_encoder = msgspec.json.Encoder()
@@ -115,7 +118,7 @@ class Call:
         if media_type in ("application/json", "text/json") or media_type.endswith("+json"):
             return decode(raw)
         if media_type == "application/x-www-form-urlencoded":
-            return dict(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=1000))
+            return _urlencoded(raw)
         if media_type == "multipart/form-data":
             return _form(self.request.headers.get("Content-Type", ""), raw)
         raise UnsupportedMedia(_shown(self.request.headers.get("Content-Type", "")))
@@ -134,7 +137,16 @@ class Call:
         return self.url(f"{self.request.path}{text}")
 
 
-def _form(content_type: str, raw: bytes) -> dict[str, str]:
+def _urlencoded(raw: bytes) -> SentForm:
+    """Return the fields of a form. Raises Invalid."""
+    try:
+        found = parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_FORM_FIELDS_MAX)
+    except ValueError:
+        raise Invalid.detail(f"A form can have at most {_FORM_FIELDS_MAX} fields.") from None
+    return SentForm(found)
+
+
+def _form(content_type: str, raw: bytes) -> SentForm:
     """Return the fields of a multipart form that are no files. Raises Invalid."""
     head = b"Content-Type: %b\r\n\r\n" % content_type.encode("utf-8", "surrogateescape")
     try:
@@ -143,13 +155,13 @@ def _form(content_type: str, raw: bytes) -> dict[str, str]:
         raise Invalid.detail("Multipart form parse error - Too many parts in parts") from None
     if not message.is_multipart():
         raise Invalid.detail("Multipart form parse error - Invalid boundary in multipart")
-    found = {}
+    found = []
     for part in message.get_payload():
         if isinstance(part, Message) and not part.is_multipart() and part.get_filename() is None:
             name, value = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
             if isinstance(name, str) and isinstance(value, bytes):
-                found[name] = value.decode("utf-8", "replace")
-    return found
+                found.append((name, value.decode("utf-8", "replace")))
+    return SentForm(found)
 
 
 def _shown(header: str) -> str:

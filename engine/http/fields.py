@@ -100,6 +100,26 @@ class Field:
         return nullable(self.form()) if self.null or self.default is None else self.form()
 
 
+class SentForm(dict[str, Any]):
+    """The fields of a form by name, each the last of its values; a list field gets them all."""
+
+    def __init__(self, sent: list[tuple[str, str]]) -> None:
+        super().__init__(sent)
+        self._sent = sent
+
+    def as_json(self, fields: Mapping[str, Field]) -> dict[str, Any]:
+        """Return the fields as they would stand in JSON, where there are lists, and null is not just empty."""
+        found: dict[str, Any] = {}
+        for name, value in self._sent:
+            field = fields.get(name)
+            if isinstance(field, ListOf) and not isinstance(field.row, Schema):
+                found.setdefault(name, []).append(value)
+            else:
+                blank = isinstance(field, Text) and field.blank
+                found[name] = None if value == "" and field and field.null and not blank else value
+        return found
+
+
 class Schema(Field):
     """An object with named fields; also a field itself, for objects in objects."""
 
@@ -136,6 +156,8 @@ class Schema(Field):
         self, body: Any, event: Event | None, *, partial: bool = False
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return (cleaned fields, errors by field); a value stands in one of them."""
+        if isinstance(body, SentForm):
+            body = body.as_json(self.fields)
         if not isinstance(body, dict):
             kind = type(body).__name__.replace("NoneType", "NoneType")
             return {}, {"non_field_errors": [f"Invalid data. Expected a dictionary, but got {kind}."]}

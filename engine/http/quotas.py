@@ -99,17 +99,17 @@ async def quota_availability(call: Call) -> Reply:
     assert call.event is not None
     quota = _quota(call, call.event)
     counts = (await call.house.ledger.availability(call.event, [quota.id]))[quota.id]
-    return reply(availability(counts))
+    return reply(availability(quota, counts))
 
 
-def availability(counts: Counts) -> dict[str, Any]:
-    """Return the answer about one quota's availability."""
+def availability(quota: Quota, counts: Counts) -> dict[str, Any]:
+    """Return the answer about one quota's availability; who has left only counts where that gives places back."""
     return {
         **_free(counts),
         "total_size": counts.size,
         "pending_orders": counts.pending,
         "paid_orders": counts.paid,
-        "exited_orders": counts.exited,
+        "exited_orders": counts.exited if quota.release_after_exit else 0,
         "cart_positions": counts.held,
         "blocking_vouchers": counts.blocked,
         "waiting_list": counts.waiting,

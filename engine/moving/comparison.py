@@ -57,7 +57,8 @@ async def compare(house: House, source: Source, ids: Ids, event: Event) -> list[
     for theirs, ours in pairs:
         found = await source.get(f"quotas/{theirs}/availability/", missing=True)
         if found is not None and ours in counts:
-            lines.append(Line(theirs, ours, event.quotas[ours].name, found.body, availability(counts[ours])))
+            quota = event.quotas[ours]
+            lines.append(Line(theirs, ours, quota.name, found.body, availability(quota, counts[ours])))
     return lines
 
 

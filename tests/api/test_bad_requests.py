@@ -62,6 +62,28 @@ def test_forms_and_both_names_of_json_are_read(send, kind):
     assert (answer.status_code, answer.json()["positions"]) == (400, ["This field is required."])
 
 
+def test_a_list_in_a_form_is_a_field_given_more_than_once(shop):
+    event = shop()
+    items = [event.item(name=name) for name in ("A", "B")]
+    path = f"events/{event.slug}/quotas/"
+    form = {"name": "Q", "size": "5", "items": [str(item) for item in items]}
+    answer = event.api.post(path, data=form)
+    assert (answer.status_code, answer.json()["items"], answer.json()["size"]) == (201, items, 5)
+    answer = event.api.patch(f"{path}{answer.json()['id']}/", data={"size": "", "items": str(items[0])})
+    assert (answer.status_code, answer.json()["items"], answer.json()["size"]) == (200, items[:1], None)
+    parts = [("name", (None, "Q")), *(("items", (None, str(item))) for item in items)]
+    assert event.api.post(path, files=parts).json()["items"] == items
+    answer = event.api.post(path, data={"name": "Q", "size": "", "items": "x"})
+    assert answer.json() == {"items": ["Incorrect type. Expected pk value, received str."]}
+
+
+def test_a_form_has_a_largest_number_of_fields(send):
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert "positions" in send(b"&".join([b"a=1"] * 1000), kind).json()
+    answer = send(b"&".join([b"a=1"] * 1001), kind)
+    assert (answer.status_code, answer.json()) == (400, {"detail": "A form can have at most 1000 fields."})
+
+
 @pytest.mark.parametrize(("accept", "status"), [("text/html", 406), ("image/*", 406), ("text/html,*/*;q=0.8", 200)])
 def test_an_accept_header_without_json_is_406(send, accept, status):
     event = send.event

@@ -109,6 +109,8 @@ def test_who_has_left_gives_the_place_back(hall: Any) -> None:
     must(scan(s, door, position["id"], type="exit"), 201)
     seen = s.availability(quota)
     assert (seen["exited_orders"], seen["paid_orders"], seen["available_number"]) == (1, 1, 2)
+    seen = s.availability(s.quota(9, item))
+    assert (seen["exited_orders"], seen["available_number"]) == (0, 8), "only quotas that release count who has left"
     must(s.order(item, item), 201)
     must(scan(s, door, position["id"], type="entry", force=True), 201)
     seen = s.availability(quota)
