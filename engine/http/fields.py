@@ -159,7 +159,7 @@ class Schema(Field):
         if isinstance(body, SentForm):
             body = body.as_json(self.fields)
         if not isinstance(body, dict):
-            kind = type(body).__name__.replace("NoneType", "NoneType")
+            kind = type(body).__name__
             return {}, {"non_field_errors": [f"Invalid data. Expected a dictionary, but got {kind}."]}
         cleaned: dict[str, Any] = {}
         errors: dict[str, Any] = {}
