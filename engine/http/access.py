@@ -11,7 +11,8 @@ from engine.domain.permissions import PERMISSIONS
 from engine.http import shapes
 from engine.http.auth import Principal, forget
 from engine.http.call import NO_CONTENT, Call, Reply, reply
-from engine.http.fields import Boolean, ListOf, Schema, Text
+from engine.http.field_kinds import Boolean, Text
+from engine.http.fields import ListOf, Schema
 from engine.http.kept import refuse, with_unknown
 from engine.http.paging import page_body, page_of
 from engine.http.terms import Shown, terms

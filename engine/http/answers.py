@@ -9,7 +9,8 @@ from typing import Any
 
 from engine.domain.catalogue import Event, Question
 from engine.domain.order import Answer
-from engine.http.fields import Date, DateTime, Field, FieldError, Integer, ListOf, Reference, Schema, Text
+from engine.http.field_kinds import Date, DateTime, Integer, Reference, Text
+from engine.http.fields import Field, FieldError, ListOf, Schema
 
 _TIME = re.compile(r"\d{1,2}:\d{1,2}(:\d{1,2}(\.\d{1,6})?)?", re.ASCII)
 _TRUE, _FALSE = {"true", "True", "TRUE", "1"}, {"false", "False", "FALSE", "0"}

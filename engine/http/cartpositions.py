@@ -19,7 +19,8 @@ from engine.domain.errors import Invalid, NotFound, StaleCatalogue
 from engine.domain.order import Answer
 from engine.http.answers import ANSWERS
 from engine.http.call import NO_CONTENT, Call, Reply, reply
-from engine.http.fields import Boolean, DateTime, FieldError, Form, ListOf, Money, Schema, Text
+from engine.http.field_kinds import Boolean, DateTime, Money, Text
+from engine.http.fields import FieldError, Form, ListOf, Schema
 from engine.http.paging import page_body, page_generated, page_of
 from engine.http.people import ATTENDEE, SALES_CHANNELS, Named, merged_name
 from engine.http.products import (

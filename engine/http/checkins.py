@@ -11,7 +11,8 @@ from engine.domain.order import Order, Position
 from engine.http import shapes
 from engine.http.call import Call, Reply, reply
 from engine.http.catalogue import Body, Resource, whole_number
-from engine.http.fields import Boolean, Choice, DateTime, Json, ListOf, Schema, Text
+from engine.http.field_kinds import Boolean, Choice, DateTime, Json, Text
+from engine.http.fields import ListOf, Schema
 from engine.http.kept import Kept, Link, in_order, refuse
 from engine.http.orders import change, event_of
 from engine.http.resources import position_body

@@ -21,19 +21,8 @@ from engine.http import orders as orders_http
 from engine.http import shapes
 from engine.http.answers import ANSWERS
 from engine.http.call import Call, Reply
-from engine.http.fields import (
-    Boolean,
-    Choice,
-    DateTime,
-    Email,
-    FieldError,
-    Form,
-    ListOf,
-    Money,
-    Reference,
-    Schema,
-    Text,
-)
+from engine.http.field_kinds import Boolean, Choice, DateTime, Email, Money, Reference, Text
+from engine.http.fields import FieldError, Form, ListOf, Schema
 from engine.http.order_create import POSITION, POSITIONS_MAX
 from engine.http.people import Country, NameParts, check_state, merged_name
 from engine.http.products import NEEDS_SUBEVENT, ItemField, SubeventField, VariationField, check_product, read

@@ -16,7 +16,8 @@ from engine.domain.tickets import parse_start
 from engine.http import shapes
 from engine.http.call import Call, Reply, reply
 from engine.http.catalogue import Body, check_order, yes_or_no
-from engine.http.fields import Boolean, Choice, DateTime, Field, FieldError, Form, Integer, Json, ListOf, Schema, Text
+from engine.http.field_kinds import Boolean, Choice, DateTime, Integer, Json, Text
+from engine.http.fields import Field, FieldError, Form, ListOf, Schema
 from engine.http.kept import Kept, Matching, Pk, Words, in_order, refuse, with_unknown
 from engine.http.paging import page_body, page_of
 from engine.http.seatingplans import CategoryMapping, plan_of

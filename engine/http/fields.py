@@ -2,7 +2,7 @@
 
 A `Schema` names its fields once; `clean` checks a decoded JSON body against all of them, collects every error and
 returns only known fields, converted. Unknown fields are ignored. Fields look things up in the `context` they are given
-(the event of the request), so a schema is made once, at import.
+(the event of the request), so a schema is made once, at import. What fields there are: field_kinds.py.
 
     QUOTA = Schema(name=Text(max_length=200), size=Integer(null=True, minimum=0))
     values = QUOTA.clean(body, event)      # raises Invalid({"size": ["A valid integer is required."]})
@@ -10,35 +10,14 @@ returns only known fields, converted. Unknown fields are ignored. Fields look th
 
 from __future__ import annotations
 
-import datetime as dt
-import math
-import re
-from collections.abc import Callable, Mapping
-from decimal import Decimal, InvalidOperation
+from collections.abc import Mapping
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from engine.domain.catalogue import Event
 from engine.domain.errors import Invalid
 
 MISSING: Any = object()
 """Stands for "no default": a field that is missing stays missing."""
-
-_EMAIL = re.compile(r"^[^@\s\"(),:;<>\[\\\]]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\.[A-Za-z0-9-]{2,63}$")
-_DATETIME = re.compile(
-    r"^\d{4}-\d{1,2}-\d{1,2}[T ]\d{1,2}:\d{1,2}(:\d{1,2}([.,]\d{1,6})?)?\s*(Z|[+-]\d{2}(:?\d{2})?)?$"
-)
-_PRICE = re.compile(r"[0-9]{1,8}\.[0-9]{2}")
-_PRICE_DIGITS = 10
-"""What nearly every amount looks like; nothing about it needs to be counted or rounded."""
-_DATE = re.compile(r"^\d{4}-\d{1,2}-\d{1,2}$")
-_TRUE = {True, "t", "T", "y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON", "1"}
-_FALSE = {False, "f", "F", "n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF", "0"}
-_NULL = {"null", "Null", "NULL", "", None}
-
-
-_LISTED_MAX = 100
-"""Choices that the document of the API lists one by one."""
 
 Form = dict[str, Any]
 """A JSON schema."""
@@ -65,6 +44,9 @@ class FieldError(Exception):
 
 class Field:
     """One field of a body. `required` unless it has a default or says otherwise; `null` lets null through."""
+
+    blank = False
+    """Is an empty text a value of its own?"""
 
     def __init__(self, *, required: bool | None = None, null: bool = False, default: Any = MISSING) -> None:
         self.required = (default is MISSING) if required is None else required
@@ -115,8 +97,7 @@ class SentForm(dict[str, Any]):
             if isinstance(field, ListOf) and not isinstance(field.row, Schema):
                 found.setdefault(name, []).append(value)
             else:
-                blank = isinstance(field, Text) and field.blank
-                found[name] = None if value == "" and field and field.null and not blank else value
+                found[name] = None if value == "" and field and field.null and not field.blank else value
         return found
 
 
@@ -194,290 +175,6 @@ class Schema(Field):
         form: Form = {"type": "object", "properties": {name: field.shown() for name, field in self.fields.items()}}
         form["required"] = list(self.fields)
         return nullable(form) if self.null else form
-
-
-class Text(Field):
-    """A string, trimmed; numbers are taken as their text, as pretix does."""
-
-    def __init__(
-        self, *, blank: bool = False, min_length: int = 0, max_length: int = 10_000, trim: bool = True, **options: Any
-    ) -> None:
-        super().__init__(**options)
-        self.blank, self.min_length, self.max_length, self.trim = blank, min_length, max_length, trim
-
-    def clean(self, value: Any, event: Event | None) -> str:
-        if type(value) is not str:
-            if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
-                raise FieldError("Not a valid string.")
-            value = str(value)
-        text: str = value.strip() if self.trim else value
-        if not text:
-            if self.blank:
-                return ""
-            raise FieldError("This field may not be blank.")
-        if "\x00" in text:
-            raise FieldError("Null characters are not allowed.")
-        if len(text) > self.max_length:
-            raise FieldError(f"Ensure this field has no more than {self.max_length} characters.")
-        if len(text) < self.min_length:
-            raise FieldError(f"Ensure this field has at least {self.min_length} characters.")
-        return text
-
-    def form(self) -> Form:
-        least = 0 if self.blank else max(1, self.min_length)
-        return {"type": "string", "maxLength": self.max_length, **({"minLength": least} if least else {})}
-
-
-class Email(Text):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(max_length=options.pop("max_length", 254), **options)
-
-    def clean(self, value: Any, event: Event | None) -> str:
-        text = super().clean(value, event)
-        if text and not _EMAIL.match(text):
-            raise FieldError("Enter a valid email address.")
-        return text
-
-    def form(self) -> Form:
-        form = super().form()
-        return {"anyOf": [{**form, "format": "email"}, {"const": ""}]} if self.blank else {**form, "format": "email"}
-
-
-class Translated(Field):
-    """A text in several languages: {"en": "Ticket"}; a plain string stands for the event's own language."""
-
-    def __init__(self, *, blank: bool = False, **options: Any) -> None:
-        super().__init__(**options)
-        self.blank = blank
-
-    def clean(self, value: Any, event: Event | None) -> dict[str, str | None]:
-        if isinstance(value, str):
-            value = {"en": value}
-        if not isinstance(value, dict) or not all(isinstance(v, str) or v is None for v in value.values()):
-            raise FieldError("Invalid data type.")
-        if not self.blank and not any(value.values()):
-            raise FieldError("This field may not be blank.")
-        if any(len(v or "") > 10_000 or "\x00" in (v or "") for v in value.values()) or len(value) > 100:
-            raise FieldError("Ensure this field has no more than 10000 characters.")
-        return value
-
-    def form(self) -> Form:
-        words = {"type": "string", "maxLength": 10_000}
-        form = {"type": "object", "additionalProperties": words, "examples": [{"en": "Text"}]}
-        if self.blank:
-            return form
-        return {**form, "minProperties": 1, "additionalProperties": {**words, "minLength": 1}}
-
-    def shown(self) -> Form:
-        form: Form = {"type": "object", "additionalProperties": {"type": ["string", "null"]}}
-        return nullable(form) if self.null or self.default is None else form
-
-
-class Integer(Field):
-    """A whole number; digits in a string will do. Within 32 bits unless told."""
-
-    def __init__(self, *, minimum: int = -(2**31), maximum: int = 2**31 - 1, **options: Any) -> None:
-        super().__init__(**options)
-        self.minimum, self.maximum = minimum, maximum
-
-    def clean(self, value: Any, event: Event | None) -> int:
-        if isinstance(value, str) and len(value) > 1000:
-            raise FieldError("String value too large.")
-        if isinstance(value, bool) or not isinstance(value, (int, str, Decimal)):
-            raise FieldError("A valid integer is required.")
-        text = re.sub(r"\.0*\s*$", "", str(value).strip())
-        if not re.fullmatch(r"[+-]?\d+", text, re.ASCII):
-            raise FieldError("A valid integer is required.")
-        number = int(text)
-        if number < self.minimum:
-            raise FieldError(f"Ensure this value is greater than or equal to {self.minimum}.")
-        if number > self.maximum:
-            raise FieldError(f"Ensure this value is less than or equal to {self.maximum}.")
-        return number
-
-    def form(self) -> Form:
-        return {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
-
-
-class Money(Field):
-    """An amount (13 digits, 2 places); a string or a number on the wire, Decimal inside."""
-
-    def __init__(self, *, digits: int = 13, places: int = 2, minimum: Decimal | None = None, **options: Any) -> None:
-        super().__init__(**options)
-        self.digits, self.places, self.minimum = digits, places, minimum
-        self._plain = places == 2 and digits >= _PRICE_DIGITS and (minimum is None or minimum <= 0)
-
-    def clean(self, value: Any, event: Event | None) -> Decimal:
-        if self._plain and type(value) is str and _PRICE.fullmatch(value):
-            return Decimal(value)
-        if isinstance(value, str) and len(value) > 1000:
-            raise FieldError("String value too large.")
-        if isinstance(value, bool) or not isinstance(value, (int, str, Decimal)):
-            raise FieldError("A valid number is required.")
-        try:
-            amount = Decimal(value.strip() if isinstance(value, str) else value)
-        except InvalidOperation:
-            raise FieldError("A valid number is required.") from None
-        if not amount.is_finite():
-            raise FieldError("A valid number is required.")
-        _, digits, exponent = amount.as_tuple()
-        assert isinstance(exponent, int)
-        decimals = max(0, -exponent)
-        whole = max(0, len(digits) + exponent)
-        if whole + decimals > self.digits and whole > self.digits - self.places:
-            raise FieldError(f"Ensure that there are no more than {self.digits} digits in total.")
-        if decimals > self.places:
-            raise FieldError(f"Ensure that there are no more than {self.places} decimal places.")
-        if whole > self.digits - self.places:
-            raise FieldError(
-                f"Ensure that there are no more than {self.digits - self.places} digits before the decimal point."
-            )
-        if self.minimum is not None and amount < self.minimum:
-            raise FieldError(f"Ensure this value is greater than or equal to {self.minimum}.")
-        return amount.quantize(Decimal(1).scaleb(-self.places))
-
-    def form(self) -> Form:
-        sign = "" if self.minimum is not None and self.minimum >= 0 else "-?"
-        pattern = f"^{sign}[0-9]{{1,{self.digits - self.places}}}(\\.[0-9]{{1,{self.places}}})?$"
-        return {"type": "string", "format": "decimal", "pattern": pattern, "examples": ["23.00"]}
-
-
-class Boolean(Field):
-    def clean(self, value: Any, event: Event | None) -> bool:
-        try:
-            if value in _TRUE:
-                return True
-            if value in _FALSE:
-                return False
-        except TypeError:
-            pass
-        raise FieldError("Must be a valid boolean.")
-
-    def accept(self, value: Any, event: Event | None) -> Any:
-        try:
-            if self.null and value in _NULL:
-                return None
-        except TypeError:
-            pass
-        return super().accept(value, event)
-
-    def form(self) -> Form:
-        return {"type": "boolean"}
-
-
-class Choice(Field):
-    def __init__(self, *choices: str, **options: Any) -> None:
-        super().__init__(**options)
-        self.choices = frozenset(choices)
-
-    def clean(self, value: Any, event: Event | None) -> str:
-        if isinstance(value, str) and value in self.choices:
-            return value
-        raise FieldError(f'"{value}" is not a valid choice.')
-
-    def form(self) -> Form:
-        if len(self.choices) > _LISTED_MAX:
-            return {"type": "string", "maxLength": max(map(len, self.choices))}
-        return {"type": "string", "enum": sorted(self.choices)}
-
-
-class DateTime(Field):
-    """An instant; one without a zone is in the event's timezone. Returned in UTC."""
-
-    def clean(self, value: Any, event: Event | None) -> dt.datetime:
-        try:
-            if not isinstance(value, str) or not _DATETIME.match(value):
-                raise ValueError(value)
-            moment = dt.datetime.fromisoformat(value.strip().replace(",", "."))
-            if moment.tzinfo is None:
-                moment = moment.replace(tzinfo=ZoneInfo(event.timezone if event else "UTC"))
-            return moment.astimezone(dt.UTC)
-        except (ValueError, OverflowError):
-            raise FieldError(
-                "Datetime has wrong format. Use one of these formats instead: "
-                "YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z]."
-            ) from None
-
-    def form(self) -> Form:
-        return {"type": "string", "format": "date-time"}
-
-
-class Date(Field):
-    def clean(self, value: Any, event: Event | None) -> dt.date:
-        try:
-            if not isinstance(value, str) or not _DATE.match(value):
-                raise ValueError(value)
-            return dt.date(*(int(part) for part in value.split("-")))
-        except ValueError:
-            raise FieldError("Date has wrong format. Use one of these formats instead: YYYY-MM-DD.") from None
-
-    def form(self) -> Form:
-        return {"type": "string", "format": "date"}
-
-
-class Json(Field):
-    """Any JSON object that Postgres can keep as well; numbers with decimals are floats again."""
-
-    def clean(self, value: Any, event: Event | None) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            raise FieldError(f'Expected a dictionary of items but got type "{type(value).__name__}".')
-        return {plain(key, 0): plain(inner, 0) for key, inner in value.items()}
-
-    def form(self) -> Form:
-        return {"type": "object"}
-
-
-_JSON_DEPTH_MAX = 50
-"""More than anybody means, and less than any parser on the way minds."""
-
-
-def plain(value: Any, depth: int = 0) -> Any:
-    """Return a decoded JSON value in a form that Postgres and every client can hold. Raises FieldError."""
-    if depth > _JSON_DEPTH_MAX:
-        raise FieldError("This value is nested too deeply.")
-    if isinstance(value, str):
-        if "\x00" in value:
-            raise FieldError("Null characters are not allowed.")
-        return value
-    if isinstance(value, dict):
-        return {plain(key, depth): plain(inner, depth + 1) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [plain(inner, depth + 1) for inner in value]
-    if isinstance(value, Decimal) or (isinstance(value, int) and abs(value) >= 2**63):
-        try:
-            number = float(value)
-        except OverflowError:
-            number = math.inf
-        if math.isinf(number):
-            raise FieldError("A valid number is required.")
-        return number
-    return value
-
-
-class Reference(Field):
-    """The id of something in the event; the thing itself is returned. `find` gives the candidates by id."""
-
-    def __init__(self, find: Callable[[Event], Mapping[int, Any]], **options: Any) -> None:
-        super().__init__(**options)
-        self.find = find
-
-    def clean(self, value: Any, event: Event | None) -> Any:
-        assert event is not None
-        if isinstance(value, str) and re.fullmatch(r"-?\d{1,18}", value, re.ASCII):
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise FieldError(f"Incorrect type. Expected pk value, received {type(value).__name__}.")
-        found = self.find(event).get(value)
-        if found is None:
-            raise self.missing(value)
-        return found
-
-    def missing(self, value: int) -> FieldError:
-        """Return the error for an id that the event does not have."""
-        return FieldError(f'Invalid pk "{value}" - object does not exist.')
-
-    def form(self) -> Form:
-        return {"type": "integer"}
 
 
 class ListOf(Field):

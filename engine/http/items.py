@@ -7,7 +7,8 @@ from decimal import Decimal
 from engine.domain.catalogue import Event, Product
 from engine.domain.errors import Forbidden, InUse
 from engine.http.catalogue import Body, Resource, check_order, whole_number, yes_or_no
-from engine.http.fields import Boolean, Choice, DateTime, Integer, Json, Money, Schema, Text
+from engine.http.field_kinds import Boolean, Choice, DateTime, Integer, Json, Money, Text
+from engine.http.fields import Schema
 from engine.http.kept import Kept, Link, Matching, Percentage, Words, in_order, refuse
 from persistence.database import Row, Session
 from persistence.resources import ADDONS, BUNDLES, CATEGORIES, ITEMS, TAX_RULES, VARIATIONS

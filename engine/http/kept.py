@@ -12,7 +12,8 @@ from typing import Any
 
 from engine.domain.catalogue import Event
 from engine.domain.errors import Invalid
-from engine.http.fields import Field, FieldError, Form, ListOf, Money, Schema, Text, Translated, plain
+from engine.http.field_kinds import Money, Text, Translated, plain
+from engine.http.fields import Field, FieldError, Form, ListOf, Schema
 from persistence.database import Session
 from persistence.resources import Table
 

@@ -8,7 +8,8 @@ from typing import Any
 from engine.domain import mails
 from engine.domain.next import Rule
 from engine.domain.order import MailKind
-from engine.http.fields import Boolean, FieldError, Schema, Text
+from engine.http.field_kinds import Boolean, Text
+from engine.http.fields import FieldError, Schema
 
 _SEND = Boolean(null=True, default=True)
 _COMMENT = Text(blank=True, default="")

@@ -16,22 +16,8 @@ from engine.domain.order import Order, OrderStatus
 from engine.http import shapes
 from engine.http.answers import ANSWERS
 from engine.http.call import Call, Reply, reply, unconfirmed
-from engine.http.fields import (
-    Boolean,
-    Choice,
-    Date,
-    DateTime,
-    Email,
-    FieldError,
-    Form,
-    Integer,
-    Json,
-    ListOf,
-    Money,
-    Reference,
-    Schema,
-    Text,
-)
+from engine.http.field_kinds import Boolean, Choice, Date, DateTime, Email, Integer, Json, Money, Reference, Text
+from engine.http.fields import FieldError, Form, ListOf, Schema
 from engine.http.people import (
     ATTENDEE,
     INVOICE_ADDRESS,

@@ -9,7 +9,8 @@ from typing import Any
 from engine.domain.catalogue import Event
 from engine.domain.errors import Invalid
 from engine.http.call import Call
-from engine.http.fields import Date, DateTime, FieldError
+from engine.http.field_kinds import Date, DateTime
+from engine.http.fields import FieldError
 from engine.http.paging import orderings_of
 from engine.http.terms import flags, moments, numbers, ordered_by, texts
 from persistence.order_lists import ORDERINGS, Wanted

@@ -14,7 +14,8 @@ from engine.domain.order import InvoiceAddress, MailKind, Order
 from engine.http import shapes
 from engine.http.call import NO_CONTENT, Call, Reply, reply, unconfirmed
 from engine.http.errors import answer
-from engine.http.fields import Boolean, Date, DateTime, Email, FieldError, Json, Money, Schema, Text
+from engine.http.field_kinds import Boolean, Date, DateTime, Email, Json, Money, Text
+from engine.http.fields import FieldError, Schema
 from engine.http.mailing import TOLD, telling
 from engine.http.order_query import PARAMETERS, wanted
 from engine.http.paging import page_body, page_generated, page_of

@@ -10,7 +10,8 @@ from engine.domain.errors import Invalid, NotFound
 from engine.domain.order import MailKind, Order, PaymentState
 from engine.http import shapes
 from engine.http.call import Call, Reply, reply
-from engine.http.fields import Boolean, Choice, DateTime, FieldError, Json, Money, Schema, Text
+from engine.http.field_kinds import Boolean, Choice, DateTime, Json, Money, Text
+from engine.http.fields import FieldError, Schema
 from engine.http.mailing import TOLD, telling
 from engine.http.orders import FORCE, NOTHING, change, code_of, event_of
 from engine.http.paging import page_body, page_of

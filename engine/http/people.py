@@ -10,7 +10,8 @@ import phonenumbers
 from engine.domain.catalogue import Event
 from engine.domain.names import LEGACY, with_scheme
 from engine.domain.places import COUNTRIES, state_error
-from engine.http.fields import Boolean, Choice, Email, Field, FieldError, Form, Schema, Text
+from engine.http.field_kinds import Boolean, Choice, Email, Text
+from engine.http.fields import Field, FieldError, Form, Schema
 
 SALES_CHANNELS = frozenset({"web"})
 

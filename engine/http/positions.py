@@ -15,7 +15,8 @@ from engine.http import orders as orders_http
 from engine.http import shapes
 from engine.http.call import Call, Reply, reply
 from engine.http.contents import ADDITION, POSITION_PATCH, UNKNOWN_BASE, has_base, patched
-from engine.http.fields import FieldError, Form, Schema, Text
+from engine.http.field_kinds import Text
+from engine.http.fields import FieldError, Form, Schema
 from engine.http.orders import CODE_LENGTH_MAX, NOTHING, event_of
 from engine.http.paging import page_body, page_of
 from engine.http.position_query import PARAMETERS, wanted

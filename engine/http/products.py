@@ -12,7 +12,8 @@ from typing import Any
 from engine.domain.catalogue import Event, Item, Product, Seat, Subevent, Variation
 from engine.domain.errors import Invalid
 from engine.http.call import Call
-from engine.http.fields import Field, FieldError, Reference
+from engine.http.field_kinds import Reference
+from engine.http.fields import Field, FieldError
 from persistence import lookups
 
 NEEDS_SUBEVENT = "You need to set a subevent."

@@ -6,7 +6,8 @@ import secrets
 
 from engine.domain.catalogue import Event
 from engine.http.catalogue import Body, Resource, yes_or_no
-from engine.http.fields import Boolean, Choice, Date, DateTime, Integer, ListOf, Schema, Text
+from engine.http.field_kinds import Boolean, Choice, Date, DateTime, Integer, Text
+from engine.http.fields import ListOf, Schema
 from engine.http.kept import Kept, Link, Words, refuse
 from persistence.database import Row, Session
 from persistence.resources import ITEMS, QUESTION_OPTIONS, QUESTIONS

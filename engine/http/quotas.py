@@ -10,7 +10,8 @@ from engine.domain.catalogue import Event, Quota
 from engine.domain.errors import Invalid, NotFound
 from engine.http import shapes
 from engine.http.call import NO_CONTENT, Call, Reply, reply
-from engine.http.fields import Boolean, Integer, ListOf, Schema, Text
+from engine.http.field_kinds import Boolean, Integer, Text
+from engine.http.fields import ListOf, Schema
 from engine.http.kept import Pk, no_such, refuse, with_unknown
 from engine.http.paging import page_body, page_of
 from engine.http.terms import Shown, flags, lists_of, numbers, ordered_by, terms

@@ -9,7 +9,8 @@ from engine.domain.next import Rule
 from engine.domain.order import RefundState
 from engine.http import shapes
 from engine.http.call import Call, Reply, reply
-from engine.http.fields import Boolean, Choice, DateTime, Integer, Json, Money, Schema, Text
+from engine.http.field_kinds import Boolean, Choice, DateTime, Integer, Json, Money, Text
+from engine.http.fields import Schema
 from engine.http.orders import NOTHING, change, code_of, event_of
 from engine.http.paging import page_body, page_of
 from engine.http.payments import local_id_of

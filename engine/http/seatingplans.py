@@ -8,7 +8,8 @@ from engine.domain.catalogue import Event
 from engine.domain.errors import Forbidden, Invalid, NotFound
 from engine.domain.seating import seats_of
 from engine.http.call import NO_CONTENT, Call, Reply, reply
-from engine.http.fields import FieldError, Form, Json, Schema, Text
+from engine.http.field_kinds import Json, Text
+from engine.http.fields import FieldError, Form, Schema
 from engine.http.kept import Pk
 from engine.http.paging import page_body, page_of
 from engine.http.terms import Shown, terms

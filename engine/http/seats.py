@@ -9,7 +9,8 @@ from engine.domain.errors import NotFound
 from engine.http import shapes
 from engine.http.call import Call, Reply, reply
 from engine.http.catalogue import yes_or_no
-from engine.http.fields import Boolean, Schema
+from engine.http.field_kinds import Boolean
+from engine.http.fields import Schema
 from engine.http.paging import page_body, page_of
 from engine.http.terms import flags, terms, texts
 from engine.ledger.outcomes import SeatOwner

@@ -8,7 +8,8 @@ from engine.domain.catalogue import Event, Product
 from engine.domain.errors import InUse
 from engine.http.call import Call
 from engine.http.catalogue import Body, Resource, check_order, yes_or_no
-from engine.http.fields import Boolean, DateTime, Field, Json, ListOf, Money, Schema
+from engine.http.field_kinds import Boolean, DateTime, Json, Money
+from engine.http.fields import Field, ListOf, Schema
 from engine.http.kept import Kept, Link, Pk, Words, in_order, refuse
 from engine.http.seatingplans import CategoryMapping, plan_of
 from engine.sales import seating

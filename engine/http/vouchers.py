@@ -15,7 +15,8 @@ from engine.domain.catalogue import Event, code_key
 from engine.domain.errors import Forbidden, Invalid
 from engine.http.call import NO_CONTENT, Call, Reply, reply
 from engine.http.catalogue import Body, Resource, moment, whole_number, yes_or_no
-from engine.http.fields import Boolean, Choice, DateTime, FieldError, Integer, ListOf, Money, Schema, Text
+from engine.http.field_kinds import Boolean, Choice, DateTime, Integer, Money, Text
+from engine.http.fields import FieldError, ListOf, Schema
 from engine.http.kept import Link, in_order, refuse
 from engine.http.paging import page_body, page_of
 from engine.http.routing import Route

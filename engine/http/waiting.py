@@ -12,7 +12,8 @@ from engine.domain import clock, names
 from engine.domain.catalogue import Event
 from engine.domain.errors import Forbidden, Invalid
 from engine.http.catalogue import Body, Resource, moment, whole_number, yes_or_no
-from engine.http.fields import Email, FieldError, Integer, Schema, Text
+from engine.http.field_kinds import Email, Integer, Text
+from engine.http.fields import FieldError, Schema
 from engine.http.kept import Link, in_order, refuse
 from engine.http.people import NameParts, Phone, merged_name
 from engine.http.routing import Route

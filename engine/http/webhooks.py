@@ -9,7 +9,8 @@ from engine.domain.catalogue import Event
 from engine.domain.errors import Invalid, NotFound
 from engine.domain.order_actions import ACTION_TYPES
 from engine.http.call import NO_CONTENT, Call, Reply, reply
-from engine.http.fields import Boolean, Field, FieldError, Form, ListOf, Schema, Text
+from engine.http.field_kinds import Boolean, Text
+from engine.http.fields import Field, FieldError, Form, ListOf, Schema
 from engine.http.kept import refuse
 from engine.http.paging import page_body, page_of
 from engine.http.terms import Shown, terms

@@ -10,23 +10,20 @@ import pytest
 from sample_events import event
 
 from engine.domain.errors import Invalid
-from engine.http.fields import (
+from engine.http.field_kinds import (
     Boolean,
     Choice,
     Date,
     DateTime,
     Email,
-    Field,
-    FieldError,
     Integer,
     Json,
-    ListOf,
     Money,
     Reference,
-    Schema,
     Text,
     Translated,
 )
+from engine.http.fields import Field, FieldError, ListOf, Schema
 
 BERLIN = msgspec.structs.replace(event(), timezone="Europe/Berlin")
 UTC = dt.UTC
