@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
+import psycopg
 from msgspec import Struct
 
+from engine.domain.errors import Fenced
 from persistence.database import Database, Row, Session
 from persistence.queries import Queries
 
@@ -15,7 +18,8 @@ _SQL = Queries("outbox")
 DRAIN_LOCK = "holdfast drain"
 """The advisory lock that elects the drain."""
 SILENCE_S = 10
-"""A drain asks something each second. One that is silent for this long has stopped, and must keep nobody waiting."""
+"""A drain, or who verifies, asks something each second. Who is silent for this long has stopped, and must keep nobody
+waiting."""
 
 EntryId = tuple[int, int]
 """A stream id as numbers: (ms, sequence)."""
@@ -61,9 +65,31 @@ async def require(session: Session) -> None:
     await session.row(_SQL["require"])
 
 
-async def depose_drain(database: Database | Session) -> None:
-    """End the session of a drain that has stopped: in the middle of a batch it has its shards locked."""
-    await database.rows(_SQL["depose"], {"name": DRAIN_LOCK, "silence_s": SILENCE_S})
+async def depose(database: Database | Session, name: str) -> None:
+    """End the session of whoever has a lock and has stopped: a drain, or who verifies."""
+    await database.rows(_SQL["depose"], {"name": name, "silence_s": SILENCE_S})
+
+
+@asynccontextmanager
+async def beating(session: Session) -> AsyncIterator[None]:
+    """Ask something now and then as long as the block lasts, so that nobody takes the session for one that stopped."""
+    done = asyncio.Event()
+    beat = asyncio.create_task(_beat(session, done))
+    try:
+        yield
+    finally:
+        done.set()
+        await beat
+
+
+async def _beat(session: Session, done: asyncio.Event) -> None:
+    while not done.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(done.wait(), SILENCE_S / 10)
+            return
+        # whoever works with the session finds out himself that it is lost
+        with suppress(Fenced, psycopg.Error):
+            await require(session)
 
 
 async def parked(database: Database) -> int:

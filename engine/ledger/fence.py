@@ -1,6 +1,7 @@
 """The fence: no sale on a server whose contents nobody has verified (DESIGN.md, The fence).
 
-Any process may raise the alarm; one of them, elected by an advisory lock, verifies, the others wait. A shard whose
+Any process may raise the alarm; one of them, elected by an advisory lock, verifies, the others wait, and depose it if
+it stops. A shard whose
 outbox reaches at least to its watermark, under the epoch that Postgres knows, has lost nothing that was confirmed. Any
 other shard is rebuilt from Postgres and from the holds that are still listed. No script is known while that is done:
 they are loaded last.
@@ -11,16 +12,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from msgspec import Struct
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from engine.domain.errors import Fenced, HoldfastError
 from engine.ledger import keys
 from engine.ledger.nodes import Nodes
-from engine.ledger.pipe import Pipe
+from engine.ledger.pipe import Pinned, Pipe
 from engine.ledger.rebuild import rebuild
 from engine.ledger.restore import restore_outboxes
 from engine.ledger.scripts import Script
@@ -28,12 +30,14 @@ from engine.meters import METERS
 from engine.settings import Settings, SettingsError
 from persistence import outbox
 from persistence.database import Database, Session
-from persistence.outbox import EntryId, Mark
+from persistence.outbox import DRAIN_LOCK, EntryId, Mark
 
 log = logging.getLogger("holdfast.fence")
 
-_LOCK = "holdfast fence"
+LOCK = "holdfast fence"
 _WAIT_S = 0.1
+_LOOK_S = 1.0
+"""How often who waits for a verification to end looks whether it goes on."""
 _OPEN_S = 5.0
 """How long a process waits for the last node of a cluster before it serves what the others have."""
 _DRAIN_S = 5.0
@@ -115,12 +119,22 @@ class Fence:
         del self._verifying[pipe]
 
     async def _verify(self, pipe: Pipe, lost: Loss | None) -> None:
+        async with self._elected() as session:
+            if await self._needed(pipe, lost):
+                await self._verify_elected(session, pipe, lost)
+
+    @asynccontextmanager
+    async def _elected(self) -> AsyncIterator[Session]:
+        """Wait until nobody else verifies, nor has stopped while he did."""
+        look_at = time.monotonic() + _LOOK_S
         while True:
-            async with outbox.try_lock(self._database, _LOCK) as session:
+            async with outbox.try_lock(self._database, LOCK) as session:
                 if session is not None:
-                    if await self._needed(pipe, lost):
-                        await self._verify_elected(session, pipe, lost)
+                    yield session
                     return
+            if time.monotonic() > look_at:
+                look_at = time.monotonic() + _LOOK_S
+                await outbox.depose(self._database, LOCK)
             await asyncio.sleep(_WAIT_S)
 
     async def repair(self, shard: int) -> None:
@@ -130,18 +144,12 @@ class Fence:
         unless Postgres has got all that it was to get.
         """
         pipe = self._nodes.pipe(shard)
-        while True:
-            async with outbox.try_lock(self._database, _LOCK) as session:
-                if session is not None:
-                    await self._close(pipe)
-                    drained = await self._drained(pipe, shard)
-                    await self._verify_elected(
-                        session, pipe, Loss(shard, "the trust of an operator", "") if drained else None
-                    )
-                    if not drained:
-                        raise Fenced(reason=f"shard {shard} waits for Postgres; does a worker run?")
-                    return
-            await asyncio.sleep(_WAIT_S)
+        async with self._elected() as session:
+            await self._close(pipe)
+            drained = await self._drained(pipe, shard)
+            await self._verify_elected(session, pipe, Loss(shard, "the trust of an operator", "") if drained else None)
+            if not drained:
+                raise Fenced(reason=f"shard {shard} waits for Postgres; does a worker run?")
 
     async def _needed(self, pipe: Pipe, lost: Loss | None) -> bool:
         """Tell whether the alarm still stands now that the lock is ours; another process may have answered it."""
@@ -169,16 +177,16 @@ class Fence:
         return pipe.history
 
     async def _verify_elected(self, session: Session, pipe: Pipe, lost: Loss | None) -> None:
-        """Verify a server, and let metrics know that it is this process which does."""
+        """Verify a server, and let Postgres know that we go on, and metrics that it is this process which verifies."""
         METERS.verifying.append(pipe.name)
         try:
-            await self._verify_shards(session, pipe, lost)
+            async with outbox.beating(session):
+                await self._verify_shards(session, Pinned(pipe), self._nodes.shards(pipe), lost)
         finally:
             METERS.verifying.remove(pipe.name)
 
-    async def _verify_shards(self, session: Session, pipe: Pipe, lost: Loss | None) -> None:
+    async def _verify_shards(self, session: Session, pipe: Pipe, shards: Sequence[int], lost: Loss | None) -> None:
         """Verify all shards of a server, rebuild those that lost something, and load the scripts."""
-        shards = self._nodes.shards(pipe)
         marks = await outbox.marks(session)
         states = await asyncio.gather(*(self._state(pipe, shard) for shard in shards))
         known = [
@@ -200,11 +208,12 @@ class Fence:
                 intact = False
             (whole if intact else damaged).append(shard)
         if damaged and marks:
+            await self._cut_others(pipe)
             await self._close(pipe)
         # should we die before these shards have their new epoch, the next one to verify sees that they were whole
         await asyncio.gather(*(pipe.call("HSET", keys.shard(n), "next", marks[n].epoch + 1) for n in whole))
         # no drain can write by an old epoch after this, so what Postgres says from here on stays said
-        await outbox.depose_drain(session)
+        await outbox.depose(session, DRAIN_LOCK)
         raised = await outbox.raise_epochs(session, [*whole, *damaged])
         log.info("verified %d shards, %d intact, rebuilding %d", len(raised), len(whole), len(damaged))
         if damaged:
@@ -246,6 +255,17 @@ class Fence:
         await pipe.call("SCRIPT", "FLUSH", "SYNC")
 
     @staticmethod
+    async def _cut_others(pipe: Pipe) -> None:
+        """See to it that nobody goes on with what he has begun: a verifier that stood still until his lock was ours.
+
+        What he still sends then goes to a connection that is gone. All others connect again.
+        """
+        try:
+            await pipe.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        except ResponseError as error:  # its user may have been made for an earlier version
+            log.warning("cannot cut other connections: %s (docs/security.md)", error)
+
+    @staticmethod
     async def _drained(pipe: Pipe, shard: int) -> bool:
         """Wait until the drain has written what is in a shard's outbox; False if it does not seem to be there."""
         deadline = time.monotonic() + _DRAIN_S
@@ -263,12 +283,10 @@ class Fence:
 
     async def _reopen(self, pipe: Pipe, mark: Mark, *, rebuilt: bool) -> None:
         last = f"{mark.last[0]}-{mark.last[1]}"
-        await self._eval(
-            pipe,
-            "shard_open",
-            [keys.shard(mark.shard), keys.outbox(mark.shard)],
-            [mark.epoch, last, int(rebuilt)],
-        )
+        args = [mark.epoch, last, int(rebuilt)]
+        answer = await self._eval(pipe, "shard_open", [keys.shard(mark.shard), keys.outbox(mark.shard)], args)
+        if answer[0] == b"older":
+            raise Fenced(reason=f"shard {mark.shard} was verified by somebody else meanwhile")
 
     async def _renew_ids(self, session: Session, pipe: Pipe, shards: set[int]) -> None:
         """Take fresh blocks of hold ids: a server that has lost its last moments has forgotten which ones it gave."""

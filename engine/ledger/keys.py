@@ -47,9 +47,9 @@ def outbox(number: int) -> str:
     return f"{prefix(number)}outbox"
 
 
-def restored(number: int) -> str:
+def restored(number: int, name: str) -> str:
     """Stream: an outbox while it is made anew, before it takes its place."""
-    return f"{prefix(number)}restored"
+    return f"{prefix(number)}restored:{name}"
 
 
 def event(number: int, event_id: int) -> str:

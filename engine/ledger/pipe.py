@@ -36,12 +36,13 @@ class Pipe:
     """Calls to one Redis server. Raises Fenced while it is away, or while it is a replica of another.
 
     `history` is the id that Redis gives to all that one master has written; whoever is promoted begins another.
-    `name` is where it is, without user and password.
+    `name` is where it is, without user and password. `connections` counts those that there have been.
     `replaced` is called when a connection finds another history than the one before it.
     """
 
     def __init__(self, url: str, replaced: Callable[[Pipe], object] = lambda pipe: None) -> None:
         self.history = b""
+        self.connections = 0
         self.name = _name(url)
         self._replaced = replaced
         self._pool = ConnectionPool.from_url(url)
@@ -118,6 +119,7 @@ class Pipe:
         self._outgoing = []
         self._clogged = False
         self._connection = connection
+        self.connections += 1
         before, self.history = self.history, history
         if before not in (b"", history):
             self._replaced(self)
@@ -173,6 +175,31 @@ class Pipe:
         for future, _ in waiting:
             if not future.done():
                 future.set_exception(Fenced(reason=f"Redis: {reason}"))
+
+
+class Pinned(Pipe):
+    """A pipe for as long as its connection lasts: once that was cut, nothing is sent any more, connected again or not.
+
+    What a process that has stood still goes on with when it wakes up then never gets anywhere.
+    """
+
+    def __init__(self, pipe: Pipe) -> None:
+        self.name, self.history = pipe.name, pipe.history
+        self._pipe = pipe
+        self._number = pipe.connections
+
+    @property
+    def away(self) -> bool:
+        """Whether its connection is gone."""
+        return self._pipe.away or self._pipe.connections != self._number
+
+    def call(self, *args: Any) -> asyncio.Future[Any]:
+        """Send one command. The future gets Fenced once the connection is gone."""
+        if not self.away:
+            return self._pipe.call(*args)
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future.set_exception(Fenced(reason="the connection to Redis was cut"))
+        return future
 
 
 def _name(url: str) -> str:

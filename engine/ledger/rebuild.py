@@ -84,7 +84,7 @@ async def _clear(session: Session, pipe: Pipe, shards: Sequence[int]) -> None:
     forget = tuple(
         f"{keys.prefix(shard)}{kind}".encode()
         for shard in shards
-        for kind in ("shard", "event:", "seats:", "order:", "outbox", "due")
+        for kind in ("shard", "event:", "seats:", "order:", "outbox", "due", "restored:")
     )
     cursor: Any = 0
     while True:

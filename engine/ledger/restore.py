@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,9 +47,9 @@ async def restore_outboxes(session: Session, pipe: Pipe, marks: Sequence[Mark]) 
 
 
 async def _restore(session: Session, pipe: Pipe, mark: Mark, known: Sequence[bytes]) -> None:
-    shard, made = mark.shard, keys.restored(mark.shard)
+    # under a name of its own: who has stood still may go on with one that he had begun
+    shard, made = mark.shard, keys.restored(mark.shard, secrets.token_hex(8))
     ms, sequence = mark.last
-    await pipe.call("DEL", made)
     count = 0
     for first in range(0, len(known), _PAGE):
         entries = await _lost(session, pipe, known[first : first + _PAGE])
@@ -60,7 +61,7 @@ async def _restore(session: Session, pipe: Pipe, mark: Mark, known: Sequence[byt
     await outbox.require(session)
     if count:
         await pipe.call("HSET", keys.shard(shard), "restored", 1)
-        await pipe.call("RENAME", made, keys.outbox(shard))
+        await pipe.call("RENAMENX", made, keys.outbox(shard))
     log.warning("shard %d had lost its outbox: %d entries made anew", shard, count)
 
 

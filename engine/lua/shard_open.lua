@@ -4,12 +4,14 @@
 -- ARGV   1 epoch
 --        2 id that the next entry has to be greater than
 --        3 1 if the shard has been rebuilt, else 0
--- STATUS ok
+-- STATUS older  the shard has a higher epoch: who asks has stood still, and somebody else has verified it since
+--        ok
 -- RETURNS status
 -- WRITES shard, outbox
 -- COST   O(1)
 --#include now_ms
 
+if tonumber(redis.call('HGET', KEYS[1], 'epoch') or 0) > tonumber(ARGV[1]) then return {'older'} end
 redis.call('HSET', KEYS[1], 'epoch', ARGV[1])
 redis.call('HDEL', KEYS[1], 'next', 'restored')
 if ARGV[3] == '1' then redis.call('HSET', KEYS[1], 'rebuilt', now_ms()) end

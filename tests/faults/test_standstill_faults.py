@@ -17,7 +17,7 @@ from machine import until
 from engine.embedded.redis import redis_server
 from engine.ledger import keys
 
-BUSY_S = 2.0
+BUSY_S = 1.2
 
 
 @pytest.fixture(scope="module")

@@ -193,6 +193,8 @@ def reply_store(memory, keys, args, now):
 
 def shard_open(memory, keys, args, now):
     number, _, _ = parse_key(keys[0])
+    if (memory.shard(number).epoch or 0) > int(text(args[0])):
+        return [b"older"]
     memory.shard(number).epoch = int(text(args[0]))
     if text(args[2]) == "1":
         memory.shard(number).rebuilt = now

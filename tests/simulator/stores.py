@@ -85,6 +85,8 @@ class Server:
         now_ms = self.loop.now_ms()
         if now_ms - self._ticked_ms >= _TICK_MS:
             self._tick(now_ms)
+        if args[0] == "CLIENT":
+            return 0
         if args[0] == "SCAN":
             # in one go and in order: what a real scan returns when depends on more than the seed
             pattern = args[args.index("MATCH") + 1]
@@ -126,6 +128,7 @@ class SimulatedPipe:
     """A connection to the server that takes its time, and that may be lost in the middle of a call."""
 
     name = "simulated"
+    connections = 1
 
     def __init__(self, server, random, replaced):
         self._server = server
@@ -170,6 +173,7 @@ class SimulatedPipe:
 
     def _back(self):
         self.away = False
+        self.connections += 1
         before, self.history = self.history, self._server.history
         if before != self.history:
             self._replaced(self)
