@@ -209,9 +209,13 @@ def repair(server: Any) -> subprocess.CompletedProcess[str]:
 
 
 def repaired(server: Any) -> str:
-    """Repair the books; return what was said. They must be right afterwards."""
+    """Repair the books; return what was said. They must be right afterwards, and sales go on soon."""
     done = repair(server)
     assert done.returncode == 0, done.stdout + done.stderr
+    deadline = time.monotonic() + 10
+    while httpx.get(f"{server.base_url}/health/ready").status_code != 200:
+        assert time.monotonic() < deadline, "sales do not go on"
+        time.sleep(0.05)
     return done.stdout
 
 
