@@ -6,19 +6,25 @@ Creating one is decode, check, one call of the ledger, encode; Postgres is asked
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
-from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
-import msgspec
-from msgspec import Struct
-
-from engine.domain import cart, clock, codes, names
-from engine.domain.catalogue import Event, Item, Product, Seat, SeatPlace, Voucher
+from engine.domain import cart, clock, codes
+from engine.domain.catalogue import Event, Item, Product, Seat, Voucher
 from engine.domain.errors import Invalid, NotFound, StaleCatalogue
-from engine.domain.order import Answer
 from engine.http.answers import ANSWERS
 from engine.http.call import NO_CONTENT, Call, Reply, reply
+from engine.http.cart_bodies import (
+    EPOCH,
+    Body,
+    BulkBody,
+    CartPositionBody,
+    CartReply,
+    CartRow,
+    NewCartPositionBody,
+    cart_body,
+    milliseconds,
+    stored_body,
+)
 from engine.http.field_kinds import Boolean, DateTime, Money, Text
 from engine.http.fields import FieldError, Form, ListOf, Schema
 from engine.http.paging import page_body, page_generated, page_of
@@ -30,7 +36,6 @@ from engine.http.products import (
     check_product,
     product_of,
     read,
-    seat_taken,
     settled,
     short_of,
     without_quota,
@@ -38,17 +43,7 @@ from engine.http.products import (
 from engine.http.terms import one_of, terms
 from engine.http.voucher_use import cart_voucher, know_vouchers
 from engine.sales import holds
-from engine.sales.holds import (
-    Held,
-    HoldGroup,
-    HoldPosition,
-    Outcome,
-    SeatTaken,
-    Short,
-    StoredHold,
-    UsedUp,
-    VoucherUse,
-)
+from engine.sales.holds import HoldGroup, HoldPosition, VoucherUse
 
 _BULK_ROWS_MAX = 1000
 """So that one request cannot keep Redis to itself: a thousand holds are one script of a few milliseconds."""
@@ -58,123 +53,6 @@ _CHILDREN_MAX = 100
 
 _ORDERINGS = ("datetime", "-datetime", "cart_id", "-cart_id")
 _GENERAL = "non_field_errors"
-_USED_UP: dict[str, Any] = {"voucher": ["The specified voucher has already been used the maximum number of times."]}
-
-
-class CartPositionBody(Struct):
-    """The cart position resource."""
-
-    id: int
-    cart_id: str
-    item: int
-    variation: int | None
-    price: Decimal
-    attendee_name: str | None
-    attendee_name_parts: dict[str, Any]
-    attendee_email: str | None
-    subevent: int | None
-    datetime: dt.datetime
-    expires: dt.datetime
-    answers: tuple[Answer, ...]
-    voucher: int | None = None
-    addon_to: int | None = None
-    is_bundled: bool = False
-    includes_tax: bool = True
-    seat: SeatPlace | None = None
-
-
-class NewCartPositionBody(CartPositionBody):
-    """What creating one answers: its add-ons and bundled positions too."""
-
-    addons: tuple[CartPositionBody, ...] = ()
-    bundled: tuple[CartPositionBody, ...] = ()
-
-
-class BulkRow(Struct):
-    """One row of what bulk_create answers, in the order of the request."""
-
-    success: bool
-    errors: Any
-    data: NewCartPositionBody | None
-
-
-class BulkBody(Struct):
-    """What bulk_create answers."""
-
-    results: tuple[BulkRow, ...]
-
-
-_Body = TypeVar("_Body", bound=CartPositionBody)
-
-
-class CartRow(Struct, frozen=True):
-    """One position that a request asks for, with those that belong to it: what is wrong, or what will be told of it.
-
-    `position` still lacks what the ledger decides; `short` says for each of its quotas that there is no room.
-    """
-
-    errors: Any = None
-    position: NewCartPositionBody | None = None
-    short: dict[int, str] = {}
-
-    def held(self, outcome: Held) -> NewCartPositionBody:
-        """Return the position as it is now that it is held; ids count on from its own, in the group's order."""
-        assert self.position is not None
-        first = outcome.ids[0]
-        times = {"datetime": _instant(outcome.created_ms), "expires": _instant(outcome.deadline_ms)}
-        children = [
-            msgspec.structs.replace(child, id=number, addon_to=first, **times)
-            for number, child in enumerate((*self.position.addons, *self.position.bundled), first + 1)
-        ]
-        addons = len(self.position.addons)
-        return msgspec.structs.replace(
-            self.position, id=first, addons=tuple(children[:addons]), bundled=tuple(children[addons:]), **times
-        )
-
-    def refusal(self, outcome: Short | SeatTaken | UsedUp) -> dict[str, Any] | list[str]:
-        """Return why the position is not held: of its quotas in a bare list."""
-        if isinstance(outcome, Short):
-            return [self.short[outcome.quota]]
-        if isinstance(outcome, UsedUp):
-            return _USED_UP
-        assert self.position is not None
-        assert self.position.seat is not None
-        return {"seat": [seat_taken(self.position.seat.name)]}
-
-    def result(self, outcomes: Iterator[Outcome], seats: set[int]) -> dict[str, Any]:
-        """Return the row of a bulk reply; only rows that were tried have an outcome.
-
-        `seats` are the ids of those that went to rows before; this row's is added.
-        """
-        if self.position is None:
-            return {"success": False, "errors": self.errors, "data": None}
-        outcome = next(outcomes)
-        seat = self.position.seat.id if self.position.seat else 0
-        if isinstance(outcome, Held):
-            seats.add(seat)
-            return {"success": True, "errors": None, "data": self.held(outcome)}
-        errors = self.refusal(outcome)
-        if isinstance(outcome, SeatTaken) and seat in seats:
-            errors = ["You can not select the same seat multiple times."]
-        return {"success": False, "errors": {_GENERAL: errors} if isinstance(errors, list) else errors, "data": None}
-
-
-class CartReply(Struct, frozen=True, tag="cart"):
-    """The reply to a request for positions but for what the ledger decides. Plain data, so that it can be kept."""
-
-    rows: list[CartRow]
-    bulk: bool
-
-    def filled(self, outcomes: Iterable[Outcome]) -> Reply:
-        """Return the whole reply. Raises Invalid if the only position is not held."""
-        decided = iter(outcomes)
-        if self.bulk:
-            seats: set[int] = set()
-            return reply({"results": [row.result(decided, seats) for row in self.rows]})
-        [row], [outcome] = self.rows, decided
-        if not isinstance(outcome, Held):
-            raise Invalid(row.refusal(outcome))
-        return reply(row.held(outcome), 201)
 
 
 class _CartId(Text):
@@ -260,7 +138,7 @@ async def index(call: Call) -> Reply:
     ordering = asked if asked in _ORDERINGS else "datetime"
     headers = page_generated(clock.now())
     count, found = await holds.page(call.house, call.event, page.offset, page.size, ordering)
-    results = [_stored_body(call.event, hold) for hold in found]
+    results = [stored_body(call.event, hold) for hold in found]
     return reply(page_body(call, page, count, results), headers=headers)
 
 
@@ -268,7 +146,7 @@ async def index(call: Call) -> Reply:
 async def detail(call: Call) -> Reply:
     """Show a cart position."""
     assert call.event is not None
-    return reply(_stored_body(call.event, await holds.get(call.house, call.event, _hold_id(call))))
+    return reply(stored_body(call.event, await holds.get(call.house, call.event, _hold_id(call))))
 
 
 @terms(CART_POSITION, makes=NewCartPositionBody, example=_EXAMPLE)
@@ -341,7 +219,7 @@ def _asked(event: Event, values: dict[str, Any], generated_cart_id: str) -> tupl
     group = HoldGroup(
         cart_id=cart_id,
         positions=positions,
-        deadline_ms=_milliseconds(expires) if expires else None,
+        deadline_ms=milliseconds(expires) if expires else None,
         ttl_ms=cart.lifetime_ms(event),
     )
     quotas = {quota for position in positions for quota in event.quotas_of(position.product)}
@@ -349,14 +227,14 @@ def _asked(event: Event, values: dict[str, Any], generated_cart_id: str) -> tupl
 
 
 def _drafted(
-    kind: type[_Body],
+    kind: type[Body],
     event: Event,
     cart_id: str,
     values: dict[str, Any],
     *,
     parent: int = -1,
     is_bundled: bool = False,
-) -> tuple[HoldPosition, _Body]:
+) -> tuple[HoldPosition, Body]:
     """Return one position for the ledger, and its resource without what the ledger decides."""
     product: Product = values["product"]
     position = cart.CartPosition(
@@ -370,15 +248,15 @@ def _drafted(
     )
     voucher: Voucher | None = values["voucher"]
     seat: Seat | None = values["seat"]
-    body = _body(
+    body = cart_body(
         kind,
         event,
         position,
         hold_id=0,
         cart_id=cart_id,
         product=product,
-        created=_EPOCH,
-        expires=_EPOCH,
+        created=EPOCH,
+        expires=EPOCH,
         voucher=voucher.id if voucher else None,
         seat=seat.place if seat else None,
     )
@@ -392,68 +270,3 @@ def _hold_id(call: Call) -> int:
     if number is None:
         raise NotFound
     return number
-
-
-def _stored_body(event: Event, hold: StoredHold) -> CartPositionBody:
-    seat = event.seats.by_name.get((hold.product[2], hold.seat)) if hold.seat else None
-    return _body(
-        CartPositionBody,
-        event,
-        cart.decode(hold.payload),
-        hold_id=hold.id,
-        cart_id=hold.cart_id,
-        product=hold.product,
-        created=_instant(hold.created_ms),
-        expires=_instant(hold.deadline_ms),
-        addon_to=hold.parent or None,
-        voucher=hold.voucher or None,
-        seat=seat.place if seat else None,
-    )
-
-
-def _body(
-    kind: type[_Body],
-    event: Event,
-    position: cart.CartPosition,
-    *,
-    hold_id: int,
-    cart_id: str,
-    product: Product,
-    created: dt.datetime,
-    expires: dt.datetime,
-    addon_to: int | None = None,
-    voucher: int | None = None,
-    seat: SeatPlace | None = None,
-) -> _Body:
-    item, variation, subevent = product
-    return kind(
-        id=hold_id,
-        cart_id=cart_id,
-        item=item,
-        variation=variation or None,
-        price=position.price,
-        attendee_name=names.attendee_name(position.attendee_name_parts, event),
-        attendee_name_parts=position.attendee_name_parts,
-        attendee_email=position.attendee_email,
-        subevent=subevent or None,
-        datetime=created,
-        expires=expires,
-        answers=position.answers,
-        addon_to=addon_to,
-        voucher=voucher,
-        is_bundled=position.is_bundled,
-        includes_tax=position.includes_tax,
-        seat=seat,
-    )
-
-
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_MS = dt.timedelta(milliseconds=1)
-
-
-def _milliseconds(moment: dt.datetime) -> int:
-    return (moment - _EPOCH) // _MS
-
-
-def _instant(ms: int) -> dt.datetime:
-    return _EPOCH + ms * _MS

@@ -10,7 +10,7 @@ from msgspec import msgpack
 
 from engine.domain.errors import Fenced, Invalid, Lost
 from engine.http.call import Call, Reply, unconfirmed
-from engine.http.cartpositions import CartReply
+from engine.http.cart_bodies import CartReply
 from engine.ledger.replies import Claim, Replay
 from engine.sales import orders
 

@@ -19,7 +19,7 @@ from engine.domain.errors import Duplicate
 from engine.domain.next import Next
 from engine.http import idempotency
 from engine.http.call import Reply
-from engine.http.cartpositions import CartReply, CartRow, NewCartPositionBody
+from engine.http.cart_bodies import CartReply, CartRow, NewCartPositionBody
 from engine.ledger.replies import Claim, Kept
 from engine.sales import holds, orders
 from engine.sales.holds import HoldGroup, HoldPosition
