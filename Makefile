@@ -49,7 +49,7 @@ profile: $(INSTALLED)  ## draw where front door and worker spend their time unde
 compare: $(INSTALLED)  ## show two rushes side by side: ARGS="reports/a.json reports/b.json --names A B"
 	@$(VENV)/bin/python -m loadtests.compare $(ARGS)
 
-bench-lists: $(INSTALLED)  ## measure the first page of every list at a million orders; takes five minutes and 4 GB of disk
+bench-lists: $(INSTALLED)  ## measure pages of every list at a million orders; takes five minutes and 4 GB of disk
 	@PYTHONPATH=. $(VENV)/bin/python tests/sql/bench_lists.py $(ARGS)
 
 clean:  ## remove .venv and caches; ./data stays

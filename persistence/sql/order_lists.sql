@@ -43,9 +43,10 @@ WITH matching AS NOT MATERIALIZED (
       AND (%(created_before)s::timestamptz IS NULL OR orders.datetime < %(created_before)s)
       AND (%(modified_since)s::timestamptz IS NULL OR orders.stored_at >= %(modified_since)s)
       -- few orders have more words than the index takes: then one has to look, order by order
-      AND (%(parts)s::text[] IS NULL OR orders.words LIKE ALL (%(parts)s::text[])
+      AND (%(part)s::text IS NULL OR orders.words LIKE %(part)s
            OR (orders.words IS NULL AND (
                    SELECT whole.long_words LIKE ALL (%(parts)s::text[]) FROM orders AS whole WHERE whole.id = orders.id)))
+      AND (%(more_parts)s::text[] IS NULL OR orders.words IS NULL OR orders.words LIKE ALL (%(more_parts)s::text[]))
       -- width_bucket tells how many of the dates come no later: where none lies between, there is none to be found
       AND (%(after)s::bigint[] IS NULL OR orders.subevent_first = ANY (%(after)s::bigint[])
            OR (orders.subevent_last > orders.subevent_first
@@ -94,10 +95,9 @@ WITH matching AS NOT MATERIALIZED (
     ) AS first
     WHERE %(walk)s
 ), span AS MATERIALIZED (
-    -- no index has the order: where there are many orders, a sample tells where the page is. It is taken all over the ids that
-    -- the orders have; an odd step meets whatever repeats itself at different places
+    -- no index has the order: where there are many orders, a sample tells where the page is, from all over their ids
     SELECT min(ends.id) AS first, max(ends.id) AS last,
-           greatest(20, 4 * sqrt(max(ends.id) - min(ends.id)))::bigint | 1 AS step
+           greatest(10, sqrt(max(ends.id) - min(ends.id)))::bigint AS step
     FROM unnest(%(event_ids)s::bigint[]) AS chosen (id), LATERAL (
         (SELECT orders.id FROM orders WHERE orders.event_id = chosen.id ORDER BY datetime, id LIMIT 1)
         UNION ALL
@@ -111,21 +111,21 @@ WITH matching AS NOT MATERIALIZED (
           AND (%(modified_since)s IS NULL OR orders.stored_at >= %(modified_since)s)
         OFFSET 10000)
 ), sample AS MATERIALIZED (
-    -- twenty that follow each other are quick to read
+    -- five that follow each other are quick to read; their places are random, for what repeats itself
     SELECT number, place, moment, word,
            row_number() OVER (ORDER BY number, place, moment, word) AS nth, count(*) OVER () AS rows
     FROM matching
     WHERE NOT %(walk)s AND matching.event_id = ANY (%(event_ids)s)
       AND matching.id = ANY (ARRAY(
-              SELECT run.first + another FROM span, generate_series(span.first, span.last, span.step) AS run (first),
-                     generate_series(0, 19) AS another))
+              SELECT run.first + abs(hashint8(run.first)::bigint) %% (span.step - 4) + another
+              FROM span, generate_series(span.first, span.last, span.step) AS run (first), generate_series(0, 4) AS another))
 ), guess AS MATERIALIZED (
     -- how many of the sample come before the page and before its end, give or take three standard deviations and some
     SELECT rows, floor(first - 25 - 3 * sqrt(first * (rows - first) / rows)) AS first,
            ceil(last + 25 + 3 * sqrt(last * (rows - last) / rows)) AS last
     FROM (
-        SELECT one.rows, least(one.rows, %(offset)s * 20.0 / span.step) AS first,
-               least(one.rows, (%(offset)s::bigint + %(size)s::bigint) * 20.0 / span.step) AS last
+        SELECT one.rows, least(one.rows, %(offset)s * 5.0 / span.step) AS first,
+               least(one.rows, (%(offset)s::bigint + %(size)s::bigint) * 5.0 / span.step) AS last
         FROM span, (SELECT rows FROM sample LIMIT 1) AS one
     ) AS exact
 ), low AS MATERIALIZED (
@@ -137,20 +137,23 @@ WITH matching AS NOT MATERIALIZED (
 ), near AS MATERIALIZED (
     -- one reading counts all, and those before, and keeps those in between
     SELECT count(*) AS count,
-           count(*) FILTER (WHERE CASE WHEN %(down)s THEN over_high ELSE under_low END) AS before,
-           array_agg(ROW (id, number, moment, word, tie, tie_word)) FILTER (WHERE NOT over_high AND NOT under_low) AS kept
+           count(*) FILTER (WHERE comes_before) AS before,
+           array_agg(ROW (id, number, moment, word, tie, tie_word)) FILTER (WHERE (comes_after OR comes_before) IS NOT TRUE) AS kept
     FROM matching, LATERAL (
-        SELECT EXISTS (SELECT FROM low) AND CASE
+        SELECT CASE
                    WHEN %(status_sign)s <> 0
                    THEN (number, place, moment, word) < (SELECT number, place, moment, word FROM low)
                    WHEN %(by)s = 'code' THEN word < (SELECT word FROM low)
                    ELSE moment < (SELECT moment FROM low) END AS under_low,
-               EXISTS (SELECT FROM high) AND CASE
+               CASE
                    WHEN %(status_sign)s <> 0
                    THEN (number, place, moment, word) >= (SELECT number, place, moment, word FROM high)
                    WHEN %(by)s = 'code' THEN word >= (SELECT word FROM high)
                    ELSE moment >= (SELECT moment FROM high) END AS over_high
-    ) AS compared
+    ) AS compared, LATERAL (
+        SELECT %(offset)s > 0 AND CASE WHEN %(down)s THEN over_high ELSE under_low END AS comes_before,
+               CASE WHEN %(down)s THEN under_low ELSE over_high END AS comes_after
+    ) AS placed
     WHERE NOT %(walk)s AND matching.event_id = ANY (%(event_ids)s)
 ), found AS MATERIALIZED (
     -- if the sample was not like the whole, the page is not among these: then all are sorted

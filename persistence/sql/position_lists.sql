@@ -72,7 +72,7 @@ WITH matching AS NOT MATERIALIZED (
     LIMIT %(size)s::bigint + 1 OFFSET %(offset)s
 ), span AS MATERIALIZED (
     SELECT min(ends.id) AS first, max(ends.id) AS last,
-           greatest(20, 4 * sqrt(max(ends.id) - min(ends.id)))::bigint | 1 AS step
+           greatest(10, sqrt(max(ends.id) - min(ends.id)))::bigint AS step
     FROM (
         (SELECT id FROM positions WHERE event_id = %(event_id)s ORDER BY ordered_at, positionid, id LIMIT 1)
         UNION ALL
@@ -86,14 +86,14 @@ WITH matching AS NOT MATERIALIZED (
     FROM matching
     WHERE NOT %(walk)s
       AND matching.id = ANY (ARRAY(
-              SELECT run.first + another FROM span, generate_series(span.first, span.last, span.step) AS run (first),
-                     generate_series(0, 19) AS another))
+              SELECT run.first + abs(hashint8(run.first)::bigint) %% (span.step - 4) + another
+              FROM span, generate_series(span.first, span.last, span.step) AS run (first), generate_series(0, 4) AS another))
 ), guess AS MATERIALIZED (
     SELECT rows, floor(first - 25 - 3 * sqrt(first * (rows - first) / rows)) AS first,
            ceil(last + 25 + 3 * sqrt(last * (rows - last) / rows)) AS last
     FROM (
-        SELECT one.rows, least(one.rows, %(offset)s * 20.0 / span.step) AS first,
-               least(one.rows, (%(offset)s::bigint + %(size)s::bigint) * 20.0 / span.step) AS last
+        SELECT one.rows, least(one.rows, %(offset)s * 5.0 / span.step) AS first,
+               least(one.rows, (%(offset)s::bigint + %(size)s::bigint) * 5.0 / span.step) AS last
         FROM span, (SELECT rows FROM sample LIMIT 1) AS one
     ) AS exact
 ), low AS MATERIALIZED (
@@ -104,18 +104,21 @@ WITH matching AS NOT MATERIALIZED (
     WHERE sample.nth = CASE WHEN %(down)s THEN guess.rows + 1 - guess.first ELSE guess.last END
 ), near AS MATERIALIZED (
     SELECT count(*) AS count,
-           count(*) FILTER (WHERE CASE WHEN %(down)s THEN over_high ELSE under_low END) AS before,
-           array_agg(ROW (id, number, moment, word, tie, tie_word)) FILTER (WHERE NOT over_high AND NOT under_low) AS kept
+           count(*) FILTER (WHERE comes_before) AS before,
+           array_agg(ROW (id, number, moment, word, tie, tie_word)) FILTER (WHERE (comes_after OR comes_before) IS NOT TRUE) AS kept
     FROM matching, LATERAL (
-        SELECT EXISTS (SELECT FROM low) AND CASE
+        SELECT CASE
                    WHEN %(by)s IS NULL THEN (number, place) < (SELECT number, place FROM low)
                    WHEN %(status_weight)s = 0 AND %(number_weight)s = 0 THEN (word, place) < (SELECT word, place FROM low)
                    ELSE (number, moment, word) < (SELECT number, moment, word FROM low) END AS under_low,
-               EXISTS (SELECT FROM high) AND CASE
+               CASE
                    WHEN %(by)s IS NULL THEN (number, place) >= (SELECT number, place FROM high)
                    WHEN %(status_weight)s = 0 AND %(number_weight)s = 0 THEN (word, place) >= (SELECT word, place FROM high)
                    ELSE (number, moment, word) >= (SELECT number, moment, word FROM high) END AS over_high
-    ) AS compared
+    ) AS compared, LATERAL (
+        SELECT %(offset)s > 0 AND CASE WHEN %(down)s THEN over_high ELSE under_low END AS comes_before,
+               CASE WHEN %(down)s THEN under_low ELSE over_high END AS comes_after
+    ) AS placed
     WHERE NOT %(walk)s
 ), found AS MATERIALIZED (
     SELECT count, before, rows, %(offset)s >= count

@@ -154,8 +154,11 @@ async def test_a_sample_that_is_unlike_the_rest_only_costs_time(database: Databa
     rows = await database.rows(
         f"""
         UPDATE orders SET last_modified = '2000-01-01'
-        WHERE event_id = {EVENT} AND (id - {FIRST} - 1) % ((4 * sqrt({MANY} - 1))::bigint | 1) < 20
-        RETURNING id
+        FROM (SELECT sqrt({MANY} - 1)::bigint AS step) AS span,
+             generate_series({FIRST} + 1, {FIRST} + {MANY}, step) AS run (first)
+        WHERE orders.id - run.first - abs(hashint8(run.first)::bigint) % (span.step - 4) BETWEEN 0 AND 4
+          AND orders.id BETWEEN run.first AND run.first + step
+        RETURNING orders.id
         """  # noqa: S608
     )
     assert MANY // 100 < len(rows) < MANY // 10
