@@ -119,8 +119,11 @@ def _items(row: Row, locale: str, known: dict[int, Item], changed: set[int]) -> 
             active=body["active"],
         )
     addons: dict[int, set[int]] = defaultdict(set)
-    for item_id, category in row["addons"]:
+    free_addons: dict[int, set[int]] = defaultdict(set)
+    for item_id, category, price_included in row["addons"]:
         addons[item_id].add(category)
+        if price_included:
+            free_addons[item_id].add(category)
     bundles: dict[int, set[tuple[int, int]]] = defaultdict(set)
     for item_id, bundled, variation_id in row["bundles"]:
         bundles[item_id].add((bundled, variation_id or 0))
@@ -131,6 +134,7 @@ def _items(row: Row, locale: str, known: dict[int, Item], changed: set[int]) -> 
             locale,
             variations=variations[item_id],
             addon_categories=frozenset(addons[item_id]),
+            free_addon_categories=frozenset(free_addons[item_id]),
             bundles=frozenset(bundles[item_id]),
         )
         for item_id, body in row["items"]

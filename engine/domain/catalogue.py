@@ -26,7 +26,8 @@ class Variation(Struct, frozen=True):
 
 
 class Item(Struct, frozen=True):
-    """`addon_categories` are the categories whose items may be added to this one; `is_addon` items are only that.
+    """`addon_categories` are the categories whose items may be added to this one, those of `free_addon_categories`
+    for nothing; `is_addon` items are only that.
 
     `bundles` are the (item, variation or 0) that may be bundled with it.
     """
@@ -49,6 +50,7 @@ class Item(Struct, frozen=True):
     validity_dynamic_start_choice: bool = False
     is_addon: bool = False
     addon_categories: frozenset[int] = frozenset()
+    free_addon_categories: frozenset[int] = frozenset()
     bundles: frozenset[tuple[int, int]] = frozenset()
     generate_tickets: bool | None = None
 

@@ -127,7 +127,8 @@ def within_budgets(lines: Sequence[Line], left: dict[int, Decimal], event: Event
 
 def drafted(blank: Order, lines: Sequence[Line], fees: Iterable[FeeLine], event: Event) -> Order:
     """Return `blank` with positions, fees and total, without ids and secrets. Raises Invalid."""
-    positions = tuple(position_of(line, blank, event) for line in lines)
+    items = {line.positionid: line.item for line in lines}
+    positions = tuple(position_of(line, blank, event, items.get(line.addon_to or 0)) for line in lines)
     charged = tuple(fees_of(fees, positions, event, blank.invoice_address))
     total = sum((p.price for p in positions), ZERO) + sum((f.value for f in charged), ZERO)
     if abs(total) > AMOUNT_MAX or any(abs(fee.value) > AMOUNT_MAX for fee in charged):
@@ -135,10 +136,14 @@ def drafted(blank: Order, lines: Sequence[Line], fees: Iterable[FeeLine], event:
     return replace(blank, code=PREVIEW, positions=positions, fees=charged, total=total)
 
 
-def position_of(line: Line, order: Order, event: Event) -> Position:
-    """Return the position that `line` asks for, priced and taxed, without id and secrets."""
+def position_of(line: Line, order: Order, event: Event, base: Item | None = None) -> Position:
+    """Return the position that `line` asks for, priced and taxed, without id and secrets.
+
+    With `base`, an add-on whose price that item's includes is free.
+    """
     rule = event.tax_rules.get(line.item.tax_rule) if line.item.tax_rule else None
-    price = full_price = list_price(line.item, line.variation, line.subevent)
+    included = base is not None and line.item.category in base.free_addon_categories
+    price = full_price = ZERO if included else list_price(line.item, line.variation, line.subevent)
     if line.voucher is not None:
         price = price_with(line.voucher, full_price, event.currency)
         if line.discount_max is not None:

@@ -12,7 +12,8 @@ SELECT e.id, e.organizer_id, o.slug AS organizer, e.slug, e.version, e.body, e.s
      FROM variations v WHERE v.event_id = e.id) AS variations,
     (SELECT coalesce(jsonb_agg(c.id), '[]') FROM categories c
      WHERE c.event_id = e.id AND (c.body ->> 'is_addon')::boolean) AS addon_categories,
-    (SELECT coalesce(jsonb_agg(jsonb_build_array(l.item_id, l.body -> 'addon_category')), '[]') FROM item_links l
+    (SELECT coalesce(jsonb_agg(jsonb_build_array(l.item_id, l.body -> 'addon_category', l.body -> 'price_included')),
+     '[]') FROM item_links l
      WHERE l.event_id = e.id AND l.kind = 'addon') AS addons,
     (SELECT coalesce(jsonb_agg(jsonb_build_array(l.item_id, l.body -> 'bundled_item', l.body -> 'bundled_variation')),
      '[]') FROM item_links l WHERE l.event_id = e.id AND l.kind = 'bundle') AS bundles,
@@ -47,8 +48,8 @@ SELECT e.id, e.organizer_id, o.slug AS organizer, e.slug, e.version, e.body, e.s
      WHERE changed.kind = 'item') AS variations,
     (SELECT coalesce(jsonb_agg(c.id), '[]') FROM categories c
      WHERE c.event_id = e.id AND (c.body ->> 'is_addon')::boolean) AS addon_categories,
-    (SELECT coalesce(jsonb_agg(jsonb_build_array(l.item_id, l.body -> 'addon_category')), '[]')
-     FROM changed JOIN item_links l ON l.event_id = e.id AND l.item_id = changed.id
+    (SELECT coalesce(jsonb_agg(jsonb_build_array(l.item_id, l.body -> 'addon_category', l.body -> 'price_included')),
+     '[]') FROM changed JOIN item_links l ON l.event_id = e.id AND l.item_id = changed.id
      WHERE changed.kind = 'item' AND l.kind = 'addon') AS addons,
     (SELECT coalesce(jsonb_agg(jsonb_build_array(l.item_id, l.body -> 'bundled_item', l.body -> 'bundled_variation')),
      '[]') FROM changed JOIN item_links l ON l.event_id = e.id AND l.item_id = changed.id

@@ -154,6 +154,26 @@ def test_a_simulation_shows_the_order_and_makes_none(sale: tuple[Shop, int, int]
     must(s.order(item, simulate=True, force=True), 201)
 
 
+def test_an_add_on_is_free_where_the_price_of_its_base_includes_it(shop: MakeShop) -> None:
+    s = shop()
+    category = s.add("categories/", name={"en": "Workshops"}, is_addon=True)["id"]
+    ticket, plain, workshop = s.item(), s.item(), s.item(price="5.00", category=category)
+    s.quota(50, ticket, plain, workshop)
+    link = s.add(f"items/{ticket}/addons/", addon_category=category, price_included=True)["id"]
+    s.add(f"items/{plain}/addons/", addon_category=category)
+
+    def prices(base: int, **asked: Any) -> list[str]:
+        addon = {"item": workshop, "positionid": 2, "addon_to": 1, **asked}
+        order = must(s.order({"item": base, "positionid": 1}, addon), 201)
+        return [order["positions"][1]["price"], order["total"]]
+
+    assert prices(ticket) == ["0.00", "23.00"]
+    assert prices(ticket, price="4.00") == ["4.00", "27.00"]
+    assert prices(plain) == ["5.00", "28.00"]
+    must(s.patch(f"items/{ticket}/addons/{link}/", {"price_included": False}), 200)
+    assert prices(ticket) == ["5.00", "28.00"]
+
+
 def test_force_lifts_quotas_and_disabled_dates_only(shop: MakeShop) -> None:
     s = shop(has_subevents=True)
     item = s.item()
