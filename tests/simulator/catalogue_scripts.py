@@ -196,6 +196,7 @@ def shard_open(memory, keys, args, now):
     if (memory.shard(number).epoch or 0) > int(text(args[0])):
         return [b"older"]
     memory.shard(number).epoch = int(text(args[0]))
+    memory.shard(number).outbox = True
     if text(args[2]) == "1":
         memory.shard(number).rebuilt = now
     return [b"ok"]

@@ -24,6 +24,7 @@ class Faults:
             self.another_drain: 900,
             self.poison: 1200,
             self.forget_scripts: 1500,
+            self.delete_outbox: 1500,
             self.empty: 2000,
             self.older: 1500,
             self.no_postgres: 1500,
@@ -78,6 +79,13 @@ class Faults:
         """Redis restarts from a file that has everything."""
         self._lost_connections()
         self._world.server.plain.script_flush("SYNC")
+
+    async def delete_outbox(self):
+        """Somebody deletes what waits for Postgres."""
+        world = self._world
+        shard = self._random.choice(sorted(world.watch.memory.shards) or [0])
+        world.server.plain.delete(keys.outbox(shard))
+        world.watch.gone(keys.outbox(shard))
 
     async def empty(self):
         """Redis comes back empty, or somebody empties it and leaves the scripts."""

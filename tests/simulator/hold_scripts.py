@@ -187,6 +187,8 @@ def shard_sweep(memory, keys, args, now):
     shard, most = memory.shard(number), min(int(text(args[1])), 100)
     if shard.epoch is None:
         return [b"unverified"]
+    if not shard.outbox:
+        return [b"unknown_outbox"]
     more = Chosen(memory, number).reap(now, most, int(text(args[0])))
     ended = [row for row in shard.purge if row[0] <= now]
     for _, member in ended[:most]:

@@ -198,6 +198,7 @@ class Hall:
 class Shard:
     epoch: int | None = None
     rebuilt: int = 0
+    outbox: bool = False
     due: list[tuple[int, bytes]] = field(default_factory=list)
     purge: list[tuple[int, bytes]] = field(default_factory=list)
 

@@ -23,6 +23,8 @@ def order_commit(memory, keys, args, now):
     answers = []
     for first in range(6, 6 + 3 * int(text(args[3])), 3):
         answers.append(_commit(memory, number, _asked(words, keys[first : first + 3]), more, now))
+        if answers[-1] == [b"unknown_outbox"]:
+            return answers[-1]
     return [b"ok", shard.epoch, *answers]
 
 
@@ -73,6 +75,9 @@ def _commit(memory, number, asked, more, now):
     if refusal or asked["mode"] == "simulate":
         undo()
         return refusal or [b"ok", b""]
+    if not memory.shard(number).outbox:
+        undo()
+        return [b"unknown_outbox"]
     _committed(memory, number, hall, consumed.values(), asked)
     return [b"ok", None]
 

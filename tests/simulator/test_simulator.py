@@ -23,6 +23,7 @@ BUGS = {
     "an order may follow any version": ("order_commit", ("if stored and stored ~= order.follows", "if false")),
     "expired holds are listed as held": ("shard_sweep", ("reap(due_key, now, most, listed_ms)", "false")),
     "a reply is kept for nobody": ("hold_create", ("reply_keep(reply_key", "reply_keep(nil")),
+    "an outbox that is gone is begun anew": ("order_commit", ("'NOMKSTREAM', '*', 'kind', kind", "'*', 'kind', kind")),
     "a voucher may be used once more": ("order_commit", ("beyond > 0 then", "beyond > 1 then")),
 }
 """What is broken on purpose: a script, a text in it, and another in its place."""

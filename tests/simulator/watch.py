@@ -67,6 +67,8 @@ class Watch:
         if args[0] == "HDEL":
             hall = self.memory.hall(int(parse_key(args[1])[2]))
             hall.next_id, hall.last_id = 1, 0
+        if args[0] == "RENAMENX" and answer == 1:
+            self.memory.shard(parse_key(args[2])[0]).outbox = True
         if args[0] == "HSET" and ":seats:" in text(args[1]):
             hall = self.memory.hall(int(parse_key(args[1])[2]))
             for name, value in zip(map(text, args[2::2]), map(text, args[3::2]), strict=True):
@@ -94,6 +96,8 @@ class Watch:
                 memory.hall(int(event)).hot.pop(code, None)
             case "reply":
                 memory.replies.pop(key, None)
+            case "outbox":
+                memory.shard(shard).outbox = False
             case "shard":
                 memory.shard(shard).epoch, memory.shard(shard).rebuilt = None, 0
 
