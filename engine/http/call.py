@@ -29,6 +29,7 @@ _FORM_FIELDS_MAX = 1000
 
 _json_decoder = msgspec.json.Decoder(float_hook=Decimal)
 _json_encoder = msgspec.json.Encoder()
+_YES = ("true", "1")
 
 
 class Reply(Struct, frozen=True, tag="reply"):
@@ -82,6 +83,10 @@ class Call:
 
     def query_all(self, name: str) -> list[str]:
         return self.request.query.getall(name, [])
+
+    def asked(self, name: str) -> bool:
+        """Tell whether the query says yes to something."""
+        return bool(self.request.query_string) and self.query.get(name, "").lower() in _YES
 
     def number(self, name: str) -> int | None:
         """Return a path parameter as an id, or None if it cannot be one (then nothing has it: 404)."""

@@ -133,7 +133,7 @@ CHANGE = Schema(
 )
 
 
-@terms(CHANGE, shows=shapes.Order, waits=True)
+@terms(CHANGE, shows=shapes.Order, waits=True, query=orders_http.PDF_DATA)
 async def change(call: Call) -> Reply:
     """Change the contents of an order in one step: all of it or nothing."""
     event, ids = orders_http.event_of(call), call.house.ids

@@ -30,7 +30,7 @@ from engine.http.people import (
 )
 from engine.http.products import ItemField, SubeventField, VariationField, check_product, read
 from engine.http.resources import order_body, preview_body
-from engine.http.terms import terms
+from engine.http.terms import flags, terms
 from engine.http.voucher_use import VoucherField, bounded, know_vouchers, refuse_misused
 from engine.sales import orders
 
@@ -240,7 +240,7 @@ _EXAMPLE = {
 }
 
 
-@terms(ORDER, makes=shapes.Order, waits=True, example=_EXAMPLE)
+@terms(ORDER, makes=shapes.Order, waits=True, query=flags("pdf_data"), example=_EXAMPLE)
 async def create(call: Call) -> Reply:
     """Create an order, from carts or out of nothing."""
     sent = await call.body()

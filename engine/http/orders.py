@@ -60,8 +60,8 @@ FORCE = Schema(force=Boolean(default=False))
 _EXTEND = Schema(expires=Date(), **FORCE.fields)
 _CANCEL = Schema(cancellation_fee=Money(null=True, default=None), **TOLD.fields)
 
-_INCLUSIONS = ("include_canceled_positions", "include_canceled_fees", "pdf_data")
-_PARTS = flags(*_INCLUSIONS)
+_INCLUSIONS = ("include_canceled_positions", "include_canceled_fees")
+PDF_DATA = flags("pdf_data")
 
 _FEE_DIGITS_MAX = 50
 CODE_LENGTH_MAX = 16
@@ -81,31 +81,31 @@ def code_of(call: Call) -> str:
     return code
 
 
-@terms(lists=shapes.Order, partly=True, query=PARAMETERS | _PARTS)
+@terms(lists=shapes.Order, partly=True, query=PARAMETERS | flags(*_INCLUSIONS) | PDF_DATA)
 async def index(call: Call) -> Reply:
     """List the orders of an event."""
     return await _list(call, wanted(call, event=event_of(call)))
 
 
-@terms(lists=shapes.Order, partly=True, query=PARAMETERS | _PARTS)
+@terms(lists=shapes.Order, partly=True, query=PARAMETERS | flags(*_INCLUSIONS))
 async def index_organizer(call: Call) -> Reply:
     """List the orders of all events that the token may see."""
     seen = None if call.principal.all_events else sorted(call.principal.limit_events)
-    return await _list(call, wanted(call, events=seen))
+    return await _list(call, wanted(call, events=seen), pdf_data=False)
 
 
-async def _list(call: Call, which: order_lists.Wanted) -> Reply:
-    page = page_of(call)
+async def _list(call: Call, which: order_lists.Wanted, *, pdf_data: bool | None = None) -> Reply:
+    page, options = page_of(call), _options(call)
     since, count, rows = await order_lists.page(call.house.database, which, page.offset, page.size)
     selection = _selection(call)
     bodies = []
     for slug, order in rows:
         event = call.event or await call.house.catalogue.event(call.principal.organizer_id, slug)
-        bodies.append(selection.apply(order_body(call, event, order, **_options(call))))
+        bodies.append(selection.apply(order_body(call, event, order, pdf_data=pdf_data, **options)))
     return reply(page_body(call, page, count, bodies), headers=page_generated(since))
 
 
-@terms(shows=shapes.Order, partly=True, query=_PARTS)
+@terms(shows=shapes.Order, partly=True, query=flags(*_INCLUSIONS) | PDF_DATA)
 async def detail(call: Call) -> Reply:
     """Show an order."""
     event = event_of(call)
@@ -119,10 +119,10 @@ def _selection(call: Call) -> Selection:
 
 def _options(call: Call) -> dict[str, bool]:
     """Return what the query says about the parts of orders."""
-    return {name: call.query.get(name, "").lower() in ("true", "1") for name in _INCLUSIONS}
+    return {name: call.asked(name) for name in _INCLUSIONS}
 
 
-@terms(PATCH, shows=shapes.Order, waits=True)
+@terms(PATCH, shows=shapes.Order, waits=True, query=PDF_DATA)
 async def patch(call: Call) -> Reply:
     """Change fields of an order that are about it as a whole."""
     values = PATCH.read(await call.body(), event_of(call), partial=True)
@@ -139,7 +139,7 @@ async def delete(call: Call) -> Reply:
     return NO_CONTENT if durable else unconfirmed(NO_CONTENT)
 
 
-@terms(TOLD, shows=shapes.Order, waits=True)
+@terms(TOLD, shows=shapes.Order, waits=True, query=PDF_DATA)
 async def mark_paid(call: Call) -> Reply:
     """Mark an order as paid, whatever is still due."""
     event = event_of(call)
@@ -153,7 +153,7 @@ async def mark_paid(call: Call) -> Reply:
     return await change(call, telling(payments.mark_paid, MailKind.PAID, sent), body)
 
 
-@terms(_CANCEL, shows=shapes.Order, waits=True)
+@terms(_CANCEL, shows=shapes.Order, waits=True, query=PDF_DATA)
 async def mark_canceled(call: Call) -> Reply:
     """Cancel an order, or all of it but a cancellation fee."""
     body = await call.body()
@@ -175,31 +175,31 @@ def _fee(value: Any) -> Decimal | None:
     return fee if fee.is_finite() else None
 
 
-@terms(NOTHING, shows=shapes.Order, waits=True)
+@terms(NOTHING, shows=shapes.Order, waits=True, query=PDF_DATA)
 async def mark_pending(call: Call) -> Reply:
     """Mark a paid order as pending again."""
     return await act(call, order_changes.mark_pending)
 
 
-@terms(NOTHING, shows=shapes.Order, waits=True)
+@terms(NOTHING, shows=shapes.Order, waits=True, query=PDF_DATA)
 async def mark_expired(call: Call) -> Reply:
     """Mark a pending order as expired."""
     return await act(call, order_changes.mark_expired)
 
 
-@terms(NOTHING, shows=shapes.Order, waits=True)
+@terms(NOTHING, shows=shapes.Order, waits=True, query=PDF_DATA)
 async def reactivate(call: Call) -> Reply:
     """Bring a canceled order back, if there is room."""
     return await act(call, order_changes.reactivate)
 
 
-@terms(TOLD, shows=shapes.Order, waits=True)
+@terms(TOLD, shows=shapes.Order, waits=True, query=PDF_DATA)
 async def approve(call: Call) -> Reply:
     """Approve an order that needs it."""
     return await _act_and_tell(call, order_changes.approve, MailKind.APPROVED)
 
 
-@terms(TOLD, shows=shapes.Order, waits=True)
+@terms(TOLD, shows=shapes.Order, waits=True, query=PDF_DATA)
 async def deny(call: Call) -> Reply:
     """Deny an order that needs approval."""
     return await _act_and_tell(call, order_changes.deny, MailKind.DENIED)
@@ -222,7 +222,7 @@ async def resend_link(call: Call) -> Reply:
     return NO_CONTENT
 
 
-@terms(_EXTEND, shows=shapes.Order, waits=True)
+@terms(_EXTEND, shows=shapes.Order, waits=True, query=PDF_DATA)
 async def extend(call: Call) -> Reply:
     """Give a pending or expired order until the end of another day."""
     body = await call.body()

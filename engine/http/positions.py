@@ -28,7 +28,6 @@ from persistence import orders as stored
 from persistence import position_lists
 
 _BLOCK = re.compile(r"admin|api:[a-zA-Z0-9._]+")
-_YES = ("true", "1")
 
 
 class _BlockName(Text):
@@ -67,8 +66,7 @@ async def index(call: Call) -> Reply:
     """List the positions of all orders of an event."""
     event, page = event_of(call), page_of(call)
     count, found = await position_lists.page(call.house.database, await wanted(call, event), page.offset, page.size)
-    pdf_data = _asked(call, "pdf_data")
-    bodies = [position_body(call, event, order, position, pdf_data=pdf_data) for order, position in found]
+    bodies = [position_body(call, event, order, position) for order, position in found]
     return reply(page_body(call, page, count, bodies))
 
 
@@ -78,12 +76,12 @@ async def detail(call: Call) -> Reply:
     event = event_of(call)
     order = await orders.get(call.house, event, await code_of_position(call))
     for position in order.positions:
-        if position.id == call.number("id") and (not position.canceled or _asked(call, "include_canceled_positions")):
-            return reply(position_body(call, event, order, position, pdf_data=_asked(call, "pdf_data")))
+        if position.id == call.number("id") and (not position.canceled or call.asked("include_canceled_positions")):
+            return reply(position_body(call, event, order, position))
     raise NotFound
 
 
-@terms(POSITION_PATCH, shows=shapes.OrderPosition, waits=True)
+@terms(POSITION_PATCH, shows=shapes.OrderPosition, waits=True, query=orders_http.PDF_DATA)
 async def patch(call: Call) -> Reply:
     """Change a position of an order."""
     event, code = event_of(call), await code_of_position(call)
@@ -96,7 +94,7 @@ async def patch(call: Call) -> Reply:
     return await _change(call, changed(Changes(patch=(change,))))
 
 
-@terms(_NEW, makes=shapes.OrderPosition, waits=True)
+@terms(_NEW, makes=shapes.OrderPosition, waits=True, query=orders_http.PDF_DATA)
 async def create(call: Call) -> Reply:
     """Add a position to an order."""
     event, body = event_of(call), await call.body()
@@ -126,20 +124,20 @@ async def delete(call: Call) -> Reply:
     return await orders_http.change(call, rule, lambda after: None, 204, await code_of_position(call))
 
 
-@terms(NOTHING, shows=shapes.OrderPosition, waits=True)
+@terms(NOTHING, shows=shapes.OrderPosition, waits=True, query=orders_http.PDF_DATA)
 async def regenerate_secrets(call: Call) -> Reply:
     """Give a ticket a new secret; the old one is no ticket any more."""
     NOTHING.read(await call.body(), call.event)
     return await _change(call, ticket_secrets.regenerate(_id(call)))
 
 
-@terms(NOTHING, shows=shapes.Order, waits=True)
+@terms(NOTHING, shows=shapes.Order, waits=True, query=orders_http.PDF_DATA)
 async def regenerate_order_secrets(call: Call) -> Reply:
     """Give an order and its tickets new secrets."""
     return await orders_http.act(call, ticket_secrets.regenerate_all)
 
 
-@terms(BLOCK, shows=shapes.OrderPosition, waits=True)
+@terms(BLOCK, shows=shapes.OrderPosition, waits=True, query=orders_http.PDF_DATA)
 async def add_block(call: Call) -> Reply:
     """Block a ticket for a reason."""
     code = await code_of_position(call)
@@ -147,7 +145,7 @@ async def add_block(call: Call) -> Reply:
     return await _change(call, ticket_secrets.add_block(_id(call), name), code)
 
 
-@terms(BLOCK, shows=shapes.OrderPosition, waits=True)
+@terms(BLOCK, shows=shapes.OrderPosition, waits=True, query=orders_http.PDF_DATA)
 async def remove_block(call: Call) -> Reply:
     """Take one reason away for which a ticket is blocked."""
     code = await code_of_position(call)
@@ -162,10 +160,6 @@ async def _change(call: Call, rule: Rule, code: str | None = None) -> Reply:
         return position_body(call, event, after, find(after, position_id))
 
     return await orders_http.change(call, rule, body, code=code or await code_of_position(call))
-
-
-def _asked(call: Call, name: str) -> bool:
-    return call.query.get(name, "").lower() in _YES
 
 
 def _id(call: Call) -> int:

@@ -31,9 +31,14 @@ def order_body(
     *,
     include_canceled_positions: bool = False,
     include_canceled_fees: bool = False,
-    pdf_data: bool = False,
+    pdf_data: bool | None = None,
 ) -> Body:
-    """Return the order resource; with `pdf_data` its positions say what is printed on tickets."""
+    """Return the order resource; with `pdf_data` its positions say what is printed on tickets.
+
+    Unless told, that is what the query asks for.
+    """
+    if pdf_data is None:
+        pdf_data = call.asked("pdf_data")
     provider = paid_at = None
     for payment in order.payments:
         provider = payment.provider
@@ -85,10 +90,13 @@ def position_body(
     order: Order,
     position: Position,
     *,
-    pdf_data: bool = False,
+    pdf_data: bool | None = None,
     downloads: bool | None = None,
 ) -> Body:
-    """Return the order position resource; `downloads` tells whether its order has any, if that is known."""
+    """Return the order position resource; `downloads` tells whether its order has any, if that is known.
+
+    Unless told, `pdf_data` is what the query asks for.
+    """
     if downloads is None:
         downloads = has_tickets(event, order)
     ticket = downloads and is_ticket(event, position)
@@ -127,7 +135,7 @@ def position_body(
         "answers": [_answer_body(answer) for answer in position.answers],
         "seat": position.seat,
     }
-    if pdf_data:
+    if call.asked("pdf_data") if pdf_data is None else pdf_data:
         body["pdf_data"] = printed(event, order, position)
     return order.elsewhere.get(f"positions/{position.positionid}", {}) | body if order.elsewhere else body
 
@@ -179,7 +187,7 @@ def refund_body(refund: Refund) -> Body:
 
 def preview_body(call: Call, event: Event, order: Order) -> Body:
     """Return the order resource of a simulation: nothing was made, so it has no time and its positions no order."""
-    body = order_body(call, event, order)
+    body = order_body(call, event, order, pdf_data=False)
     body["datetime"] = None
     for position in body["positions"]:
         position["order"] = ""

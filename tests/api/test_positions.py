@@ -130,6 +130,34 @@ def test_what_is_printed_comes_on_demand(hall: Any) -> None:
     assert whole["positions"][0]["pdf_data"] == data
 
 
+def test_what_is_printed_comes_with_the_answers_to_writes_too(hall: Any) -> None:
+    body = {"email": "a@example.org", "locale": "en", "positions": [{"item": hall.ticket}]}
+    order = must(hall.post("orders/?pdf_data=true", body), 201)
+    [position] = order["positions"]
+    assert position["pdf_data"]["secret"] == position["secret"]
+    assert "pdf_data" not in must(hall.post("orders/", body), 201)["positions"][0]
+    path = f"orders/{order['code']}/"
+    for answer in (
+        hall.patch(f"{path}?pdf_data=true", {"comment": "x"}),
+        hall.post(f"{path}mark_paid/?pdf_data=true"),
+        hall.post(f"{path}change/?pdf_data=true"),
+    ):
+        assert must(answer, 200)["positions"][0]["pdf_data"]["order"] == order["code"]
+    patched = must(hall.patch(f"orderpositions/{position['id']}/?pdf_data=true", {"attendee_name": "Zoë"}), 200)
+    assert patched["pdf_data"]["attendee_name"] == "Zoë"
+    added = must(hall.post("orderpositions/?pdf_data=true", {"order": order["code"], "item": hall.ticket}), 201)
+    assert added["pdf_data"]["positionid"] == "2"
+
+
+def test_the_list_of_an_organizer_never_says_what_is_printed(hall: Any) -> None:
+    order = must(hall.order(hall.ticket), 201)
+    asked = {"code": order["code"], "pdf_data": "true"}
+    [seen] = must(hall.api.get("orders/", params=asked), 200)["results"]
+    assert "pdf_data" not in seen["positions"][0]
+    [seen] = must(hall.get("orders/", **asked), 200)["results"]
+    assert seen["positions"][0]["pdf_data"]["order"] == order["code"]
+
+
 def test_details_and_contents_are_patched(hall: Any) -> None:
     beta, [red, blue] = hall.item_with("Red", "Blue", name="Beta", price="40.00")
     hall.add("quotas/", name="Beta", size=1, items=[beta], variations=[red, blue])
