@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import logging
+import multiprocessing
 import sys
 import time
-from itertools import count
+from itertools import count, islice
 
-from tests.simulator.run import simulate, stores
+from tests.simulator.run import simulate
+from tests.simulator.stores import stores
 
 
 def main():
@@ -16,21 +17,39 @@ def main():
     parser.add_argument("--seeds", default="1-", help="one (7), some (3,5,9), from to (1-20), or from there on (1-)")
     parser.add_argument("--steps", type=int, default=5000, help="steps of each seed")
     parser.add_argument("--minutes", type=float, default=0, help="begin no seed after so long; 0 for no end")
+    parser.add_argument("--jobs", type=int, default=1, help="processes side by side, each with stores and a processor")
     parser.add_argument("--trace", action="store_true", help="print every step")
     chosen = parser.parse_args()
-    # it warns of each connection that a fault has cut
-    logging.getLogger("psycopg").setLevel(logging.ERROR)
-    began = time.monotonic()
-    with stores() as kept:
-        for seed in _seeds(chosen.seeds):
-            if chosen.minutes and time.monotonic() - began > chosen.minutes * 60:
+    enough = multiprocessing.Event()
+    if chosen.jobs == 1:
+        _job(0, chosen, enough)
+    else:
+        jobs = [multiprocessing.Process(target=_job, args=(place, chosen, enough)) for place in range(chosen.jobs)]
+        for job in jobs:
+            job.start()
+        for job in jobs:
+            job.join()
+            if job.exitcode:
+                enough.set()
+    return int(enough.is_set())
+
+
+def _job(place, chosen, enough):
+    """Simulate every so manieth seed, until one fails, here or elsewhere."""
+    with stores(place) as kept:
+        began = time.monotonic()
+        seeds = steps = 0
+        for seed in islice(_seeds(chosen.seeds), place, None, chosen.jobs):
+            if enough.is_set() or (chosen.minutes and time.monotonic() - began > chosen.minutes * 60):
                 break
             done = simulate(seed, chosen.steps, kept, trace=chosen.trace)
+            seeds, steps = seeds + 1, steps + done.world.step
             print(done.summary(), flush=True)
             if done.failure:
                 print(done.report(), file=sys.stderr)
-                return 1
-    return 0
+                enough.set()
+        took_s = time.monotonic() - began
+        print(f"{seeds} seeds, {steps} steps in {took_s:.1f} s: {steps / took_s:.0f} steps a second", flush=True)
 
 
 def _seeds(text):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
+
 from tests.simulator.model import Shard
-from tests.simulator.stores import parse_key
+
+_KEY = re.compile(r"hf1:\{s(\d+)\}:([a-z]+)(?::(.*))?")
 
 
 class AnyOf(tuple):
@@ -12,6 +16,13 @@ class AnyOf(tuple):
 
 def text(value):
     return value.decode() if isinstance(value, bytes) else str(value)
+
+
+@lru_cache(10_000)
+def parse_key(key):
+    """Return (shard, kind, rest) of a key of Redis."""
+    shard, kind, rest = _KEY.fullmatch(text(key)).groups()
+    return int(shard), kind, rest
 
 
 def hall_of(memory, key):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from tests.simulator.arguments import hall_of, text
+from tests.simulator.arguments import hall_of, parse_key, text
 from tests.simulator.model import Chosen, Quota, Reserve, Shard, accepted, require
-from tests.simulator.stores import parse_key
 
 
 def _vouchers_apply(memory, number, hall, words, now):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import msgspec
-import psycopg
 from redis.exceptions import RedisError
 
 from engine.domain.errors import Fenced
 from persistence.follower import Follower, Moved
-from workers.drain import Drain, _batches
+from workers.drain import _RETRY_S, Drain, _batches
 
 LOCK = "holdfast drain"
 
@@ -85,16 +84,20 @@ class DrainActor:
         self._drain = None
         self._follower = None
         self._ready = False
+        self._again_at = 0.0
+        self._seen = 0
+        """Commands that Redis had run when there was nothing new."""
 
     def step(self, fault):
         """Write one batch if there is one; return what happened, in words."""
-        if not self._world.power.on:
+        self._world.server.settle()
+        if self._world.postgres.away:
             self._leave()
             return "no Postgres"
         try:
             return self._step(fault)
         except Moved:
-            self._drain.learn(self._follower)
+            self._ready = False
             return "moved"
         except (Fenced, RedisError, OSError) as error:
             self._leave()
@@ -114,25 +117,42 @@ class DrainActor:
             self._ready = False
         drain, follower = self._drain, self._follower
         if not self._ready:
+            if self._world.loop.time() < self._again_at:
+                return "nothing"
             if not self._rogue and not follower.lock(LOCK):
+                self._again_at = self._world.loop.time() + _RETRY_S
                 return "not elected"
-            drain.learn(follower)
+            drain._epochs = {}
+            self._learn()
             if drain._last:
                 drain.announce(drain._last)
             self._ready = True
         if self._world.loop.time() > drain._learn_at:
-            drain.learn(follower)
+            self._learn()
         if not drain._epochs:
             return "no epochs"
+        if self._seen == self._world.server.commands:
+            return "nothing"
         drain.fault = follower.fault = fault
         entries = drain.read(wait=False)
         if not entries:
+            self._seen = self._world.server.commands
             return "nothing"
         if fault == "after read":
             raise Died
+        self._tell_time()
         for batch in _batches(entries):
             drain.write(follower, batch)
         return f"wrote {len(entries)}"
+
+    def _learn(self):
+        self._tell_time()
+        self._drain.learn(self._follower)
+        self._seen = 0
+
+    def _tell_time(self):
+        self._world.server.tell_time()
+        self._world.server.settle()
 
     def _leave(self):
         """Leave Postgres, and wait until it has noticed: whether a lock is free must not be a matter of luck."""
@@ -140,9 +160,8 @@ class DrainActor:
             pid = self._follower.pid
             self._follower.__exit__(None, None, None)
             self._follower = None
-            with psycopg.connect(self._world.settings.database_url, autocommit=True) as admin:
-                while admin.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [pid]).fetchone():
-                    pass
+            while self._world.sql.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [pid]).fetchone():
+                pass
 
     def close(self):
         self._leave()

@@ -66,19 +66,21 @@ class Faults:
     async def poison(self):
         """An entry that Postgres does not take gets into an outbox."""
         world = self._world
-        redis, outbox = world.server.plain, keys.outbox(0)
-        if not redis.exists(outbox):
+        server, outbox = world.server, keys.outbox(0)
+        if not server.ask(("EXISTS", outbox))[0]:
             return
-        ms, _, sequence = redis.xinfo_stream(outbox)["last-generated-id"].decode().partition("-")
+        [known] = server.ask(("XINFO", "STREAM", outbox))
+        ms, _, sequence = known[known.index(b"last-generated-id") + 1].decode().partition("-")
         world.poison += 1
         document = self._random.choice((b"{}", b"{", b"\xff", b"7"))
         entry = {"kind": "order", "id": 10**9 + world.poison, "v": 1, "d": document, "key": keys.order(0, 0, "P")}
-        redis.xadd(outbox, entry, id=f"{max(int(ms), world.loop.now_ms())}-{int(sequence) + 1}")
+        identity = f"{max(int(ms), world.loop.now_ms())}-{int(sequence) + 1}"
+        server.ask(("XADD", outbox, identity, *(word for pair in entry.items() for word in pair)))
 
     async def forget_scripts(self):
         """Redis restarts from a file that has everything."""
         self._lost_connections()
-        self._world.server.plain.script_flush("SYNC")
+        self._world.server.forget_scripts()
 
     async def delete_outbox(self):
         """Somebody deletes what waits for Postgres."""
@@ -92,9 +94,8 @@ class Faults:
         world = self._world
         if self._random.random() < 0.6:
             self._lost_connections()
-            world.server.plain.script_flush("SYNC")
-        world.server.plain.flushall()
-        world.server._told_ms = 0
+            world.server.forget_scripts()
+        world.server.empty()
         world.watch.memory = Memory()
         world.losses += 1
 
@@ -117,8 +118,8 @@ class Faults:
     async def no_postgres(self):
         """Postgres is away for a while."""
         world = self._world
-        world.power.on = False
-        world.loop.call_later(self._random.choice((0.05, 0.2, 1.0)), setattr, world.power, "on", True)
+        world.postgres.away = True
+        world.loop.call_later(self._random.choice((0.05, 0.2, 1.0)), setattr, world.postgres, "away", False)
 
     def _lost_connections(self):
         for door in self._world.houses:

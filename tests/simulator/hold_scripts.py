@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from tests.simulator.arguments import AnyOf, forget, hall_of, keep, ours, text
+from tests.simulator.arguments import AnyOf, forget, hall_of, keep, ours, parse_key, text
 from tests.simulator.model import Chosen, Hold, Shard, require
-from tests.simulator.stores import parse_key
 
 HOLD_KEYS, RELEASE_KEYS = 4, 5
 """Keys of scripts without that of a reply."""

@@ -144,16 +144,20 @@ class Hall:
 
     def sums(self, products):
         """Return units held, pending, paid, blocked, waiting, exited, and those held that a voucher keeps free."""
-        units, found = self.units, [0] * 7
+        # Counter's own way to say 0 takes ten times as long
+        units = self.units.get
+        held = pending = paid = blocked = waiting = exited = kept = 0
         for product in products:
-            free, taken = self.blocked(product) if self.reserves else (0, 0)
-            for place, state in enumerate("hnp"):
-                found[place] += units[state, product]
-            found[3] += free
-            found[4] += units["w", product]
-            found[5] += units["x", product]
-            found[6] += taken
-        return found
+            held += units(("h", product), 0)
+            pending += units(("n", product), 0)
+            paid += units(("p", product), 0)
+            waiting += units(("w", product), 0)
+            exited += units(("x", product), 0)
+            if self.reserves:
+                free, taken = self.blocked(product)
+                blocked += free
+                kept += taken
+        return held, pending, paid, blocked, waiting, exited, kept
 
     def used(self, quota):
         held, pending, paid, blocked, waiting, exited, _ = self.sums(quota.products)
@@ -225,7 +229,9 @@ class Memory:
         return self.shards.setdefault(number, Shard())
 
     def hall(self, number):
-        return self.halls.setdefault(number, Hall(number))
+        if number not in self.halls:
+            self.halls[number] = Hall(number)
+        return self.halls[number]
 
     def copy(self):
         return copy.deepcopy(self)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from engine.domain.order import decode
-from tests.simulator.arguments import forget, hall_of, text
+from tests.simulator.arguments import forget, hall_of, parse_key, text
 from tests.simulator.model import Chosen, accepted, require
-from tests.simulator.stores import parse_key
 
 
 def order_commit(memory, keys, args, now):

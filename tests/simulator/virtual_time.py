@@ -6,8 +6,8 @@ import asyncio
 import datetime as dt
 import heapq
 from collections import deque
-from contextvars import copy_context
 from itertools import count
+from random import Random
 from types import SimpleNamespace
 
 OPENING = dt.datetime(2031, 3, 5, 12, 0, tzinfo=dt.UTC)
@@ -19,13 +19,12 @@ class Standstill(Exception):
 
 
 class _Call:
-    """Something to be called, now or later."""
+    """Something to be called, now or later, in the context of a task if it has one."""
 
     __slots__ = ("args", "at", "callback", "canceled", "context")
 
-    def __init__(self, callback, args, context, at=0.0):
-        self.callback, self.args, self.at = callback, args, at
-        self.context = context or copy_context()
+    def __init__(self, callback, args, context, at):
+        self.callback, self.args, self.context, self.at = callback, args, context, at
         self.canceled = False
 
     def cancel(self):
@@ -59,7 +58,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return self.elapsed_s
 
     def call_soon(self, callback, *args, context=None):
-        call = _Call(callback, args, context)
+        call = _Call(callback, args, context, 0.0)
         self._ready.append(call)
         return call
 
@@ -99,33 +98,42 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def run_until_complete(self, future):
         """Return the result. Raises Standstill if nothing is left to be called, or `stop` was."""
         future = asyncio.ensure_future(future, loop=self)
+        future.add_done_callback(self._end)
         self._stopped = False
         asyncio._set_running_loop(self)
         try:
-            while not future.done():
-                if self._stopped:
-                    raise Standstill("stopped")
-                self._turn()
+            self._run()
         finally:
             asyncio._set_running_loop(None)
+            future.remove_done_callback(self._end)
+        if not future.done():
+            raise Standstill("stopped")
         return future.result()
 
-    def _turn(self):
-        """Call what comes next: timers have their turn when all else is done."""
-        if self._ready:
-            call = self._ready.popleft()
-        elif self._timers:
-            when, _, call = heapq.heappop(self._timers)
-            if not call.canceled:
-                self.elapsed_s = max(self.elapsed_s, when)
-        else:
-            raise Standstill
-        if call.canceled:
-            return
-        try:
-            call.context.run(call.callback, *call.args)
-        except Exception as error:
-            self.call_exception_handler({"message": f"in {call.callback}", "exception": error})
+    def _end(self, future):
+        self._stopped = True
+
+    def _run(self):
+        """Call what comes next until it is enough: timers have their turn when all else is done."""
+        ready, timers = self._ready, self._timers
+        while not self._stopped:
+            if ready:
+                call = ready.popleft()
+            elif timers:
+                when, _, call = heapq.heappop(timers)
+                if not call.canceled and when > self.elapsed_s:
+                    self.elapsed_s = when
+            else:
+                raise Standstill
+            if call.canceled:
+                continue
+            try:
+                if call.context is None:
+                    call.callback(*call.args)
+                else:
+                    call.context.run(call.callback, *call.args)
+            except Exception as error:
+                self.call_exception_handler({"message": f"in {call.callback}", "exception": error})
 
     # ------------------------------------------------------------------------------------------------ what time it is
 
@@ -145,3 +153,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 def by_age(tasks):
     """Return tasks of a VirtualLoop in the order in which they were made; a set has them in the order of addresses."""
     return sorted(tasks, key=asyncio.Task.get_name)
+
+
+class Dice(Random):
+    """Random, but that a choice takes a quarter of the time; how even it is does not matter."""
+
+    def choice(self, options):
+        return options[int(self.random() * len(options))]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 
+from engine.ledger import keys
 from tests.simulator.answers import ANSWERS
-from tests.simulator.arguments import AnyOf, forget, text
-from tests.simulator.model import Memory, Shard, require
-from tests.simulator.stores import parse_key
+from tests.simulator.arguments import AnyOf, forget, parse_key, text
+from tests.simulator.model import Disagreement, Memory, Shard, require
 
 _CHANGING = {
     "hold_create",
@@ -38,7 +39,8 @@ class Watch:
         try:
             stored = [self._stored(int(parse_key(keys[0])[2]))] if name == "event_rebuild" else []
             expected = ANSWERS[name](self.memory, keys, args, now, *stored)
-            require(_equal(answer, expected), f"{name} {args} answers {answer}, the model {expected}")
+            if not _equal(answer, expected):
+                raise Disagreement(f"{name} {args} answers {answer}, the model {expected}")
             if name == "order_commit" and answer[0] == b"ok":
                 self.deleted |= self.memory.deleted
                 for key, order in zip(keys[8::3], answer[2:], strict=True):
@@ -121,7 +123,8 @@ class Watch:
             )
             self._most[number] = max(self._most.get(number, 0), quota.size + quota.allowance)
             self._covered[number] = frozenset(quota.products)
-        require(min(hall.units.values(), default=0) >= 0, f"units below zero: {hall.units}")
+        if min(hall.units.values(), default=0) < 0:
+            raise Disagreement(f"units below zero: {hall.units}")
 
     def _fresh(self, number, quota):
         """Return the products that a quota has not covered when it was seen last."""
@@ -131,17 +134,20 @@ class Watch:
 
     def compare(self, server):
         """Compare all that Redis has with the model, and the model with its own lists."""
-        for hall in self.memory.halls.values():
-            if hall.version is not None:
-                self._count_anew(hall)
-                self._compare_hall(server, hall)
+        [names] = server.ask(("KEYS", "*:event:*"))
+        shards = {int(event): shard for shard, _, event in map(parse_key, names)}
+        halls = [hall for hall in self.memory.halls.values() if hall.version is not None]
+        require(shards.keys() == {hall.id for hall in halls}, f"Redis has events {shards}")
+        commands = [command for hall in halls for command in _all_of_hall(hall.id, shards[hall.id])]
+        commands += [command for number in self.memory.shards for command in _all_of_shard(number)]
+        answers = iter(server.ask(*commands))
+        for hall in halls:
+            self._count_anew(hall)
+            self._compare_hall(hall, *islice(answers, 4))
         for number, shard in self.memory.shards.items():
-            prefix = f"hf1:{{s{number:02d}}}:"
-            due, purge = server.ask(
-                ("ZRANGE", prefix + "due", 0, -1, "WITHSCORES"), ("ZRANGE", prefix + "purge", 0, -1, "WITHSCORES")
-            )
-            require(_rows(due) == shard.due, f"due in shard {number}: {_odd(_rows(due), shard.due)}")
-            require(_rows(purge) == sorted(shard.purge), f"purge in shard {number}")
+            due, purge = map(_rows, islice(answers, 2))
+            require(due == shard.due, f"due in shard {number}: {_odd(due, shard.due)}")
+            require(purge == sorted(shard.purge), f"purge in shard {number}")
 
     @staticmethod
     def _count_anew(hall):
@@ -172,14 +178,7 @@ class Watch:
         require(not odd, f"seats of event {hall.id}: {odd}")
 
     @staticmethod
-    def _compare_hall(server, hall):
-        [prefix] = {key.decode().partition("event:")[0] for key in server.plain.scan_iter(f"*:event:{hall.id}")}
-        fields, holds, carts, seats = server.ask(
-            ("HGETALL", f"{prefix}event:{hall.id}"),
-            ("ZRANGE", f"{prefix}holds:{hall.id}", 0, -1),
-            ("ZRANGE", f"{prefix}carts:{hall.id}", 0, -1),
-            ("HGETALL", f"{prefix}seats:{hall.id}"),
-        )
+    def _compare_hall(hall, fields, holds, carts, seats):
         found = {k.decode(): v.decode() for k, v in _pairs(fields).items()}
         expected = _fields(hall)
         odd = {
@@ -193,6 +192,22 @@ class Watch:
         require(carts == named, f"carts of event {hall.id}")
         has = {k.decode(): v.decode() for k, v in _pairs(seats).items() if b"." in k}
         require(has == {name: "".join(value) for name, value in hall.seats.items()}, f"seats of event {hall.id}: {has}")
+
+
+def _all_of_hall(event, shard):
+    return (
+        ("HGETALL", keys.event(shard, event)),
+        ("ZRANGE", keys.holds(shard, event), 0, -1),
+        ("ZRANGE", keys.carts(shard, event), 0, -1),
+        ("HGETALL", keys.seats(shard, event)),
+    )
+
+
+def _all_of_shard(shard):
+    return (
+        ("ZRANGE", keys.due(shard), 0, -1, "WITHSCORES"),
+        ("ZRANGE", keys.purge(shard), 0, -1, "WITHSCORES"),
+    )
 
 
 def _fields(hall):

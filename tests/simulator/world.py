@@ -7,13 +7,12 @@ import hashlib
 import logging
 from collections import Counter, deque
 from contextlib import ExitStack
-from random import Random
+from itertools import accumulate
 from unittest.mock import patch
-
-import psycopg
 
 from engine.domain.errors import HoldfastError
 from engine.domain.order import decode
+from engine.ledger import keys
 from engine.ledger.ledger import Ledger
 from engine.sales.catalogue import Catalogue
 from engine.sales.house import House
@@ -24,8 +23,9 @@ from tests.simulator.drains import DrainActor, documents
 from tests.simulator.faults import Faults
 from tests.simulator.model import Disagreement
 from tests.simulator.shops import SHARDS
-from tests.simulator.stores import Power, Server, SimulatedDatabase, SimulatedPipe, clocked_scripts
-from tests.simulator.virtual_time import VirtualLoop, by_age
+from tests.simulator.simulated_postgres import SimulatedDatabase
+from tests.simulator.simulated_redis import Server, SimulatedPipe, clocked_scripts
+from tests.simulator.virtual_time import Dice, VirtualLoop, by_age
 from tests.simulator.watch import Watch
 
 HOUSES = 3
@@ -40,7 +40,7 @@ class World:
 
     def __init__(self, seed, steps, stores, *, sabotage=None):
         self.seed, self.steps = seed, steps
-        self.random = Random(seed)
+        self.random = Dice(seed)
         self.loop = VirtualLoop()
         self.settings = Settings(
             redis_url=stores.redis_url,
@@ -51,8 +51,8 @@ class World:
             cart_listed_s=1,
         )
         self.shops = stores.shops
+        self.sql, self.postgres = stores.sql, stores.postgres
         self.scripts = clocked_scripts(sabotage)
-        self.power = Power()
         self.told = Told()
         self.stored = {}
         """Versions of the orders that Postgres has, by id."""
@@ -75,11 +75,12 @@ class World:
 
     def run(self):
         """Run it; the first broken rule, if there is one, is in `failure` then."""
-        self.sql = psycopg.connect(self.settings.database_url, autocommit=True)
         self.watch = Watch(lambda event: documents(self.sql, event), self.fail)
         self.server = Server(self.settings.redis_url, self.loop, self.scripts, self.watch)
-        self.server.plain.flushall()
-        self.server.plain.script_flush("SYNC")
+        self.server.empty()
+        self.server.forget_scripts()
+        # it may have been away when the history before this one failed
+        self.postgres.away = False
         timers = self.loop.timers()
         alarms = _Errors(self.fail)
         with ExitStack() as stack:
@@ -124,10 +125,9 @@ class World:
         for task in pending:
             task.cancel()
         self.loop.run_until_complete(asyncio.wait(pending) if pending else asyncio.sleep(0))
-        for door in self.doors:
-            self.loop.run_until_complete(door.house.database.close())
+        if self.failure:
+            self.postgres.close()
         self.server.close()
-        self.sql.close()
 
     def _loop_error(self, loop, context):
         error = context.get("exception")
@@ -140,7 +140,7 @@ class World:
             await door.open()
         faults = Faults(self)
         background = [asyncio.create_task(self._guarded(work)) for work in (self._drain, self._sweep)]
-        actions, weights = list(ACTIONS), list(ACTIONS.values())
+        actions, weights = list(ACTIONS), list(accumulate(ACTIONS.values()))
         for step in range(1, self.steps + 1):
             self.step = step
             pause = self.random.expovariate(1 / _STEP_S)
@@ -151,7 +151,7 @@ class World:
                 await asyncio.sleep(0.001)
             await faults.strike()
             door = self.random.choice(self.houses)
-            [action] = self.random.choices(actions, weights)
+            [action] = self.random.choices(actions, cum_weights=weights)
             task = asyncio.create_task(self._act(self.step, door, action))
             self._busy.add(task)
             task.add_done_callback(self._busy.discard)
@@ -161,7 +161,8 @@ class World:
 
     async def _act(self, step, door, action):
         name = action.__name__
-        door.tasks.add(asyncio.current_task())
+        task = asyncio.current_task()
+        door.tasks.add(task)
         try:
             result = await action(Client(self, door.house))
         except HoldfastError as error:
@@ -172,7 +173,7 @@ class World:
             self.fail(error)
             return
         finally:
-            door.tasks.discard(asyncio.current_task())
+            door.tasks.discard(task)
         self.events[name] += 1
         self.note(f"{step} {name}: {result}")
 
@@ -189,7 +190,6 @@ class World:
                 fault = ""
                 if self.random.random() < 0.03:
                     fault = self.random.choice(("after read", "before commit", "after commit", "before acknowledge"))
-                self.server.tell_time()
                 result = drain.step(fault)
                 if result != "nothing":
                     self.note(f"drain {index}: {result}" + (f", {fault}" if fault else ""))
@@ -206,7 +206,7 @@ class World:
 
     async def _calm_down(self, background):
         """Let everything end that is under way, then compare all books."""
-        self.power.on = True
+        self.postgres.away = False
         self.note("calm")
         while self._busy:
             await asyncio.sleep(0.01)
@@ -215,7 +215,7 @@ class World:
                 await self._until_open(door, shop)
         for _ in range(200):
             await asyncio.sleep(0.05)
-            if not any(self.server.plain.xlen(f"hf1:{{s{shard:02d}}}:outbox") for shard in range(SHARDS)):
+            if not any(self.server.ask(*(("XLEN", keys.outbox(shard)) for shard in range(SHARDS)))):
                 break
         else:
             raise Disagreement("the outbox is never drained")
@@ -279,6 +279,7 @@ class World:
 
     def compare(self):
         """Compare everything that can be compared while sales go on."""
+        self.server.settle()
         self.watch.compare(self.server)
         found = dict(self.sql.execute("SELECT id, version FROM orders").fetchall())
         self.require(found == self.stored, "Postgres has other orders than drains have written")
@@ -312,7 +313,7 @@ class FrontDoor:
         self.tasks = set()
         self._world = world
         world.doors.append(self)
-        database = SimulatedDatabase(world.settings.database_url, world.loop, world.random, world.power)
+        database = SimulatedDatabase(world.postgres, world.loop, world.random)
         ledger = Ledger(world.settings, database)
         self.pipe = SimulatedPipe(world.server, world.random, ledger.nodes._replaced)
         ledger.nodes._by_url = {world.settings.redis_url: self.pipe}
