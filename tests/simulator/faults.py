@@ -86,7 +86,7 @@ class Faults:
         """Somebody deletes what waits for Postgres."""
         world = self._world
         shard = self._random.choice(sorted(world.watch.memory.shards) or [0])
-        world.server.plain.delete(keys.outbox(shard))
+        world.server.ask(("DEL", keys.outbox(shard)))
         world.watch.gone(keys.outbox(shard))
 
     async def empty(self):
