@@ -20,6 +20,7 @@ def printed(event: Event, order: Order, position: Position) -> dict[str, Any]:
     rule = event.tax_rules.get(position.tax_rule or 0)
     addons = [other for other in order.positions if other.addon_to == position.id and not other.canceled]
     base = next((other for other in order.positions if other.id == position.addon_to), position)
+    seat = position.seat or base.seat
     return {
         "secret": position.secret,
         "order": order.code,
@@ -31,8 +32,8 @@ def printed(event: Event, order: Order, position: Position) -> dict[str, Any]:
         "variation": variation.name if variation else "",
         "itemvar": _product(position, event),
         "subevent": date.name if date else "",
-        "event_begin": _moment(date.date_from if date else None, event),
-        "event_end": _moment(date.date_to if date else None, event),
+        "event_begin": _moment(date.date_from if date else event.dates.get("date_from"), event),
+        "event_end": _moment(date.date_to if date else event.dates.get("date_to"), event),
         "price": f"{position.price} {event.currency}",
         "price_with_addons": f"{sum((addon.price for addon in addons), position.price)} {event.currency}",
         "tax_rate": str(position.tax_rate),
@@ -56,6 +57,10 @@ def printed(event: Event, order: Order, position: Position) -> dict[str, Any]:
         "purchase_date": _moment(order.datetime, event),
         "valid_from": _moment(position.valid_from, event),
         "valid_until": _moment(position.valid_until, event),
+        "seat": seat.name if seat else "",
+        "seat_zone": seat.zone_name if seat else "",
+        "seat_row": seat.row_name if seat else "",
+        "seat_number": seat.seat_number if seat else "",
         **{f"question_{answer.question_identifier}": answer.answer for answer in position.answers},
     }
 

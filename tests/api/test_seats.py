@@ -408,3 +408,13 @@ def test_a_seat_with_a_voucher_stays_in_the_plan(hall: Any) -> None:
     kept = 'seat "Main, Row 1, Seat 3" is not present in the new plan and is already used in a voucher.'
     error = {"seating_plan": [f"You can not change the plan since {kept}"]}
     assert must(s.patch("", {"seating_plan": plan(s.api, 2)}), 400) == error
+
+
+def test_seat_and_time_are_among_what_is_printed(hall: Any) -> None:
+    s, item, _ = hall
+    order = must(s.order({"item": item, "seat": "S-1-2"}), 201)
+    [position] = must(s.get(f"orders/{order['code']}/", pdf_data="true"), 200)["positions"]
+    data = position["pdf_data"]
+    assert (data["seat"], data["seat_zone"]) == ("Main, Row 1, Seat 2", "Main")
+    assert (data["seat_row"], data["seat_number"]) == ("1", "2")
+    assert (data["event_begin"], data["event_end"]) == ("2031-12-27 10:00", "")
