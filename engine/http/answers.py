@@ -9,8 +9,9 @@ from typing import Any
 
 from engine.domain.catalogue import Event, Question
 from engine.domain.order import Answer
-from engine.http.field_kinds import Date, DateTime, Integer, Reference, Text
+from engine.http.field_kinds import Date, DateTime, Reference, Text
 from engine.http.fields import Field, FieldError, ListOf, Schema
+from engine.http.kept import Pk
 
 _TIME = re.compile(r"\d{1,2}:\d{1,2}(:\d{1,2}(\.\d{1,6})?)?", re.ASCII)
 _TRUE, _FALSE = {"true", "True", "TRUE", "1"}, {"false", "False", "FALSE", "0"}
@@ -107,7 +108,7 @@ ANSWERS = ListOf(
     _AnswerSchema(
         question=Reference(lambda event: event.questions),
         answer=Text(),
-        options=ListOf(Integer(maximum=2**63 - 1), max_length=1000, default=list),
+        options=ListOf(Pk(), max_length=1000, default=list),
     ),
     max_length=500,
     default=list,

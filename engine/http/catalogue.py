@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from engine.domain.catalogue import Event, Product
 from engine.domain.errors import Forbidden, InUse, Invalid, NotFound
 from engine.http.call import NO_CONTENT, Call, Reply, reply
-from engine.http.fields import FieldError, ListOf, Schema
+from engine.http.fields import FieldError, ListOf, Schema, json_type
 from engine.http.kept import in_order, missing_links, refuse, with_unknown
 from engine.http.paging import page_body, page_of
 from engine.http.routing import Route
@@ -198,7 +198,7 @@ class Resource:
             if isinstance(sent[name], list):
                 values[name] = sent[name]
             elif sent[name] is not None:
-                text = f'Expected a list of items but got type "{type(sent[name]).__name__}".'
+                text = f'Expected a list of items but got type "{json_type(sent[name])}".'
                 errors[name] = {"non_field_errors": [text]}
         if errors:
             raise Invalid(errors)

@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from engine.domain.catalogue import Event
-from engine.http.fields import Field, FieldError, Form, nullable
+from engine.http.fields import Field, FieldError, Form, json_type, nullable
 
 _EMAIL = re.compile(r"^[^@\s\"(),:;<>\[\\\]]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\.[A-Za-z0-9-]{2,63}$")
 _DATETIME = re.compile(
@@ -254,7 +254,7 @@ class Json(Field):
 
     def clean(self, value: Any, event: Event | None) -> dict[str, Any]:
         if not isinstance(value, dict):
-            raise FieldError(f'Expected a dictionary of items but got type "{type(value).__name__}".')
+            raise FieldError(f'Expected a dictionary of items but got type "{json_type(value)}".')
         return {plain(key, 0): plain(inner, 0) for key, inner in value.items()}
 
     def form(self) -> Form:
@@ -300,7 +300,7 @@ class Reference(Field):
         if isinstance(value, str) and re.fullmatch(r"-?\d{1,18}", value, re.ASCII):
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
-            raise FieldError(f"Incorrect type. Expected pk value, received {type(value).__name__}.")
+            raise FieldError(f"Incorrect type. Expected pk value, received {json_type(value)}.")
         found = self.find(event).get(value)
         if found is None:
             raise self.missing(value)

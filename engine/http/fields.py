@@ -11,6 +11,7 @@ returns only known fields, converted. Unknown fields are ignored. Fields look th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from engine.domain.catalogue import Event
@@ -32,6 +33,11 @@ def nullable(form: Form) -> Form:
     if isinstance(form.get("type"), str):
         return {**form, "type": [form["type"], "null"]}
     return {"anyOf": [*form.get("anyOf", [form]), {"type": "null"}]}
+
+
+def json_type(value: Any) -> str:
+    """Return the name that pretix calls a decoded value's type by."""
+    return "float" if isinstance(value, Decimal) else type(value).__name__
 
 
 class FieldError(Exception):
@@ -140,7 +146,7 @@ class Schema(Field):
         if isinstance(body, SentForm):
             body = body.as_json(self.fields)
         if not isinstance(body, dict):
-            kind = type(body).__name__
+            kind = json_type(body)
             return {}, {"non_field_errors": [f"Invalid data. Expected a dictionary, but got {kind}."]}
         cleaned: dict[str, Any] = {}
         errors: dict[str, Any] = {}
@@ -187,7 +193,7 @@ class ListOf(Field):
     def clean(self, value: Any, event: Event | None) -> list[Any]:
         nested = isinstance(self.row, Schema)
         if not isinstance(value, list):
-            text = f'Expected a list of items but got type "{type(value).__name__}".'
+            text = f'Expected a list of items but got type "{json_type(value)}".'
             raise FieldError({"non_field_errors": [text]} if nested else text)
         if len(value) > self.max_length:
             text = f"Ensure this field has no more than {self.max_length} elements."

@@ -13,7 +13,7 @@ from typing import Any
 from engine.domain.catalogue import Event
 from engine.domain.errors import Invalid
 from engine.http.field_kinds import Money, Text, Translated, plain
-from engine.http.fields import Field, FieldError, Form, ListOf, Schema
+from engine.http.fields import Field, FieldError, Form, ListOf, Schema, json_type
 from persistence.database import Session
 from persistence.resources import Table
 
@@ -97,11 +97,6 @@ class Link(Pk):
 
 def no_such(pk: int) -> str:
     return f'Invalid pk "{pk}" - object does not exist.'
-
-
-def json_type(value: Any) -> str:
-    """Return the name that pretix calls a decoded value's type by."""
-    return "float" if isinstance(value, Decimal) else type(value).__name__
 
 
 async def missing_links(

@@ -16,7 +16,7 @@ from engine.domain.errors import Forbidden, Invalid
 from engine.http.call import NO_CONTENT, Call, Reply, reply
 from engine.http.catalogue import Body, Resource, moment, whole_number, yes_or_no
 from engine.http.field_kinds import Boolean, Choice, DateTime, Integer, Money, Text
-from engine.http.fields import FieldError, ListOf, Schema
+from engine.http.fields import FieldError, ListOf, Schema, json_type
 from engine.http.kept import Link, in_order, refuse
 from engine.http.paging import page_body, page_of
 from engine.http.routing import Route
@@ -134,7 +134,7 @@ class _Vouchers(Resource):
         event = _event(call)
         sent = await call.body()
         if not isinstance(sent, list):
-            text = f'Expected a list of items but got type "{type(sent).__name__}".'
+            text = f'Expected a list of items but got type "{json_type(sent)}".'
             raise Invalid({"non_field_errors": [text]})
         if len(sent) > _BATCH_MAX:
             raise Invalid({"non_field_errors": [f"Ensure this field has no more than {_BATCH_MAX} elements."]})

@@ -92,6 +92,12 @@ def test_ids_of_other_events_are_told_from_unknown_ones(shop: MakeShop) -> None:
         ({"addons": [{}]}, {"addons": [{"item": ["This field is required."], "price": ["This field is required."]}]}),
         ({"bundled": [7]}, {"bundled": [{"non_field_errors": ["Invalid data. Expected a dictionary, but got int."]}]}),
         ({"addons": "x"}, {"addons": {"non_field_errors": ['Expected a list of items but got type "str".']}}),
+        ({"variation": 1.5}, {"variation": ["Incorrect type. Expected pk value, received float."]}),
+        ({"addons": 1.5}, {"addons": {"non_field_errors": ['Expected a list of items but got type "float".']}}),
+        (
+            {"bundled": [0.5]},
+            {"bundled": [{"non_field_errors": ["Invalid data. Expected a dictionary, but got float."]}]},
+        ),
         ({"sales_channel": "foo"}, {"sales_channel": ["Object with identifier=foo does not exist."]}),
         ({"cart_id": "abc"}, {"cart_id": ["Cart ID should end in @api or be empty."]}),
         ({"price": None}, {"price": ["This field may not be null."]}),
@@ -323,3 +329,20 @@ def test_answers_are_kept_in_the_form_of_their_kind(shop: MakeShop, kind: str, g
             "option_identifiers": [],
         }
     ]
+
+
+def test_options_that_are_none_are_told(shop: MakeShop) -> None:
+    s = shop()
+    item = s.item()
+    s.quota(1, item)
+    question = s.add("questions/", question={"en": "?"}, type="M", items=[item], options=[{"answer": {"en": "A"}}])
+    for option, text in (
+        ("x", "Incorrect type. Expected pk value, received str."),
+        (-1, 'Invalid pk "-1" - object does not exist.'),
+        (2**62, f'Invalid pk "{2**62}" - object does not exist.'),
+    ):
+        answer = {"question": question["id"], "answer": "A", "options": [option]}
+        assert must(s.cart(item, answers=[answer]), 400) == {"answers": [{"options": [text]}]}
+    [option] = question["options"]
+    answer = {"question": question["id"], "answer": "x", "options": [str(option["id"])]}
+    assert must(s.cart(item, answers=[answer]), 201)["answers"][0]["options"] == [option["id"]]
