@@ -194,8 +194,9 @@ class Fence:
             for shard, (epochs, last) in zip(shards, states, strict=True)
             if shard in marks and marks[shard].epoch in epochs
         ]
-        restored = await self._restore(session, pipe, known)
-        reached = {mark.shard for mark, last in known if last >= mark.last} | restored
+        drained, undrained = await self._restore(session, pipe, known)
+        # an outbox that was gone cannot tell whether the shard is as old as its watermark, but Postgres has it all now
+        reached = {mark.shard for mark, last in known if last >= mark.last and mark.shard not in drained} | undrained
         whole: list[int] = []
         damaged: list[int] = []
         for shard in shards:
@@ -226,9 +227,12 @@ class Fence:
         await asyncio.gather(*(pipe.call("SCRIPT", "LOAD", s.text) for s in self._scripts.values()))
         log.info("sales go on")
 
-    async def _restore(self, session: Session, pipe: Pipe, known: Sequence[tuple[Mark, EntryId]]) -> set[int]:
-        """See to it that shards whose outbox was deleted tell Postgres all that was in it; return which those are.
+    async def _restore(
+        self, session: Session, pipe: Pipe, known: Sequence[tuple[Mark, EntryId]]
+    ) -> tuple[set[int], set[int]]:
+        """See to it that shards whose outbox was deleted tell Postgres all that was in it.
 
+        Return those that have told it, and those that cannot before they are verified.
         `known` are shards that have the epoch of Postgres. Theirs is not raised before that is done: whoever waits for
         what was in an outbox then looks whether Postgres has it.
         """
@@ -239,12 +243,15 @@ class Fence:
         if restored:
             await self._close(pipe)
             await restore_outboxes(session, pipe, lost)
+        undrained = set()
         for shard, mark in restored.items():
             # a verification that ended half-way may have raised the epoch, and then nothing is drained before the next
             epoch = await pipe.call("HGET", keys.shard(shard), "epoch")
-            if int(epoch) == mark.epoch and not await self._drained(pipe, shard):
+            if int(epoch) != mark.epoch:
+                undrained.add(shard)
+            elif not await self._drained(pipe, shard):
                 raise Fenced(reason=f"shard {shard} waits for Postgres; does a worker run?")
-        return set(restored)
+        return restored.keys() - undrained, undrained
 
     @staticmethod
     async def _close(pipe: Pipe) -> None:

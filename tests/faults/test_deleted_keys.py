@@ -15,6 +15,9 @@ import pytest
 import redis
 from crowd import PRICE, Client, Crowd, Shop
 from machine import stopped, until
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError
+from redis.retry import Retry
 
 from engine.ledger import keys
 
@@ -35,7 +38,10 @@ def delete(up: Any, kind: str, shards: range = range(SHARDS)) -> None:
 def there(up: Any, kind: str) -> bool:
     """Tell whether each shard has a key."""
     names = [f"{keys.prefix(shard)}{kind}" for shard in range(SHARDS)]
-    with redis.Redis.from_url(up.redis_url) as connection:
+    # a shard that is rebuilt cuts all connections
+    with redis.Redis.from_url(
+        up.redis_url, retry=Retry(NoBackoff(), 3), retry_on_error=[ConnectionError]
+    ) as connection:
         return bool(connection.exists(*names) == SHARDS)
 
 
