@@ -46,7 +46,7 @@ class Scripts:
         self.cart = f"bench{secrets.randbelow(10**11):011d}@api"
         self._hold, self._order, self.code = _watch(target, api, event, item, self.cart)
         event_key, outbox, shard = self._order[3:6]
-        for real in (event_key, shard):
+        for real in (event_key, shard, outbox):
             self.redis.ask("COPY", real, self._moved(real), "REPLACE")
         self.outbox = self._moved(outbox)
         self.redis.ask("HSET", self._moved(self._hold[3]), "id", 1, "id_last", IDS)
