@@ -34,10 +34,8 @@ BATCH_BYTES_MAX = 16 * 1024 * 1024
 """Documents in one transaction, unless one alone is larger: Postgres needs many times that in memory."""
 _TIDY_MAX = 100
 """Pages that are tidied up at once; there is more than one only after a drain has failed for long."""
-_COMPANY_EACH_S = 0.0005
-_COMPANY_S = 0.005
-"""How long to wait for more entries after a batch that had company, for each of its entries and at most: what many
-share costs a third less, and where many wait they wait no longer for it (docs/performance.md)."""
+_COMPANY_S = 0.002
+"""How long to wait for more entries after a batch that had company: saves a third of the cost, adds no latency."""
 _BLOCK_MS = 100
 """How long one read waits for entries; short, so that a change of epoch is noticed."""
 _LOOK_S = 1.0
@@ -113,17 +111,17 @@ class Drain:
         self.learn(follower)
         if self._last:
             self.announce(self._last)
-        company = 0
+        company = False
         while not stop.is_set():
-            if company > 2:
-                time.sleep(min(_COMPANY_S, company * _COMPANY_EACH_S))
+            if company:
+                time.sleep(_COMPANY_S)
             entries = self.read()
             for batch in _batches(entries):
                 self.write(follower, batch)
             # not only when it is quiet: the fence may have left a shard for later while others are busy
             if time.monotonic() > self._learn_at:
                 self.learn(follower)
-            company = len(entries)
+            company = len(entries) > 2
 
     def learn(self, follower: Follower) -> None:
         """Read epochs and watermarks. A shard whose epoch differs between the stores is left alone."""
