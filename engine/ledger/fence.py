@@ -194,9 +194,9 @@ class Fence:
             for shard, (epochs, last) in zip(shards, states, strict=True)
             if shard in marks and marks[shard].epoch in epochs
         ]
-        drained, undrained = await self._restore(session, pipe, known)
+        restored = await self._restore(session, pipe, known)
         # an outbox that was gone cannot tell whether the shard is as old as its watermark, but Postgres has it all now
-        reached = {mark.shard for mark, last in known if last >= mark.last and mark.shard not in drained} | undrained
+        reached = {mark.shard for mark, last in known if last >= mark.last and mark.shard not in restored}
         whole: list[int] = []
         damaged: list[int] = []
         for shard in shards:
@@ -218,7 +218,8 @@ class Fence:
         raised = await outbox.raise_epochs(session, [*whole, *damaged])
         log.info("verified %d shards, %d intact, rebuilding %d", len(raised), len(whole), len(damaged))
         if damaged:
-            await rebuild(session, pipe, damaged, self._shards, self._scripts["event_rebuild"])
+            epochs = {shard: raised[shard].epoch for shard in damaged}
+            await rebuild(session, pipe, epochs, self._shards, self._scripts["event_rebuild"])
         await self._renew_ids(session, pipe, set(whole))
         await outbox.require(session)
         await asyncio.gather(*(self._reopen(pipe, raised[shard], rebuilt=shard in damaged) for shard in raised))
@@ -227,12 +228,9 @@ class Fence:
         await asyncio.gather(*(pipe.call("SCRIPT", "LOAD", s.text) for s in self._scripts.values()))
         log.info("sales go on")
 
-    async def _restore(
-        self, session: Session, pipe: Pipe, known: Sequence[tuple[Mark, EntryId]]
-    ) -> tuple[set[int], set[int]]:
-        """See to it that shards whose outbox was deleted tell Postgres all that was in it.
+    async def _restore(self, session: Session, pipe: Pipe, known: Sequence[tuple[Mark, EntryId]]) -> set[int]:
+        """See to it that shards whose outbox was deleted tell Postgres all that was in it; return those shards.
 
-        Return those that have told it, and those that cannot before they are verified.
         `known` are shards that have the epoch of Postgres. Theirs is not raised before that is done: whoever waits for
         what was in an outbox then looks whether Postgres has it.
         """
@@ -243,15 +241,12 @@ class Fence:
         if restored:
             await self._close(pipe)
             await restore_outboxes(session, pipe, lost)
-        undrained = set()
         for shard, mark in restored.items():
-            # a verification that ended half-way may have raised the epoch, and then nothing is drained before the next
-            epoch = await pipe.call("HGET", keys.shard(shard), "epoch")
-            if int(epoch) != mark.epoch:
-                undrained.add(shard)
-            elif not await self._drained(pipe, shard):
+            # a verification that ended half-way may have raised the epoch of Postgres alone: then nothing is drained
+            await self._reopen(pipe, mark, rebuilt=False)
+            if not await self._drained(pipe, shard):
                 raise Fenced(reason=f"shard {shard} waits for Postgres; does a worker run?")
-        return restored.keys() - undrained, undrained
+        return set(restored)
 
     @staticmethod
     async def _close(pipe: Pipe) -> None:
@@ -294,6 +289,8 @@ class Fence:
         answer = await self._eval(pipe, "shard_open", [keys.shard(mark.shard), keys.outbox(mark.shard)], args)
         if answer[0] == b"older":
             raise Fenced(reason=f"shard {mark.shard} was verified by somebody else meanwhile")
+        if answer[0] == b"emptied":
+            raise Fenced(reason=f"shard {mark.shard} was emptied while it was rebuilt")
 
     async def _renew_ids(self, session: Session, pipe: Pipe, shards: set[int]) -> None:
         """Take fresh blocks of hold ids: a server that has lost its last moments has forgotten which ones it gave."""

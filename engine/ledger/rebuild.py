@@ -9,10 +9,11 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from engine.domain.catalogue import Event
+from engine.domain.errors import Fenced
 from engine.ledger import keys
 from engine.ledger.outcomes import seat_field, seat_mark
 from engine.ledger.pipe import Pipe
@@ -53,9 +54,17 @@ class Progress:
             log.info("rebuilding: %d of %d positions counted", read, to_read)
 
 
-async def rebuild(session: Session, pipe: Pipe, damaged: Sequence[int], shards: int, script: Script) -> None:
-    """Make `damaged`, of so many `shards` in all, anew; `script` is event_rebuild. All are on one server."""
+async def rebuild(session: Session, pipe: Pipe, damaged: Mapping[int, int], shards: int, script: Script) -> None:
+    """Make `damaged`, of so many `shards` in all, anew; `script` is event_rebuild. All are on one server.
+
+    They are given with the epochs that they are about to have. Raises Fenced if somebody empties the server meanwhile:
+    what was read of holds is not true any more.
+    """
     await _clear(session, pipe, damaged)
+    # before anything is read: it is gone if anything is
+    await asyncio.gather(
+        *(pipe.call("HSET", keys.shard(shard), "rebuilding", epoch) for shard, epoch in damaged.items())
+    )
     events: list[tuple[int, Row]] = []
     for row in await outbox.all_events(session):
         shard = keys.shard_of(row["organizer"], row["slug"], shards)
@@ -70,12 +79,15 @@ async def rebuild(session: Session, pipe: Pipe, damaged: Sequence[int], shards: 
             event = await catalogue.load_event(session, row["organizer_id"], row["slug"])
             if event is not None:
                 args = await _counted(session, pipe, shard, event, progress)
+                places = (keys.event(shard, event.id), keys.due(shard), keys.shard(shard))
                 # by its text: no script is known until all is done
-                await pipe.call("EVAL", script.text, 2, keys.event(shard, event.id), keys.due(shard), *args)
+                answer = await pipe.call("EVAL", script.text, 3, *places, damaged[shard], *args)
+                if answer[0] == b"emptied":
+                    raise Fenced(reason=f"shard {shard} was emptied while it was rebuilt")
                 log.info("rebuilt event %s/%s: %d products counted", event.organizer, event.slug, args[2])
 
 
-async def _clear(session: Session, pipe: Pipe, shards: Sequence[int]) -> None:
+async def _clear(session: Session, pipe: Pipe, shards: Iterable[int]) -> None:
     """Delete what a damaged shard believes about events and orders.
 
     Holds stay, they are counted again and get their deadlines anew. Replies stay, too: what was lost is found out

@@ -59,8 +59,9 @@ async def _restore(session: Session, pipe: Pipe, mark: Mark, known: Sequence[byt
         count += len(entries)
     # once Postgres has let go of us somebody else may be elected, and have made it anew himself
     await outbox.require(session)
+    # that there is an outbox, even an empty one, does not make the shard whole
+    await pipe.call("HSET", keys.shard(shard), "restored", 1)
     if count:
-        await pipe.call("HSET", keys.shard(shard), "restored", 1)
         await pipe.call("RENAMENX", made, keys.outbox(shard))
     log.warning("shard %d had lost its outbox: %d entries made anew", shard, count)
 

@@ -4,7 +4,8 @@
 -- ARGV   1 epoch
 --        2 id that the next entry has to be greater than
 --        3 1 if the shard has been rebuilt, else 0
--- STATUS older  the shard has a higher epoch: who asks has stood still, and somebody else has verified it since
+-- STATUS older    the shard has a higher epoch: who asks has stood still, and somebody else has verified it since
+--        emptied  it has been rebuilt under this epoch, and then somebody has emptied the server
 --        ok
 -- RETURNS status
 -- WRITES shard, outbox
@@ -12,8 +13,9 @@
 --#include now_ms
 
 if tonumber(redis.call('HGET', KEYS[1], 'epoch') or 0) > tonumber(ARGV[1]) then return {'older'} end
+if ARGV[3] == '1' and redis.call('HGET', KEYS[1], 'rebuilding') ~= ARGV[1] then return {'emptied'} end
 redis.call('HSET', KEYS[1], 'epoch', ARGV[1])
-redis.call('HDEL', KEYS[1], 'next', 'restored')
+redis.call('HDEL', KEYS[1], 'next', 'rebuilding')
 if ARGV[3] == '1' then redis.call('HSET', KEYS[1], 'rebuilt', now_ms()) end
 if redis.call('EXISTS', KEYS[2]) == 0 then
   -- a stream exists once it has had an entry; its last id stays when the entry goes

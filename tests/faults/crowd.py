@@ -79,10 +79,7 @@ class Client:
 
     async def shop(self, *sizes: int) -> Shop:
         """Open an event whose n-th quota has the n-th size and covers the n-th item and the one after it."""
-        slug = f"f{secrets.token_hex(5)}"
-        plugins = ["pretix.plugins.banktransfer", "pretix.plugins.manualpayment"]
-        event = {"name": {"en": "Fault"}, "slug": slug, "currency": "EUR", "date_from": "2031-12-27T10:00:00Z"}
-        await self.must("POST", "events/", {**event, "plugins": plugins})
+        slug = await self._event()
         shop = Shop(f"events/{slug}/", slug)
         for name in range(len(sizes) + 1):
             item = {"name": {"en": f"Item {name}"}, "default_price": PRICE, "admission": True}
@@ -93,6 +90,20 @@ class Client:
             quota_id = (await self.must("POST", f"{shop.path}quotas/", quota))["id"]
             shop.sizes[quota_id], shop.covers[quota_id] = size, covers
         return shop
+
+    async def _event(self) -> str:
+        """Make an event and return its slug: another at each attempt, as what is answered 503 may have been done."""
+        deadline = time.monotonic() + PATIENCE_S
+        plugins = ["pretix.plugins.banktransfer", "pretix.plugins.manualpayment"]
+        event = {"name": {"en": "Fault"}, "currency": "EUR", "date_from": "2031-12-27T10:00:00Z", "plugins": plugins}
+        while True:
+            slug = f"f{secrets.token_hex(5)}"
+            status, answer, _ = await self.ask("POST", "events/", {**event, "slug": slug})
+            if status != 503 or time.monotonic() > deadline:
+                break
+            await asyncio.sleep(0.1)
+        assert status == 201, f"POST events/: {status} {answer}"
+        return slug
 
     async def hall(self, seats: int, uses: int) -> Shop:
         """Open an event that sells seats out of two quotas, with vouchers that can be used so often in all.

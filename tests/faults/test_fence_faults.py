@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 import psycopg
@@ -14,8 +14,12 @@ import redis
 from crowd import PRICE, Client, Shop
 from machine import kill_one, stopped, until
 
-from engine.ledger import keys
+from engine.domain.errors import Fenced
+from engine.ledger import keys, rebuild
+from engine.ledger.ledger import Ledger
 from engine.ledger.scripts import load_scripts
+from engine.settings import Settings
+from persistence.database import Database
 
 SHARDS = 64
 
@@ -148,3 +152,69 @@ async def test_an_event_that_lost_its_holds_is_counted_again_when_the_first_of_t
         return bool(status == 200 and answer["available_number"] == 10)
 
     await until("their units are free", free)
+
+
+async def test_a_server_that_is_emptied_while_it_is_rebuilt_keeps_no_units_of_holds_that_are_gone(
+    up: Any, api: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = await api.shop(10)
+    for _ in range(3):
+        await api.must("POST", f"{shop.path}cartpositions/", {"item": shop.items[0], "price": PRICE})
+    read: list[int] = []
+
+    async def read_and_emptied(*args: Any) -> Any:
+        held, seats = await surviving_holds(*args)
+        if held:
+            read.append(held.total())
+            with redis.Redis.from_url(up.redis_url) as connection:
+                connection.flushall()
+        return held, seats
+
+    surviving_holds = rebuild._surviving_holds
+    monkeypatch.setattr(rebuild, "_surviving_holds", read_and_emptied)
+    settings = Settings(redis_url=up.redis_url, database_url=up.database_url, shards=SHARDS)
+    async with AsyncExitStack() as stack:
+        database = Database(up.database_url)
+        await database.open()
+        stack.push_async_callback(database.close)
+        ledger = Ledger(settings, database)
+        await ledger.open()
+        stack.push_async_callback(ledger.close)
+        with pytest.raises(Fenced, match="emptied"):
+            await ledger.fence.repair(shard_of(up, shop))
+    assert read == [3]
+    await until("sales go on", lambda: served(api, shop))
+    [quota] = shop.sizes
+    answer = await api.must("GET", f"{shop.path}quotas/{quota}/availability/")
+    assert answer["cart_positions"] == 0
+    assert answer["pending_orders"] + answer["available_number"] == 10
+
+
+async def test_a_shard_whose_outbox_goes_after_a_verification_that_was_not_ended_is_rebuilt(
+    up: Any, api: Client
+) -> None:
+    shop = await api.shop(10)
+    assert await served(api, shop)
+    shard = shard_of(up, shop)
+    with redis.Redis.from_url(up.redis_url) as connection:
+        [event] = connection.scan_iter(f"{keys.prefix(shard)}event:*")
+        older = connection.dump(event)
+        assert await served(api, shop)
+        with psycopg.connect(up.database_url) as database:
+            sql = "UPDATE shards SET epoch = epoch + 1 WHERE shard = %s RETURNING epoch"
+            [(epoch,)] = database.execute(sql, (shard,)).fetchall()
+        with connection.pipeline() as together:
+            together.restore(event, 0, older, replace=True)
+            together.hset(keys.shard(shard), "next", epoch)
+            together.delete(keys.outbox(shard))
+            together.script_flush("SYNC")
+            together.execute()
+    await until("sales go on", lambda: served(api, shop))
+    [quota] = shop.sizes
+    answer = await api.must("GET", f"{shop.path}quotas/{quota}/availability/")
+    assert answer["pending_orders"] >= 3
+    assert answer["pending_orders"] + answer["available_number"] == 10
+    with redis.Redis.from_url(up.redis_url) as connection:
+        fields = connection.hkeys(keys.shard(shard))
+    assert {b"rebuilt", b"epoch"} <= set(fields)
+    assert not {b"rebuilding", b"restored", b"next"} & set(fields)

@@ -194,7 +194,10 @@ def shard_open(memory, keys, args, now):
     number, _, _ = parse_key(keys[0])
     if (memory.shard(number).epoch or 0) > int(text(args[0])):
         return [b"older"]
+    if text(args[2]) == "1" and memory.shard(number).rebuilding != int(text(args[0])):
+        return [b"emptied"]
     memory.shard(number).epoch = int(text(args[0]))
+    memory.shard(number).rebuilding = None
     memory.shard(number).outbox = True
     if text(args[2]) == "1":
         memory.shard(number).rebuilt = now
@@ -211,6 +214,8 @@ def event_rebuild(memory, keys, args, now, stored):
     """Take the truth from `stored`, the documents that Postgres has by id, and from the holds that are left."""
     number, hall = hall_of(memory, keys[0])
     words = iter(text(arg) for arg in args)
+    if memory.shard(number).rebuilding != int(next(words)):
+        return [b"emptied"]
     hall.version, _ = int(next(words)), next(words)
     hall.early = False
     counts = {}

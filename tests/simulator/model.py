@@ -202,6 +202,8 @@ class Hall:
 class Shard:
     epoch: int | None = None
     rebuilt: int = 0
+    rebuilding: int | None = None
+    """The epoch under which it is being rebuilt."""
     outbox: bool = False
     due: list[tuple[int, bytes]] = field(default_factory=list)
     purge: list[tuple[int, bytes]] = field(default_factory=list)

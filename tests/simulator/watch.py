@@ -71,6 +71,8 @@ class Watch:
             hall.next_id, hall.last_id = 1, 0
         if args[0] == "RENAMENX" and answer == 1:
             self.memory.shard(parse_key(args[2])[0]).outbox = True
+        if args[0] == "HSET" and args[2] == "rebuilding":
+            self.memory.shard(parse_key(args[1])[0]).rebuilding = int(args[3])
         if args[0] == "HSET" and ":seats:" in text(args[1]):
             hall = self.memory.hall(int(parse_key(args[1])[2]))
             for name, value in zip(map(text, args[2::2]), map(text, args[3::2]), strict=True):
@@ -101,7 +103,8 @@ class Watch:
             case "outbox":
                 memory.shard(shard).outbox = False
             case "shard":
-                memory.shard(shard).epoch, memory.shard(shard).rebuilt = None, 0
+                one = memory.shard(shard)
+                one.epoch, one.rebuilt, one.rebuilding = None, 0, None
 
     def never_oversold(self, hall, *, rebuilt=False):
         for number, quota in hall.quotas.items():
