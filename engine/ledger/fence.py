@@ -1,10 +1,9 @@
 """The fence: no sale on a server whose contents nobody has verified (DESIGN.md, The fence).
 
 Any process may raise the alarm; one of them, elected by an advisory lock, verifies, the others wait, and depose it if
-it stops. A shard whose
-outbox reaches at least to its watermark, under the epoch that Postgres knows, has lost nothing that was confirmed. Any
-other shard is rebuilt from Postgres and from the holds that are still listed. No script is known while that is done:
-they are loaded last.
+it stops. A shard whose outbox reaches at least to its watermark, under the epoch that Postgres knows, has lost nothing
+that was confirmed. Any other shard is rebuilt from Postgres and from the holds that are still listed. No script is
+known while that is done: they are loaded last.
 """
 
 from __future__ import annotations
