@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from typing import Any
 
 import httpx
+from fresh import fresh
 
 from persistence import access
 from persistence.database import Database
@@ -104,7 +104,7 @@ class Estate:
         self.made(e + "quotas/", {"name": "Tickets", "size": 500, "items": [item, extra], "variations": []})
         self.ids["quota"] = self.ids["quotas"]
         self.made(e + "quotas/", {"name": "Shirts", "size": 500, "items": [shirt], "variations": [red]})
-        voucher = {"code": "SUMMER" + secrets.token_hex(4), "max_usages": 50, "item": item, "price_mode": "none"}
+        voucher = {"code": fresh("SUMMER"), "max_usages": 50, "item": item, "price_mode": "none"}
         self.made(e + "vouchers/", voucher)
         self.made(e + "waitinglistentries/", {"email": "w@example.org", "item": item, "name": "Will"})
         self.made(e + "checkinlists/", {"name": "Door", "all_products": True})
@@ -145,7 +145,7 @@ class Estate:
 
 def organizer_with_all(server: Any, slug: str = "") -> Estate:
     """Make an organizer of that name, or of any; entering it stocks it."""
-    slug = slug or f"o{secrets.token_hex(5)}"
+    slug = slug or fresh("o")
 
     async def make() -> str:
         database = Database(server.database_url)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 import httpx
+from fresh import fresh
 
 Api = httpx.Client
 
@@ -21,7 +21,7 @@ class Shop:
 
     def __init__(self, api: Api, **fields: Any) -> None:
         self.api = api
-        self.slug = f"t{secrets.token_hex(5)}"
+        self.slug = fresh("t")
         body = {
             "name": {"en": "Test"},
             "slug": self.slug,

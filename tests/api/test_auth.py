@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
+from fresh import fresh
 from shop import Api, Shop, must
 
 from engine.domain.permissions import PERMISSIONS
@@ -21,7 +21,7 @@ def with_token(api: Api, token: str) -> Api:
 
 
 def make_team(api: Api, **fields: Any) -> Any:
-    return must(api.post("teams/", json={"name": secrets.token_hex(4), "all_events": True, **fields}), 201)
+    return must(api.post("teams/", json={"name": fresh("team"), "all_events": True, **fields}), 201)
 
 
 def make_token(api: Api, team: Any) -> Any:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from fresh import fresh
 from shop import Api, Shop, must
 
 Make = Callable[..., Shop]
@@ -26,7 +26,7 @@ KINDS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 
 def test_an_event_comes_back_with_every_field(api: Api) -> None:
-    slug = f"t{secrets.token_hex(5)}"
+    slug = fresh("t")
     made = must(
         api.post("events/", json=EVENT | {"slug": slug, "timezone": "Europe/Berlin", "mood": {"a": [1.5]}}), 201
     )
@@ -61,7 +61,7 @@ def test_an_event_comes_back_with_every_field(api: Api) -> None:
     ],
 )
 def test_an_event_is_checked(api: Api, field: str, value: Any, text: str) -> None:
-    body = EVENT | {"slug": f"t{secrets.token_hex(5)}"} | {field: value}
+    body = EVENT | {"slug": fresh("t")} | {field: value}
     assert must(api.post("events/", json=body), 400) == {field: [text]}
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import secrets
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fresh import fresh
 from shop import Api, Shop, must
 
 MakeShop = Callable[..., Shop]
@@ -19,7 +19,7 @@ class World:
 
     def __init__(self, shop: Shop) -> None:
         self.shop = shop
-        self.tag = secrets.token_hex(6)
+        self.tag = fresh("tag")
         self.alpha = shop.item("Alpha")
         self.beta, (self.red, self.blue) = shop.item_with("Red", "Blue", name="Beta", price="40.00")
         self.quota = shop.quota(100, self.alpha, self.beta, variations=[self.red, self.blue])

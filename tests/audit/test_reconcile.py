@@ -18,6 +18,8 @@ import psycopg
 import pytest
 import redis
 from auditing import audit, environment, rules
+from fresh import fresh
+from stored import key_of
 
 import workers.repair
 from engine.domain.errors import Fenced
@@ -72,7 +74,7 @@ class Sale:
 
 @pytest.fixture
 def sale(client: httpx.Client) -> Sale:
-    return Sale(client, f"r{time.monotonic_ns()}")
+    return Sale(client, fresh("r"))
 
 
 @asynccontextmanager
@@ -96,15 +98,6 @@ async def compare(server: Any, slug: str) -> list[Difference] | None:
         event = await catalogue.load_event(database, row[0], slug)
         assert event is not None
         return await reconciler.compare(event)
-
-
-def key_of(server: Any, slug: str, kind: str) -> tuple[redis.Redis, str]:
-    with psycopg.connect(server.database_url) as connection:
-        row = connection.execute("SELECT id FROM events WHERE slug = %s", (slug,)).fetchone()
-    assert row is not None
-    store = redis.Redis.from_url(server.redis_url)
-    [key] = store.keys(f"hf1:*:{kind}:{row[0]}")
-    return store, key.decode()
 
 
 async def test_right_books_differ_in_nothing(own_server: Any, sale: Sale) -> None:
@@ -149,8 +142,8 @@ async def test_nothing_differs_in_a_rush(own_server: Any, sale: Sale) -> None:
 async def test_a_counter_that_is_wrong_is_told_with_its_cause(
     own_server: Any, sale: Sale, field: str, rule: str, word: str
 ) -> None:
-    store, key = key_of(own_server, sale.slug, "event")
-    with store:
+    key = key_of(own_server, sale.slug, "event")
+    with redis.Redis.from_url(own_server.redis_url) as store:
         store.hincrby(key, field.format(item=sale.item, quota=sale.quota), 1)
     found = await compare(own_server, sale.slug)
     assert found
@@ -163,7 +156,7 @@ async def test_lost_deadlines_are_told_of_an_event_with_very_many_holds_and_of_v
 ) -> None:
     voucher = {"max_usages": 3, "item": sale.item, "block_quota": True, "valid_until": "2031-01-01T10:00:00Z"}
     sale.post(f"events/{sale.slug}/vouchers/", voucher)
-    store, key = key_of(own_server, sale.slug, "holds")
+    key = key_of(own_server, sale.slug, "holds")
     async with opened(own_server) as (database, reconciler):
         with psycopg.connect(own_server.database_url) as connection:
             row = connection.execute("SELECT organizer_id FROM events WHERE slug = %s", (sale.slug,)).fetchone()
@@ -171,7 +164,7 @@ async def test_lost_deadlines_are_told_of_an_event_with_very_many_holds_and_of_v
         event = await catalogue.load_event(database, row[0], sale.slug)
         assert event is not None
         assert await reconciler.problems(event, rows_max=0) == []
-        with store:
+        with redis.Redis.from_url(own_server.redis_url) as store:
             store.delete(key.rpartition("holds")[0] + "due")
         [told] = await reconciler.problems(event, rows_max=0) or []
         assert (told.rule, told.found) == ("each hold has its deadline, each deadline its hold", 0)
@@ -226,16 +219,16 @@ def repaired(server: Any) -> str:
 
 def set_field(field: str, value: int) -> Callable[[Any, Sale], None]:
     def change(server: Any, sale: Sale) -> None:
-        store, key = key_of(server, sale.slug, "event")
-        with store:
+        key = key_of(server, sale.slug, "event")
+        with redis.Redis.from_url(server.redis_url) as store:
             store.hset(key, field.format(item=sale.item, quota=sale.quota), value)
 
     return change
 
 
 def lose_deadline(server: Any, sale: Sale) -> None:
-    store, key = key_of(server, sale.slug, "holds")
-    with store:
+    key = key_of(server, sale.slug, "holds")
+    with redis.Redis.from_url(server.redis_url) as store:
         due = key.rpartition("holds")[0] + "due"
         [member] = [one for one in store.zrange(due, 0, -1) if one.startswith(key.rpartition(":")[2].encode() + b":")]
         store.zrem(due, member)
@@ -243,14 +236,14 @@ def lose_deadline(server: Any, sale: Sale) -> None:
 
 
 def lose_deadlines(server: Any, sale: Sale) -> None:
-    store, key = key_of(server, sale.slug, "holds")
-    with store:
+    key = key_of(server, sale.slug, "holds")
+    with redis.Redis.from_url(server.redis_url) as store:
         store.delete(key.rpartition("holds")[0] + "due")
 
 
 def lose_hold(server: Any, sale: Sale) -> None:
-    store, key = key_of(server, sale.slug, "holds")
-    with store:
+    key = key_of(server, sale.slug, "holds")
+    with redis.Redis.from_url(server.redis_url) as store:
         store.delete(key)
 
 
@@ -275,9 +268,9 @@ def test_what_was_broken_on_purpose_is_repaired(own_server: Any, sale: Sale, dam
 
 def test_a_lost_outbox_is_told_and_made_anew_by_the_next_worker(own_server: Any, sale: Sale) -> None:
     [worker] = json.loads(own_server.ready_file.read_text())["processes"]["workers"]
-    store, key = key_of(own_server, sale.slug, "holds")
+    key = key_of(own_server, sale.slug, "holds")
     outbox = key.rpartition("holds")[0] + "outbox"
-    with store:
+    with redis.Redis.from_url(own_server.redis_url) as store:
         os.kill(worker, signal.SIGSTOP)
         try:
             store.delete(outbox)
@@ -320,9 +313,9 @@ def test_what_is_wrong_in_postgres_is_left_to_people(own_server: Any, sale: Sale
 async def test_nothing_is_repaired_while_entries_wait_for_a_drain(own_server: Any, sale: Sale) -> None:
     """Counting anew from Postgres would forget what it has not got yet."""
     [worker] = json.loads(own_server.ready_file.read_text())["processes"]["workers"]
-    store, key = key_of(own_server, sale.slug, "event")
+    key = key_of(own_server, sale.slug, "event")
     settings = Settings(redis_url=own_server.redis_url, database_url=own_server.database_url)
-    with store:
+    with redis.Redis.from_url(own_server.redis_url) as store:
         store.hincrby(key, f"h{sale.item}.0.0", 3)
     order = {"email": "a@example.org", "positions": [{"item": sale.item}]}
     os.kill(worker, signal.SIGSTOP)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+from fresh import fresh
 from machine import PATIENCE_S
 
 PRICE = "23.00"
@@ -97,7 +98,7 @@ class Client:
         plugins = ["pretix.plugins.banktransfer", "pretix.plugins.manualpayment"]
         event = {"name": {"en": "Fault"}, "currency": "EUR", "date_from": "2031-12-27T10:00:00Z", "plugins": plugins}
         while True:
-            slug = f"f{secrets.token_hex(5)}"
+            slug = fresh("f")
             status, answer, _ = await self.ask("POST", "events/", {**event, "slug": slug})
             if status != 503 or time.monotonic() > deadline:
                 break

@@ -13,6 +13,7 @@ import pytest
 import redis
 from crowd import PRICE, Client, Shop
 from machine import kill_one, stopped, until
+from stored import SHARDS, key_of, shard_of
 
 from engine.domain.errors import Fenced
 from engine.ledger import keys, rebuild
@@ -20,8 +21,6 @@ from engine.ledger.ledger import Ledger
 from engine.ledger.scripts import load_scripts
 from engine.settings import Settings
 from persistence.database import Database
-
-SHARDS = 64
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +47,6 @@ def waiting(onlooker: psycopg.Connection) -> bool:
     return onlooker.execute(sql).fetchone() is not None
 
 
-def shard_of(up: Any, shop: Shop) -> int:
-    return keys.shard_of(up.organizer, shop.slug, SHARDS)
-
-
 async def order(api: Client, shop: Shop) -> tuple[int, str]:
     """Order one unit; return the status and the order's path."""
     body = {"email": "b@example.org", "locale": "en", "payment_provider": "manual"}
@@ -63,8 +58,7 @@ async def order(api: Client, shop: Shop) -> tuple[int, str]:
 def lose_event(up: Any, shop: Shop) -> None:
     """Delete one key: all that Redis knows of an event."""
     with redis.Redis.from_url(up.redis_url) as connection:
-        [event] = connection.scan_iter(f"{keys.prefix(shard_of(up, shop))}event:*")
-        connection.delete(event)
+        connection.delete(key_of(up, shop.slug, "event"))
 
 
 def known(up: Any) -> bool:
@@ -83,7 +77,7 @@ async def served(api: Client, *shops: Shop) -> bool:
 
 async def test_a_front_door_killed_while_it_verifies_leaves_no_shard_behind(up: Any, api: Client) -> None:
     damaged, intact = await api.shop(10), await api.shop(10)
-    while shard_of(up, damaged) == shard_of(up, intact):
+    while shard_of(up, damaged.slug) == shard_of(up, intact.slug):
         intact = await api.shop(10)
     assert await served(api, damaged, intact)
     with stopped(up, "workers"):
@@ -144,8 +138,7 @@ async def test_an_event_that_lost_its_holds_is_counted_again_when_the_first_of_t
             "POST", f"{shop.path}cartpositions/", {"item": shop.items[0], "price": PRICE, "expires": expires}
         )
     with redis.Redis.from_url(up.redis_url) as connection:
-        [holds] = connection.scan_iter(f"{keys.prefix(shard_of(up, shop))}holds:*")
-        connection.delete(holds)
+        connection.delete(key_of(up, shop.slug, "holds"))
 
     async def free() -> bool:
         status, answer, _ = await api.ask("GET", f"{shop.path}quotas/{quota}/availability/")
@@ -181,7 +174,7 @@ async def test_a_server_that_is_emptied_while_it_is_rebuilt_keeps_no_units_of_ho
         await ledger.open()
         stack.push_async_callback(ledger.close)
         with pytest.raises(Fenced, match="emptied"):
-            await ledger.fence.repair(shard_of(up, shop))
+            await ledger.fence.repair(shard_of(up, shop.slug))
     assert read == [3]
     await until("sales go on", lambda: served(api, shop))
     [quota] = shop.sizes
@@ -195,9 +188,9 @@ async def test_a_shard_whose_outbox_goes_after_a_verification_that_was_not_ended
 ) -> None:
     shop = await api.shop(10)
     assert await served(api, shop)
-    shard = shard_of(up, shop)
+    shard = shard_of(up, shop.slug)
     with redis.Redis.from_url(up.redis_url) as connection:
-        [event] = connection.scan_iter(f"{keys.prefix(shard)}event:*")
+        event = key_of(up, shop.slug, "event")
         older = connection.dump(event)
         assert await served(api, shop)
         with psycopg.connect(up.database_url) as database:

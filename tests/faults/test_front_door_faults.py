@@ -12,6 +12,7 @@ import books
 import redis
 from crowd import PRICE, Client, Crowd, Shop
 from machine import kill_one, stopped, until
+from stored import shard_of
 
 from engine.ledger import keys
 
@@ -59,7 +60,7 @@ async def test_a_front_door_killed_between_script_and_answer_has_sold(up: Any, a
     # the last one of all, so that there is only one to be found
     with stopped(up, "workers"), redis.Redis.from_url(up.redis_url) as connection:
         asking = asyncio.create_task(api.ask("POST", f"{shop.path}orders/", order_body(shop, "gone@example.org")))
-        outbox = keys.outbox(keys.shard_of(up.organizer, shop.slug, 64))
+        outbox = keys.outbox(shard_of(up, shop.slug))
         await until("the script has run", lambda: connection.xlen(outbox) == 1)
         await asyncio.gather(kill_one(up, "front_doors", 0), kill_one(up, "front_doors", 1))
         [answer] = await asyncio.gather(asking, return_exceptions=True)

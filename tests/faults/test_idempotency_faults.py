@@ -10,6 +10,7 @@ import pytest
 import redis
 from crowd import PRICE, Client, Shop
 from machine import stopped, until
+from stored import shard_of
 
 from engine.ledger import keys
 
@@ -129,7 +130,7 @@ async def test_an_order_that_was_deleted_since_is_not_made_again(up: Any, api: C
     assert (await api.ask("DELETE", f"{shop.path}orders/{code}/"))[0] == 204
     with redis.Redis.from_url(up.redis_url) as connection:
         # a shard that was not rebuilt of late asks nobody about keys; and as a restart leaves it
-        connection.hdel(keys.shard(keys.shard_of(up.organizer, shop.slug, 64)), "rebuilt")
+        connection.hdel(keys.shard(shard_of(up, shop.slug)), "rebuilt")
         connection.script_flush()
     assert (await order_of(api, shop).surely())[0] == 201
     [other] = await orders_of(api, shop)

@@ -11,8 +11,9 @@ from typing import Any
 import books
 import pytest
 import redis
-from crowd import PRICE, Client, Crowd, Shop
+from crowd import PRICE, Client, Crowd
 from machine import until
+from stored import shard_of
 
 from engine.embedded.redis import redis_server
 from engine.ledger import keys
@@ -86,10 +87,6 @@ async def test_redis_stands_still_in_a_rush(up: Any, api: Client, fault: Fault) 
     await books.compare(up, crowd)
 
 
-def shard_of(up: Any, shop: Shop) -> int:
-    return keys.shard_of(up.organizer, shop.slug, 64)
-
-
 def empty(queue: redis.Redis) -> None:
     queue.flushall()
 
@@ -103,7 +100,7 @@ def delete_keys(queue: redis.Redis) -> None:
 @pytest.mark.parametrize("fault", [empty, delete_keys])
 async def test_the_queue_of_jobs_is_emptied_in_a_rush(up: Any, api: Client, queue_url: str, fault: Fault) -> None:
     crowd, quiet = Crowd(api, await api.shop(100_000, 100_000)), await api.shop(3)
-    while shard_of(up, quiet) == shard_of(up, crowd.shop):
+    while shard_of(up, quiet.slug) == shard_of(up, crowd.shop.slug):
         quiet = await api.shop(3)
     expires = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=1)).isoformat()
     hold = {"item": quiet.items[0], "price": PRICE, "expires": expires}
@@ -114,7 +111,7 @@ async def test_the_queue_of_jobs_is_emptied_in_a_rush(up: Any, api: Client, queu
                 fault(queue)
                 await asyncio.sleep(0.1)
             # nobody but the sweeper, which is such a job, has a look at a quiet shard
-            await until("jobs are done again", lambda: not store.zcard(keys.due(shard_of(up, quiet))))
+            await until("jobs are done again", lambda: not store.zcard(keys.due(shard_of(up, quiet.slug))))
         assert set(crowd.statuses) <= {"hold 201", "order 201", "pay 200", "cancel 200", "read 200"}
         jobs: Any = queue.zcard(f"{keys.LAYOUT}:queue")
         assert jobs <= 20, "jobs pile up"

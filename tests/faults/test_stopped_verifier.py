@@ -17,6 +17,7 @@ import pytest
 import redis
 from crowd import PRICE, Client, Shop
 from machine import until
+from stored import key_of
 
 from engine.domain.errors import Fenced
 from engine.ledger import keys
@@ -89,8 +90,7 @@ async def test_a_process_that_is_stopped_while_it_verifies_is_deposed(up: Any, a
     # both have the event at hand, and ask Postgres nothing before they ask Redis
     assert await served(up, shop)
     with redis.Redis.from_url(up.redis_url) as store:
-        shard = keys.shard_of(up.organizer, shop.slug, 64)
-        [event] = store.scan_iter(f"{keys.prefix(shard)}event:*")
+        event = key_of(up, shop.slug, "event")
         with psycopg.connect(up.database_url) as owner:
             # whoever rebuilds waits for what the event has for sale
             owner.execute("LOCK TABLE quotas IN ACCESS EXCLUSIVE MODE")

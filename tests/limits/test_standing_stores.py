@@ -18,6 +18,7 @@ from typing import Any
 import aiohttp
 import httpx
 import pytest
+from fresh import fresh
 
 Doors = Callable[..., Any]
 
@@ -28,7 +29,7 @@ PATIENCE_S = 20.0
 @pytest.fixture
 def event(own: Any) -> dict[str, Any]:
     """An event with plenty of tickets, and one order, so that everything that is remembered is remembered."""
-    slug = f"s{time.monotonic_ns()}"
+    slug = fresh("s")
     with httpx.Client(
         base_url=f"{own.base_url}/api/v1/organizers/{own.organizer}/", headers={"Authorization": f"Token {own.token}"}
     ) as client:

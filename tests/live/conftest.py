@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from browser import Browser
+from fresh import fresh
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ class Sale:
 
     def __init__(self, server: Any, quotas: dict[str, int | None]) -> None:
         self.server = server
-        self.slug = f"l{secrets.token_hex(5)}"
+        self.slug = fresh("l")
         self.client = httpx.Client(
             base_url=f"{server.base_url}/api/v1/organizers/{server.organizer}/events/",
             headers={"Authorization": f"Token {server.token}"},

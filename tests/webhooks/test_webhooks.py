@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import secrets
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from fresh import fresh
 
 from tests.conftest import Server
 from tests.webhooks.conftest import Receiver, until
@@ -29,7 +29,7 @@ class Sale:
 
     def __init__(self, client: httpx.Client) -> None:
         self.client = client
-        self.slug = f"w{secrets.token_hex(5)}"
+        self.slug = fresh("w")
         event = {"name": {"en": "W"}, "slug": self.slug, "currency": "EUR", "date_from": "2031-01-01T10:00:00Z"}
         self.must(client.post("events/", json=event))
         self.item = self.must(self.post("items/", name={"en": "Ticket"}, default_price="23.00"))["id"]
