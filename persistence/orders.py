@@ -20,7 +20,7 @@ _MOST = 50_000
 
 class Taken(Struct, frozen=True):
     """What the orders of an event take: `units` by product and status, n or p, and x for those of them that have left
-    again; by voucher how often orders use it, and for how many hundredths (engine.sales.orders.uses).
+    again; by voucher how often orders use it, and for how many hundredths (engine.sales.taken.uses).
     """
 
     units: dict[tuple[Product, str], int]

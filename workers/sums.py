@@ -6,8 +6,8 @@ from msgspec import Struct
 
 from engine.domain.catalogue import Event, Product, SeatName
 from engine.domain.order import Order
-from engine.sales.orders import units, uses
 from engine.sales.seats import seats
+from engine.sales.taken import units, uses
 from persistence import audit, orders, seating
 from persistence.database import Database, Session
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import Struct
 
 from engine.domain import clock, codes
-from engine.domain.catalogue import Event, Product
+from engine.domain.catalogue import Event
 from engine.domain.errors import (
     Busy,
     Duplicate,
@@ -28,12 +27,13 @@ from engine.domain.errors import (
     VoucherSpent,
 )
 from engine.domain.next import Next, Rule
-from engine.domain.order import Order, OrderStatus, Position, encode
+from engine.domain.order import Order, encode
 from engine.ledger.replies import CommittedOrder, Kept
-from engine.ledger.values import DELETED, Committed, Move, VoucherMove
+from engine.ledger.values import DELETED, Committed
 from engine.meters import METERS
 from engine.sales.house import House
 from engine.sales.seats import seat_moves, seat_of
+from engine.sales.taken import entering, product_of, unit_moves, units, uses, voucher_moves
 from persistence import orders as stored
 from persistence import sequences
 
@@ -42,19 +42,8 @@ _TRIES = 5
 
 _LOOK_AGAIN_S = 0.05
 
-_COUNTED = {OrderStatus.PENDING: "n", OrderStatus.PAID: "p"}
-"""The order states whose positions take units, and the state of those units."""
-
-
-Units = dict[tuple[Product, str], int]
-"""Units by product and state."""
-
 Keep = Callable[[Order | Invalid], Kept | None]
 """From what a change comes to, the order or a refusal, to the reply that is kept with it, if any."""
-
-
-VoucherTotals = dict[int, tuple[int, int]]
-"""By voucher's id: how often it is used, and what comes off prices for it, in hundredths."""
 
 
 class Outcome(Struct, frozen=True):
@@ -170,8 +159,8 @@ async def delete(house: House, event: Event, code: str, kept: Kept | None = None
                 event,
                 gone,
                 b"",
-                moves=_moves(units(order), {}),
-                vouchers=_voucher_moves(event, uses(order), {}),
+                moves=unit_moves(units(order), {}),
+                vouchers=voucher_moves(event, uses(order), {}),
                 seats=seat_moves(order, None),
                 kept=kept,
             )
@@ -207,9 +196,9 @@ async def _commit_new(
             event,
             order,
             encode(order),
-            moves=_moves({}, units(order)),
-            needs=[_product(order.positions[index]) for index in asking],
-            vouchers=_voucher_moves(event, {}, uses(order)),
+            moves=unit_moves({}, units(order)),
+            needs=[product_of(order.positions[index]) for index in asking],
+            vouchers=voucher_moves(event, {}, uses(order)),
             seats=seat_moves(None, order),
             carts=list(dict.fromkeys(consume_carts)),
             mode=mode,
@@ -247,7 +236,7 @@ def _refusal(short: SoldOut | SeatsTaken, order: Order, following: Next, event: 
     """Say what is missing in the words of the rule."""
     if isinstance(short, SoldOut):
         index, quota = short.failures[0]
-        return following.shortage.units(event, _entering(order, following.order, following.split_off)[index], quota)
+        return following.shortage.units(event, entering(order, following.order, following.split_off)[index], quota)
     names = {seat_of(position): position.seat.name for position in following.order.positions if position.seat}
     return following.shortage.seat(names.get(short.seats[0], short.seats[0][1]))
 
@@ -275,9 +264,9 @@ async def _commit_next(
         event,
         new,
         encode(new),
-        moves=_moves(units(old), units(new, off)),
-        vouchers=_voucher_moves(event, before, after),
-        needs=_entering(old, new, off),
+        moves=unit_moves(units(old), units(new, off)),
+        vouchers=voucher_moves(event, before, after),
+        needs=entering(old, new, off),
         split_off=off,
         seats=seat_moves(old, new, off),
         mode="force" if force else "commit",
@@ -323,64 +312,6 @@ async def _is_stored(house: House, order_id: int, version: int) -> bool:
     return not found if version == DELETED else found >= version
 
 
-def units(*orders: Order | None) -> Units:
-    """Return the units that orders take, by product and state; those that have left again (x) beside them."""
-    taken: Units = {}
-    for order in orders:
-        state = _COUNTED.get(order.status) if order else None
-        if order is None or state is None:
-            continue
-        for position in order.positions:
-            if not position.canceled:
-                key = (_product(position), state)
-                taken[key] = taken.get(key, 0) + 1
-                if position.has_left:
-                    gone = (key[0], "x")
-                    taken[gone] = taken.get(gone, 0) + 1
-    return taken
-
-
-def _moves(old: Units, new: Units) -> list[Move]:
-    return [
-        Move(product, state, delta)
-        for product, state in {**old, **new}
-        if (delta := new.get((product, state), 0) - old.get((product, state), 0))
-    ]
-
-
-def uses(*orders: Order | None) -> VoucherTotals:
-    """Return by voucher how often orders use it, and what they get off their prices, in hundredths.
-
-    An order that has only expired keeps its uses, but gets nothing.
-    """
-    found: VoucherTotals = {}
-    for order in orders:
-        if order is not None and order.status is not OrderStatus.CANCELED:
-            spends = order.status is not OrderStatus.EXPIRED
-            for position in order.positions:
-                if position.voucher is not None and not position.canceled:
-                    count, amount = found.get(position.voucher, (0, 0))
-                    discount = int((position.voucher_budget_use or 0) * 100) if spends else 0
-                    found[position.voucher] = (count + 1, amount + discount)
-    return found
-
-
-def _voucher_moves(event: Event, old: VoucherTotals, new: VoucherTotals) -> list[VoucherMove]:
-    """Return the differences; `event` must know the vouchers that are used more, or for more."""
-    if not old and not new:
-        return []
-    known = {voucher.id: voucher for voucher in event.vouchers.values()}
-    moves = []
-    for number in {**old, **new}:
-        before, after = old.get(number, (0, 0)), new.get(number, (0, 0))
-        if after != before:
-            voucher = known.get(number)
-            budget = int(voucher.budget * 100) if voucher and voucher.budget is not None else None
-            usages = voucher.max_usages if voucher else 0
-            moves.append(VoucherMove(number, after[0] - before[0], usages, after[1] - before[1], budget))
-    return moves
-
-
 async def _voucher_gone(house: House, event: Event, spent: VoucherSpent | VoucherOverspent) -> Invalid:
     [voucher_id, *_] = spent.lacking if isinstance(spent, VoucherSpent) else spent.vouchers
     known = (await house.catalogue.with_vouchers(event, ids=[voucher_id])).vouchers.values()
@@ -400,22 +331,6 @@ def _spent_rows(order: Order, lacking: dict[int, int]) -> list[dict[str, list[st
             left[voucher] -= 1
             rows[index] = {"voucher": ["The voucher has already been used the maximum number of times."]}
     return rows
-
-
-def _entering(old: Order, new: Order, off: Order | None = None) -> list[Product]:
-    """Return the products of which `new` and `off` take more than `old`, each as often as they do: these need room."""
-    more: Counter[Product] = Counter()
-    for (product, state), count in units(new, off).items():
-        if state != "x":
-            more[product] += count
-    for (product, state), count in units(old).items():
-        if state != "x":
-            more[product] -= count
-    return list(more.elements())
-
-
-def _product(position: Position) -> Product:
-    return (position.item, position.variation or 0, position.subevent or 0)
 
 
 async def _claim_code(house: House, event: Event, order: Order) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from engine.domain.catalogue import Event
 from engine.domain.order import Order, encode
-from engine.ledger.values import Committed, Move, VoucherMove
+from engine.ledger.values import Committed, VoucherMove
 from engine.sales.house import House
-from engine.sales.orders import units, uses
 from engine.sales.seats import seat_moves
+from engine.sales.taken import unit_moves, units, uses
 
 _ANY_NUMBER = 2**31 - 1
 
@@ -17,12 +17,6 @@ async def take_over(house: House, event: Event, before: Order | None, order: Ord
 
     Raises Busy if somebody has changed it meanwhile, SeatsTaken if somebody else has a seat: there force is no help.
     """
-    old, new = units(before), units(order)
-    moves = [
-        Move(product, state, delta)
-        for product, state in {**old, **new}
-        if (delta := new.get((product, state), 0) - old.get((product, state), 0))
-    ]
     used, using = uses(before), uses(order)
     vouchers = []
     for number in {**used, **using}:
@@ -33,7 +27,7 @@ async def take_over(house: House, event: Event, before: Order | None, order: Ord
         event,
         order,
         encode(order),
-        moves=moves,
+        moves=unit_moves(units(before), units(order)),
         vouchers=vouchers,
         seats=seat_moves(before, order),
         mode="force",

@@ -13,8 +13,8 @@ from engine.domain.order import encode
 from engine.ledger import keys
 from engine.ledger.outcomes import SeatOwner
 from engine.ledger.values import Held, SeatTaken, Short
-from engine.sales.orders import _entering, _moves, units
 from engine.sales.seats import seat_moves
+from engine.sales.taken import entering, unit_moves, units
 
 
 @pytest.fixture
@@ -33,12 +33,12 @@ async def take(ledger, of, *guids, **fields):
 
 
 async def commit(ledger, of, old, new, *, off=None, carts=(), mode="commit"):
-    needs = _entering(old, new, off) if old else [(p.item, p.variation or 0, 0) for p in new.positions]
+    needs = entering(old, new, off) if old else [(p.item, p.variation or 0, 0) for p in new.positions]
     await ledger.order_commit(
         of,
         new,
         encode(new),
-        moves=_moves(units(old) if old else {}, units(new, off)),
+        moves=unit_moves(units(old) if old else {}, units(new, off)),
         needs=needs if mode != "force" else [],
         seats=seat_moves(old, new, off),
         split_off=off,

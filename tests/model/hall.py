@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from engine.domain.catalogue import Event
 from engine.domain.order import Order
-from engine.sales.orders import units, uses
 from engine.sales.seats import seats
+from engine.sales.taken import units, uses
 
 USAGES = {7: 2, 8: 4, 9: 2}
 """Vouchers, and how often each may be used."""

@@ -44,8 +44,8 @@ from engine.ledger import keys
 from engine.ledger.ledger import Ledger
 from engine.ledger.outcomes import seat_name
 from engine.ledger.values import Held, SeatTaken, UsedUp, VoucherMove, VoucherUse
-from engine.sales.orders import _entering, _moves, units, uses
 from engine.sales.seats import seat_moves
+from engine.sales.taken import entering, unit_moves, units, uses
 from engine.settings import Settings
 from persistence.database import Database
 
@@ -306,7 +306,7 @@ class Sales(RuleBasedStateMachine):
         if hall.orders:
             old = hall.orders[list(hall.orders)[index % len(hall.orders)]]
             new = following(old, status)
-            self.commit(hall, old, new, needs=_entering(old, new), mode=mode)
+            self.commit(hall, old, new, needs=entering(old, new), mode=mode)
 
     @rule(where=halls, index=indexes)
     def cancel_position(self, where, index):
@@ -315,7 +315,7 @@ class Sales(RuleBasedStateMachine):
             old = hall.orders[list(hall.orders)[index % len(hall.orders)]]
             first = msgspec.structs.replace(old.positions[0], canceled=not old.positions[0].canceled)
             new = msgspec.structs.replace(following(old, old.status), positions=(first, *old.positions[1:]))
-            self.commit(hall, old, new, needs=_entering(old, new))
+            self.commit(hall, old, new, needs=entering(old, new))
 
     @rule(where=halls, index=indexes)
     def change_what_somebody_changed_before(self, where, index):
@@ -331,7 +331,7 @@ class Sales(RuleBasedStateMachine):
 
     def commit(self, hall, old, new, *, needs, carts=(), mode="commit"):
         before = units(old) if old else Counter()
-        moves = _moves(before, units(new))
+        moves = unit_moves(before, units(new))
         changing = seat_moves(old, new)
         old_uses, new_uses = uses(old), uses(new)
         more = {

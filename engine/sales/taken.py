@@ -1,0 +1,94 @@
+"""What orders take, units and uses of vouchers, and what moves from one version to the next; seats.py has the seats."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from engine.domain.catalogue import Event, Product
+from engine.domain.order import Order, OrderStatus, Position
+from engine.ledger.values import Move, VoucherMove
+
+_COUNTED = {OrderStatus.PENDING: "n", OrderStatus.PAID: "p"}
+"""The order states whose positions take units, and the state of those units."""
+
+Units = dict[tuple[Product, str], int]
+"""Units by product and state."""
+
+VoucherTotals = dict[int, tuple[int, int]]
+"""By voucher's id: how often it is used, and what comes off prices for it, in hundredths."""
+
+
+def units(*orders: Order | None) -> Units:
+    """Return the units that orders take, by product and state; those that have left again (x) beside them."""
+    taken: Units = {}
+    for order in orders:
+        state = _COUNTED.get(order.status) if order else None
+        if order is None or state is None:
+            continue
+        for position in order.positions:
+            if not position.canceled:
+                key = (product_of(position), state)
+                taken[key] = taken.get(key, 0) + 1
+                if position.has_left:
+                    gone = (key[0], "x")
+                    taken[gone] = taken.get(gone, 0) + 1
+    return taken
+
+
+def unit_moves(old: Units, new: Units) -> list[Move]:
+    """Return the differences."""
+    return [
+        Move(product, state, delta)
+        for product, state in {**old, **new}
+        if (delta := new.get((product, state), 0) - old.get((product, state), 0))
+    ]
+
+
+def uses(*orders: Order | None) -> VoucherTotals:
+    """Return by voucher how often orders use it, and what they get off their prices, in hundredths.
+
+    An order that has only expired keeps its uses, but gets nothing.
+    """
+    found: VoucherTotals = {}
+    for order in orders:
+        if order is not None and order.status is not OrderStatus.CANCELED:
+            spends = order.status is not OrderStatus.EXPIRED
+            for position in order.positions:
+                if position.voucher is not None and not position.canceled:
+                    count, amount = found.get(position.voucher, (0, 0))
+                    discount = int((position.voucher_budget_use or 0) * 100) if spends else 0
+                    found[position.voucher] = (count + 1, amount + discount)
+    return found
+
+
+def voucher_moves(event: Event, old: VoucherTotals, new: VoucherTotals) -> list[VoucherMove]:
+    """Return the differences; `event` must know the vouchers that are used more, or for more."""
+    if not old and not new:
+        return []
+    known = {voucher.id: voucher for voucher in event.vouchers.values()}
+    moves = []
+    for number in {**old, **new}:
+        before, after = old.get(number, (0, 0)), new.get(number, (0, 0))
+        if after != before:
+            voucher = known.get(number)
+            budget = int(voucher.budget * 100) if voucher and voucher.budget is not None else None
+            usages = voucher.max_usages if voucher else 0
+            moves.append(VoucherMove(number, after[0] - before[0], usages, after[1] - before[1], budget))
+    return moves
+
+
+def entering(old: Order, new: Order, off: Order | None = None) -> list[Product]:
+    """Return the products of which `new` and `off` take more than `old`, each as often as they do: these need room."""
+    more: Counter[Product] = Counter()
+    for (product, state), count in units(new, off).items():
+        if state != "x":
+            more[product] += count
+    for (product, state), count in units(old).items():
+        if state != "x":
+            more[product] -= count
+    return list(more.elements())
+
+
+def product_of(position: Position) -> Product:
+    """Return the product of which a position takes a unit."""
+    return (position.item, position.variation or 0, position.subevent or 0)
