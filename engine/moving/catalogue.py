@@ -24,6 +24,7 @@ from engine.http.subevents import SUBEVENT
 from engine.http.vouchers import VOUCHER
 from engine.http.waiting import WAITING_ENTRY
 from engine.moving.ids import Ids, Problems
+from engine.moving.links import Links
 from engine.moving.source import Source, SourceFailed, digest
 from engine.sales import seating
 from engine.sales.house import House
@@ -69,6 +70,10 @@ async def begin(house: House, source: Source, organizer_id: int) -> Import:
     return begun
 
 
+def _lasting(body: Body) -> Body:
+    return {name: value for name, value in body.items() if name not in _VOLATILE}
+
+
 def _lenient(read: Callable[[Any], Body], sent: Body) -> tuple[Body, dict[str, Any]]:
     """Return what `read` makes of a body, if need be without the fields that it refuses, and these. Raises Invalid."""
     try:
@@ -84,6 +89,7 @@ class Catalogue:
 
     def __init__(self, house: House, source: Source, ids: Ids, problems: Problems, say: Callable[[str], None]) -> None:
         self._house, self._source, self._ids, self._problems, self._say = house, source, ids, problems, say
+        self._links = Links(ids, problems)
         self._seen: dict[str, set[str]] = {}
         self._changed: Counter[str] = Counter()
 
@@ -98,21 +104,21 @@ class Catalogue:
         dates = await self._source.all("subevents/") if theirs.get("has_subevents") else []
         await self._plans([theirs, *dates])
         await self._settings()
-        await self._kind("tax_rule", TAX_RULE, _simple(found["taxrules"]))
-        await self._kind("category", CATEGORY, _simple(found["categories"]))
+        await self._kind("tax_rule", TAX_RULE, _work(found["taxrules"]))
+        await self._kind("category", CATEGORY, _work(found["categories"]))
         await self._items(found["items"])
         await self._questions(found["questions"])
-        await self._kind("subevent", SUBEVENT, [self._date(row) for row in dates], self._date_kept)
+        await self._kind("subevent", SUBEVENT, _work(dates, self._links.date), self._date_kept)
         await self._event(theirs)
         await self._quotas(found["quotas"])
-        await self._kind("voucher", VOUCHER, [self._voucher(row) for row in found["vouchers"]], self._voucher_kept)
+        await self._kind("voucher", VOUCHER, _work(found["vouchers"], self._links.voucher), self._voucher_kept)
         await self._kind(
             "waiting_entry",
             WAITING_ENTRY,
-            [self._waiting(row) for row in found["waitinglistentries"]],
+            _work(found["waitinglistentries"], self._links.waiting_entry),
             self._waiting_kept(found["waitinglistentries"]),
         )
-        await self._kind("checkin_list", CHECKIN_LIST, [self._checkin_list(row) for row in found["checkinlists"]])
+        await self._kind("checkin_list", CHECKIN_LIST, _work(found["checkinlists"], self._links.checkin_list))
         for kind, seen in self._seen.items():
             if self._changed[kind] or (seen and not again):
                 changed = f"  ({self._changed[kind]:,} new or changed)" if self._changed[kind] else ""
@@ -139,7 +145,7 @@ class Catalogue:
         seen = self._seen.setdefault(kind, set())
         for theirs, body, parent in work:
             seen.add(theirs)
-            wanted = {name: value for name, value in body.items() if name not in _VOLATILE}
+            wanted = _lasting(body)
             if not self._ids.is_current(kind, theirs, digest(wanted)):
                 todo.append((theirs, wanted, parent))
         event = await self.event()
@@ -176,18 +182,6 @@ class Catalogue:
         if kept is not None:
             await kept(session, event, theirs, row)
         await self._ids.keep(session, kind, theirs, row["id"], digest(body))
-
-    def _link(self, kind: str, theirs: Any, of: str) -> int | None:
-        """Return our id of what a thing names; None, and a problem, if it was not taken over."""
-        if theirs is None:
-            return None
-        ours = self._ids.ours(kind, theirs)
-        if ours is None:
-            self._problems.add(of, f"names {kind} {theirs}, which was not taken over")
-        return ours
-
-    def _links(self, kind: str, theirs: Sequence[Any] | None, of: str) -> list[int]:
-        return [ours for one in theirs or () if (ours := self._link(kind, one, of)) is not None]
 
     # -- the event ---------------------------------------------------------------------------------------------
 
@@ -233,17 +227,9 @@ class Catalogue:
             if generate in AUTOMATIC and generate != effective(row["settings"])["invoice_generate"]:
                 await invoices.begin(session, event.id, clock.now())
 
-    def _seated(self, body: Body, of: str) -> Body:
-        """Return the plan of an event or a date, and its categories, by our ids."""
-        plan = self._link("seating_plan", body.get("seating_plan"), of)
-        mapping = body.get("seat_category_mapping") or {}
-        items = {category: self._link("item", item, of) for category, item in mapping.items() if item is not None}
-        known = {category: item for category, item in items.items() if item is not None}
-        return {"seating_plan": plan, "seat_category_mapping": known if plan is not None else {}}
-
     async def _event(self, theirs: Body) -> None:
         """Take what the event says of itself, and its seats now that there are items to sell them as."""
-        sent = {name: value for name, value in theirs.items() if name not in _VOLATILE} | self._seated(theirs, "event")
+        sent = _lasting(theirs) | self._links.seated(theirs, "event")
         values, refused = _lenient(events.event_values, sent)
         if refused:
             self._problems.add("event", f"was taken over without {refused}")
@@ -261,36 +247,13 @@ class Catalogue:
                 await seating.assign(self._house, session, event, None, values)
             await self._ids.keep(session, "event", event.slug, event.id, marked)
 
-    def _date(self, row: Body) -> Work:
-        of = f"subevent {row['id']}"
-        body = dict(row) | self._seated(row, of)
-        for name, kind, table in (
-            ("item_price_overrides", "item", "item"),
-            ("variation_price_overrides", "variation", "variation"),
-        ):
-            prices = [price | {kind: self._link(table, price.get(kind), of)} for price in row.get(name) or ()]
-            body[name] = [price for price in prices if price[kind] is not None]
-        return str(row["id"]), body, None
-
     async def _date_kept(self, session: Session, event: Event, theirs: str, row: Row) -> None:
         await seating.assign(self._house, session, event, row["id"], row["body"])
 
     # -- products ----------------------------------------------------------------------------------------------
 
     async def _items(self, found: Sequence[Body]) -> None:
-        nested = ("variations", "addons", "bundles")
-        work: list[Work] = []
-        for row in found:
-            of = f"item {row['id']}"
-            body = {name: value for name, value in row.items() if name not in nested}
-            body["category"] = self._link("category", row.get("category"), of)
-            body["tax_rule"] = self._link("tax_rule", row.get("tax_rule"), of)
-            for name in ("hidden_if_available", "hidden_if_item_available"):
-                if body.get(name) is not None:
-                    self._problems.add(of, f"{name} ({body[name]}) has no effect here and was left out")
-                    body[name] = None
-            work.append((str(row["id"]), body, None))
-        await self._kind("item", ITEM, work)
+        await self._kind("item", ITEM, _work(found, self._links.item))
         event = await self.event()
         variations, addons, bundles = [], [], []
         async with self._house.database.session() as session:
@@ -303,7 +266,7 @@ class Catalogue:
                 for each in row.get("variations") or ():
                     variations.append((str(each["id"]), dict(each), parent))
                 for each in row.get("addons") or ():
-                    category = self._link("category", each["addon_category"], of)
+                    category = self._links.one("category", each["addon_category"], of)
                     if category is not None:
                         addons.append(
                             (f"{row['id']}/{each['addon_category']}", each | {"addon_category": category}, parent)
@@ -316,14 +279,9 @@ class Catalogue:
         if addons:
             await self._kind("addon", ADDON, addons)
         if bundles:
-            await self._kind("bundle", BUNDLE, [(key, self._bundle(each), parent) for key, each, parent in bundles])
-
-    def _bundle(self, row: Body) -> Body:
-        of = "bundle"
-        return row | {
-            "bundled_item": self._link("item", row["bundled_item"], of),
-            "bundled_variation": self._link("variation", row.get("bundled_variation"), of),
-        }
+            await self._kind(
+                "bundle", BUNDLE, [(key, self._links.bundle(each), parent) for key, each, parent in bundles]
+            )
 
     async def _questions(self, found: Sequence[Body]) -> None:
         # a question comes after the one that it depends on
@@ -341,9 +299,9 @@ class Catalogue:
         # the ones that others depend on have to have their ids first
         free = [row for row in ordered.values() if row.get("dependency_question") is None]
         bound = [row for row in ordered.values() if row.get("dependency_question") is not None]
-        await self._kind("question", QUESTION, [self._question(row) for row in free])
+        await self._kind("question", QUESTION, _work(free, self._links.question))
         for row in bound:
-            await self._kind("question", QUESTION, [self._question(row)])
+            await self._kind("question", QUESTION, _work([row], self._links.question))
         event = await self.event()
         options: list[Work] = []
         async with self._house.database.session() as session:
@@ -355,24 +313,14 @@ class Catalogue:
         if options:
             await self._kind("option", OPTION, options)
 
-    def _question(self, row: Body) -> Work:
-        of = f"question {row['id']}"
-        body = {name: value for name, value in row.items() if name != "options"}
-        body["items"] = self._links("item", row.get("items"), of)
-        body["dependency_question"] = self._link("question", row.get("dependency_question"), of)
-        return str(row["id"]), body, None
-
     async def _quotas(self, found: Sequence[Body]) -> None:
         event = await self.event()
         seen = self._seen.setdefault("quota", set())
         todo = []
         for row in found:
-            theirs, of = str(row["id"]), f"quota {row['id']}"
+            theirs = str(row["id"])
             seen.add(theirs)
-            body = {name: value for name, value in row.items() if name not in _VOLATILE}
-            body["items"] = self._links("item", row.get("items"), of)
-            body["variations"] = self._links("variation", row.get("variations"), of)
-            body["subevent"] = self._link("subevent", row.get("subevent"), of)
+            body = _lasting(self._links.quota(row))
             if not self._ids.is_current("quota", theirs, digest(body)):
                 todo.append((theirs, body))
         if todo:
@@ -388,21 +336,9 @@ class Catalogue:
 
     # -- vouchers, waiting list, check-in lists ----------------------------------------------------------------
 
-    def _voucher(self, row: Body) -> Work:
-        of = f"voucher {row['id']}"
-        links = {name: self._link(name, row.get(name), of) for name in ("item", "variation", "quota", "subevent")}
-        return str(row["id"]), row | links, None
-
     async def _voucher_kept(self, session: Session, event: Event, theirs: str, row: Row) -> None:
         if row["body"]["seat"]:
             await seats_stored.reserve(session, event.id, [row["body"]["seat"]])
-
-    def _waiting(self, row: Body) -> Work:
-        of = f"waiting_entry {row['id']}"
-        links = {name: self._link(name, row.get(name), of) for name in ("item", "variation", "subevent")}
-        # the name is made of its parts
-        body = {name: value for name, value in row.items() if name != "name"} | links
-        return str(row["id"]), body, None
 
     def _waiting_kept(self, found: Sequence[Body]) -> Kept:
         """Return what gives an entry the moment and the voucher that it has there, which no client may set."""
@@ -410,37 +346,14 @@ class Catalogue:
 
         async def kept(session: Session, event: Event, theirs: str, row: Row) -> None:
             there = by_id[theirs]
-            voucher = self._link("voucher", there.get("voucher"), f"waiting_entry {theirs}")
+            voucher = self._links.one("voucher", there.get("voucher"), f"waiting_entry {theirs}")
             body = row["body"] | {"created": there["created"], "voucher": voucher}
             columns = WAITING_ENTRY.columns(body)
             await WAITING_ENTRY.table.replace(session, event.id, row["id"], body, **columns)
 
         return kept
 
-    def _checkin_list(self, row: Body) -> Work:
-        of = f"checkin_list {row['id']}"
-        return (
-            str(row["id"]),
-            row
-            | {
-                "limit_products": self._links("item", row.get("limit_products"), of),
-                "subevent": self._link("subevent", row.get("subevent"), of),
-                "rules": self._rules(row.get("rules") or {}, of),
-            },
-            None,
-        )
 
-    def _rules(self, rules: Any, of: str) -> Any:
-        """Return rules of entry with our ids where they look products up."""
-        if isinstance(rules, dict):
-            looked_up = rules.get("lookup")
-            kinds = {"product": "item", "variation": "variation"}
-            if isinstance(looked_up, list) and len(looked_up) >= 2 and looked_up[0] in kinds:
-                ours = self._link(kinds[looked_up[0]], looked_up[1], of)
-                return rules | {"lookup": [looked_up[0], str(ours), *looked_up[2:]]}
-            return {name: self._rules(value, of) for name, value in rules.items()}
-        return [self._rules(value, of) for value in rules] if isinstance(rules, list) else rules
-
-
-def _simple(found: Sequence[Body]) -> list[Work]:
-    return [(str(row["id"]), dict(row), None) for row in found]
+def _work(found: Sequence[Body], ours: Callable[[Body], Body] = dict) -> list[Work]:
+    """Return what to keep of things that have no parent."""
+    return [(str(row["id"]), ours(row), None) for row in found]
