@@ -15,6 +15,8 @@ from secrets import token_bytes
 CODE_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ379"
 _CODE_LENGTH_MIN = 5
 _CODE_LENGTH_MAX = 16
+_NUMBER_MAX = 2**63 - 1
+"""The last that a sequence gives: most codes of 14 characters and all longer ones are beyond it."""
 _ROUNDS = 10
 """Both halves of a short code are small, so more rounds than the four that suffice for large blocks."""
 _TABLE_LENGTH_MAX = 6
@@ -42,7 +44,7 @@ def order_code(number: int, key: bytes) -> str:
 
 
 def order_number(code: str, key: bytes) -> int | None:
-    """Return the number whose code this is, or None if it has not the form of a generated code."""
+    """Return the number whose code this is, or None if no order will ever be given it."""
     length = len(code)
     if not _CODE_LENGTH_MIN <= length <= _CODE_LENGTH_MAX or not _DIGITS.keys() >= set(code):
         return None
@@ -50,7 +52,8 @@ def order_number(code: str, key: bytes) -> int | None:
     for char in reversed(code):
         value = value * _RADIX + _DIGITS[char]
     shorter_codes = sum(int(_RADIX**shorter) for shorter in range(_CODE_LENGTH_MIN, length))
-    return _restore(value, length, key) + shorter_codes
+    number = _restore(value, length, key) + shorter_codes
+    return number if number <= _NUMBER_MAX else None
 
 
 def _permute(number: int, length: int, key: bytes) -> int:

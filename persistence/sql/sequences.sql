@@ -20,5 +20,5 @@ SELECT is_called AND %(number)s < last_value + 1000 AS leased FROM order_ids;
 SELECT code_key FROM installation;
 
 -- name: reserved order ids of a block whose codes clients have claimed
-SELECT value::bigint AS number FROM claims
-WHERE scope = 'order_id' AND owner_id = 0 AND value::bigint BETWEEN %(first)s AND %(last)s;
+SELECT number FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS number
+JOIN claims ON scope = 'order_id' AND owner_id = 0 AND value = number::text;

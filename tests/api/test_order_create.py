@@ -127,6 +127,15 @@ def test_own_codes_and_secrets_are_unique(sale: tuple[Shop, int, int]) -> None:
     must(s.order(twice[0]), 201)
 
 
+def test_the_longest_own_codes_are_taken_and_others_get_theirs_afterwards(sale: tuple[Shop, int, int]) -> None:
+    s, item, quota = sale
+    for own in ("WHATALENGTH777", "WHATALENGTH77777"):
+        assert must(s.order(item, code=own), 201)["code"] == own
+        assert must(s.order(item, code=own), 400) == {"code": ["This order code is already in use."]}
+    must(s.order(item), 201)
+    assert s.left(quota) == 7
+
+
 def test_a_consumed_cart_gives_its_units_to_the_order(sale: tuple[Shop, int, int]) -> None:
     s, item, quota = sale
     must(s.patch(f"quotas/{quota}/", {"size": 1}), 200)
