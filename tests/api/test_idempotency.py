@@ -242,7 +242,7 @@ class TestAFrontDoorThatDied:
 
         async def wait_out(house, event, claim):
             running = await asyncio.to_thread(send, "POST", "cartpositions/", key, body)
-            for _ in range(100):
+            for _ in range(1000):
                 made = await asyncio.to_thread(send, "POST", "cartpositions/", key, body)
                 if made.status_code != 409:
                     break

@@ -15,10 +15,10 @@ def exchange(server, head, path="/api/v1/organizers/", body=b""):
     """Send one request as it stands; return status line, headers and all that follows until the server is silent."""
     address = urlsplit(server.base_url)
     lines = [f"{head.format(path)}", "Host: x", f"Authorization: Token {server.token}", *extra(body)]
-    with socket.create_connection((address.hostname, address.port), timeout=5) as connection:
+    with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
         connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+        received = connection.recv(65536)
         connection.settimeout(0.5)
-        received = b""
         closed = False
         try:
             while part := connection.recv(65536):

@@ -145,7 +145,7 @@ async def compare(server: Any, crowd: Crowd, *, redis_lost: bool = False) -> Non
         return not problems
 
     try:
-        await until("the books agree", agree, 15)
+        await until("the books agree", agree)
     except AssertionError:
         raise AssertionError(f"{crowd.statuses}\n" + "\n".join(problems[:20])) from None
     assert not oversold(server, crowd.shop)

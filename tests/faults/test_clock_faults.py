@@ -16,7 +16,8 @@ import pytest
 from crowd import PRICE, Client, Crowd, client
 from machine import until
 
-NEARLY = dt.timedelta(seconds=5)
+NEARLY = dt.timedelta(minutes=5)
+"""How far apart two clocks may seem that are right; others are an hour wrong."""
 
 SHIM = r"""
 #define _GNU_SOURCE
@@ -96,14 +97,14 @@ async def test_orders_are_dated_and_expire_by_the_right_clock(up: Any, api: Clie
     shop = await api.shop(1000)
     position = {"item": shop.items[0], "price": PRICE}
     body = {"email": "b@example.org", "locale": "en", "payment_provider": "manual", "positions": [position]}
-    expires = now() + dt.timedelta(seconds=4)
-    codes = []
+    ends: dict[str, dt.datetime] = {}
 
     async def order(api: Client) -> None:
+        expires = now() + dt.timedelta(seconds=4)
         answer = await api.must("POST", f"{shop.path}orders/", {**body, "expires": expires.isoformat()})
         assert abs(dt.datetime.fromisoformat(answer["datetime"]) - now()) < NEARLY
         assert abs(dt.datetime.fromisoformat(answer["last_modified"]) - now()) < NEARLY
-        codes.append(answer["code"])
+        ends[answer["code"]] = expires
 
     async def hold(api: Client) -> None:
         answer = await api.must("POST", f"{shop.path}cartpositions/", position)
@@ -122,11 +123,11 @@ async def test_orders_are_dated_and_expire_by_the_right_clock(up: Any, api: Clie
         await each_door(up, ask)
 
     async def expired() -> bool:
-        orders = [await api.must("GET", f"{shop.path}orders/{code}/") for code in codes]
-        assert now() > expires or {order["status"] for order in orders} == {"n"}
+        orders = [await api.must("GET", f"{shop.path}orders/{code}/") for code in ends]
+        assert all(order["status"] == "n" or now() > ends[order["code"]] for order in orders)
         return {order["status"] for order in orders} == {"e"}
 
-    await until("the orders have expired", expired, 15)
+    await until("the orders have expired", expired)
 
 
 async def test_a_rush_where_clocks_differ_leaves_the_books_right(up: Any, api: Client) -> None:

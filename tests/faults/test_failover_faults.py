@@ -32,7 +32,7 @@ class PlainRedis(Server):
     def __init__(self, folder: Path, port: int) -> None:
         super().__init__(folder)
         self.port = port
-        self.client = redis.Redis(port=port, socket_timeout=5)
+        self.client = redis.Redis(port=port, socket_timeout=30)
 
     def launch(self, lock: int) -> subprocess.Popen[bytes]:
         options = {"port": self.port, "bind": "127.0.0.1", "dir": self.folder, "appendonly": "yes", "save": ""}

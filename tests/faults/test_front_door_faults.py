@@ -57,14 +57,16 @@ async def test_a_front_door_killed_between_script_and_answer_has_sold(up: Any, a
     shop = crowd.shop
     async with crowd.rush():
         await until("the rush is on", lambda: crowd.confirmed() > 25)
-    # the last one of all, so that there is only one to be found
-    with stopped(up, "workers"), redis.Redis.from_url(up.redis_url) as connection:
-        asking = asyncio.create_task(api.ask("POST", f"{shop.path}orders/", order_body(shop, "gone@example.org")))
-        outbox = keys.outbox(shard_of(up, shop.slug))
-        await until("the script has run", lambda: connection.xlen(outbox) == 1)
-        await asyncio.gather(kill_one(up, "front_doors", 0), kill_one(up, "front_doors", 1))
-        [answer] = await asyncio.gather(asking, return_exceptions=True)
-        assert isinstance(answer, aiohttp.ClientError)
+    outbox = keys.outbox(shard_of(up, shop.slug))
+    with redis.Redis.from_url(up.redis_url) as connection:
+        # the last one of all, so that there is only one to be found
+        await until("all others are written", lambda: connection.xlen(outbox) == 0)
+        with stopped(up, "workers"):
+            asking = asyncio.create_task(api.ask("POST", f"{shop.path}orders/", order_body(shop, "gone@example.org")))
+            await until("the script has run", lambda: connection.xlen(outbox) == 1)
+            await asyncio.gather(kill_one(up, "front_doors", 0), kill_one(up, "front_doors", 1))
+            [answer] = await asyncio.gather(asking, return_exceptions=True)
+            assert isinstance(answer, aiohttp.ClientError)
 
     async def found() -> bool:
         try:
@@ -112,6 +114,9 @@ async def test_clients_that_are_gone_leave_nothing_half_done(up: Any, api: Clien
             asked += 20 if part == 1 else 0
         before = crowd.confirmed()
         await until("sales go on", lambda: crowd.confirmed() > before + 25)
+    outbox = keys.outbox(shard_of(up, shop.slug))
+    with redis.Redis.from_url(up.redis_url) as connection:
+        await until("all orders are written", lambda: connection.xlen(outbox) == 0)
     # what was held and told to nobody: it would expire in half an hour
     while (page := await api.must("GET", f"{shop.path}cartpositions/?page_size=100"))["results"]:
         gone = [hold["id"] for hold in page["results"]]

@@ -17,8 +17,8 @@ from engine.ledger import keys
 
 @pytest.fixture(scope="module")
 def environment() -> dict[str, str]:
-    """Orders wait for Postgres for a second only."""
-    return {"HOLDFAST_ACK_TIMEOUT_S": "1"}
+    """Orders wait for Postgres for three seconds only."""
+    return {"HOLDFAST_ACK_TIMEOUT_S": "3"}
 
 
 def lose_everything(up: Any) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import books
 import redis
 from crowd import PRICE, Client, Crowd, Shop
-from machine import until
+from machine import stopped, until
 
 NO_QUOTA = "is not assigned to a quota"
 MANY = 100_000
@@ -41,12 +42,11 @@ def granted(crowd: Crowd, since: float) -> Counter[int]:
 
 async def refused(crowd: Crowd, items: set[int], since: float) -> None:
     """Require that for a while nobody gets these items, but everybody gets others, and that some did ask."""
-    noes = crowd.statuses["hold 400"]
+    noes, others = crowd.statuses["hold 400"], set(crowd.shop.items) - items
     await asyncio.sleep(LOOK_S)
     await until("some were refused", lambda: crowd.statuses["hold 400"] > noes + 10)
-    found = granted(crowd, since)
-    assert not items & found.keys(), found
-    assert found.keys() == set(crowd.shop.items) - items
+    await until("others are sold", lambda: granted(crowd, since).keys() >= others)
+    assert granted(crowd, since).keys() == others
 
 
 async def sold_again(crowd: Crowd, since: float) -> None:
@@ -72,7 +72,7 @@ async def test_a_quota_made_smaller_sells_nothing_more_until_it_is_made_larger(u
         answer = await api.must("GET", f"{crowd.shop.path}quotas/{first}/availability/")
         sold = answer["pending_orders"] + answer["paid_orders"]
         assert (answer["total_size"], answer["available_number"]) == (3, 0)
-        assert sold >= 20
+        assert sold > 3
         size = sold + 30
         await sold_again(crowd, await patch(crowd, first, size=size))
         await until(
@@ -145,6 +145,7 @@ async def test_an_item_goes_only_if_nobody_has_it(up: Any, api: Client) -> None:
     ends: Counter[int] = Counter()
     async with crowd.rush():
         await rushing(crowd)
+        lead_s = 0.0
         for number in range(60):
             if number >= 16 and ends[204] and ends[403]:
                 break
@@ -153,7 +154,9 @@ async def test_an_item_goes_only_if_nobody_has_it(up: Any, api: Client) -> None:
             fresh = {"name": {"en": "Fresh"}, "default_price": PRICE}
             item = (await api.must("POST", f"{crowd.shop.path}items/", fresh))["id"]
             await patch(crowd, quota, items=[*crowd.shop.covers[quota], item])
-            ends[await _delete_while_wanted(api, crowd.shop, item, 0.003 * (number % 8) * (1 + number // 16))] += 1
+            end = await _delete_while_wanted(api, crowd.shop, item, lead_s)
+            ends[end] += 1
+            lead_s = _closer(lead_s, end)
     assert ends[204] > 0, "the item was never deleted, so nothing has been proven"
     assert ends[403] > 0, "the item was always deleted, so nothing has been proven"
     assert not crowd.failures, crowd.failures[:5]
@@ -161,13 +164,37 @@ async def test_an_item_goes_only_if_nobody_has_it(up: Any, api: Client) -> None:
     books.audit(up)
 
 
-async def _delete_while_wanted(api: Client, shop: Shop, item: int, head_start_s: float) -> int:
+def _closer(lead_s: float, end: int) -> float:
+    """Return by how much a deletion should come before what it races with, after it has won (204) or lost (403).
+
+    However slow the machine is, both are seen, mostly close to where they meet.
+    """
+    step_s = 0.002 + abs(lead_s) / 2
+    return lead_s - step_s if end == 204 else lead_s + step_s
+
+
+async def _race(api: Client, path: str, lead_s: float, other: Callable[[], Awaitable[Any]]) -> tuple[int, Any]:
+    """Delete something, and do something else so much later, or earlier; return the status and what that returned."""
+
+    async def delete() -> int:
+        await asyncio.sleep(-lead_s)
+        return (await api.ask("DELETE", path))[0]
+
+    async def do() -> Any:
+        await asyncio.sleep(lead_s)
+        return await other()
+
+    return await asyncio.gather(delete(), do())
+
+
+async def _delete_while_wanted(api: Client, shop: Shop, item: int, lead_s: float) -> int:
     """Delete an item while many want to hold it; return how that was answered, which must fit what they got."""
     hold = {"item": item, "price": PRICE}
-    deleting = asyncio.create_task(api.ask("DELETE", f"{shop.path}items/{item}/"))
-    await asyncio.sleep(head_start_s)
-    wanted = await asyncio.gather(*(api.ask("POST", f"{shop.path}cartpositions/", hold) for _ in range(4)))
-    status, _, _ = await deleting
+
+    async def want() -> list[Any]:
+        return await asyncio.gather(*(api.ask("POST", f"{shop.path}cartpositions/", hold) for _ in range(4)))
+
+    status, wanted = await _race(api, f"{shop.path}items/{item}/", lead_s, want)
     got = [answer for answered, answer, _ in wanted if answered == 201]
     later, _, _ = await api.ask("POST", f"{shop.path}cartpositions/", hold)
     if status == 204:
@@ -204,6 +231,8 @@ async def test_a_voucher_is_never_used_more_often_than_its_lowered_limit_says(up
             seen = await api.must("GET", path)
             assert seen["redeemed"] <= seen["max_usages"]
             assert (status, seen["max_usages"]) == (200, limit) or (status == 400 and "redeemed" in str(answer))
+        noes = answers[400]
+        await until("all have had a no", lambda: answers[400] > noes + 8)
     finally:
         open_doors = False
         await asyncio.gather(*buyers)
@@ -215,17 +244,22 @@ async def test_a_voucher_is_never_used_more_often_than_its_lowered_limit_says(up
 async def test_a_voucher_goes_only_if_nobody_has_used_it(up: Any, api: Client) -> None:
     shop = await api.shop(MANY)
     ends: Counter[int] = Counter()
-    for number in range(24):
+    lead_s = 0.0
+    for number in range(60):
+        if number >= 24 and set(ends) == {204, 403}:
+            break
         voucher = await api.must("POST", f"{shop.path}vouchers/", {"code": f"GOING{number}"})
         position = {"item": shop.items[0], "price": PRICE, "voucher": voucher["code"]}
         order = {"email": "b@example.org", "locale": "en", "payment_provider": "manual", "positions": [position]}
         path = f"{shop.path}vouchers/{voucher['id']}/"
-        deleting = asyncio.create_task(api.ask("DELETE", path))
-        await asyncio.sleep(0.003 * (number % 6))
-        bought, answer, _ = await api.ask("POST", f"{shop.path}orders/", order)
-        deleted, _, _ = await deleting
+
+        async def buy(order: Any = order) -> Any:
+            return await api.ask("POST", f"{shop.path}orders/", order)
+
+        deleted, (bought, answer, _) = await _race(api, path, lead_s, buy)
         assert (bought, deleted) in ((201, 403), (400, 204)), answer
         ends[deleted] += 1
+        lead_s = _closer(lead_s, deleted)
     assert set(ends) == {204, 403}, "only one end was ever seen, so nothing has been proven"
     books.audit(up)
 
@@ -262,11 +296,12 @@ async def test_a_change_reads_no_hold_and_no_order(up: Any, api: Client) -> None
         kinds = ("zrange", "zrangebyscore", "zrangebylex", "zscan", "get", "mget", "hmget", "hget", "hgetall", "hkeys")
         return sum(stats.get(f"cmdstat_{kind}", {"calls": 0})["calls"] for kind in kinds)
 
-    before = read()
-    for fields in ({"size": 5}, {"items": shop.items}, {"closed": True}, {"closed": False, "size": MANY}):
-        status, answer, _ = await api.ask("PATCH", f"{shop.path}quotas/{first}/", fields)
-        assert status == 200, answer
-    # the sweeper looks at all shards each second, and at nothing of ours
-    assert read() - before < 1000
+    # the sweeper looks at all shards each second
+    with stopped(up, "workers"):
+        before = read()
+        for fields in ({"size": 5}, {"items": shop.items}, {"closed": True}, {"closed": False, "size": MANY}):
+            status, answer, _ = await api.ask("PATCH", f"{shop.path}quotas/{first}/", fields)
+            assert status == 200, answer
+        assert read() - before < 1000
     seen = await api.must("GET", f"{shop.path}quotas/{first}/availability/")
     assert seen["cart_positions"] == 2000

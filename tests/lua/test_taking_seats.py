@@ -213,7 +213,7 @@ async def test_lost_seats_raise_the_alarm(ledger, hall, server_redis):
     server_redis.delete(keys.seats(ledger.shard_of(of), of.id))
     with pytest.raises(Fenced):
         await take(ledger, of, "A")
-    for _ in range(100):
+    for _ in range(1000):
         await asyncio.sleep(0.05)
         try:
             await ledger.version(of)

@@ -34,7 +34,7 @@ def scrape() -> Callable[..., Samples]:
     """Read /metrics of a server: samples by name."""
 
     def read(base_url: str, **headers: str) -> Samples:
-        answer = httpx.get(f"{base_url}/metrics", headers=headers)
+        answer = httpx.get(f"{base_url}/metrics", headers=headers, timeout=30)
         assert answer.status_code == 200, answer.text
         found: Samples = {}
         for line in answer.text.splitlines():
@@ -71,7 +71,7 @@ def door(own: Any, tmp_path: Path) -> Iterator[Callable[..., Door]]:
         command = [sys.executable, "-m", "engine", "serve", "--port", "0", "--ready-file", str(ready_file)]
         with log.open("wb") as output:
             started.append(subprocess.Popen(command, env=environment, stdout=output, stderr=output))
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not ready_file.exists():
             assert started[-1].poll() is None, log.read_text()
             assert time.monotonic() < deadline, "it does not start"
@@ -82,4 +82,4 @@ def door(own: Any, tmp_path: Path) -> Iterator[Callable[..., Door]]:
     for process in started:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        process.wait(60)
