@@ -9,6 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
+import msgspec
 from msgspec.structs import replace
 
 from engine.domain.catalogue import (
@@ -33,6 +34,8 @@ _DATES = ("date_from", "date_to", "date_admission", "presale_start", "presale_en
 _SETTINGS_SHOWN = ("timezone", "locales", "ticket_download_addons", "ticket_download_nonadm")
 _DATE_SHOWN = ("name", "location", "date_from", "date_to", "date_admission")
 
+
+_VOUCHER = msgspec.json.Decoder(Voucher)
 
 _Key = TypeVar("_Key", int, tuple[str, int])
 _Value = TypeVar("_Value")
@@ -239,22 +242,12 @@ def _questions(row: Row, locale: str) -> dict[int, Question]:
 
 def voucher(voucher_id: int, body: dict[str, Any]) -> Voucher:
     """Return a voucher as it is kept in `body`."""
-    return Voucher(
-        id=voucher_id,
-        code=body["code"],
-        max_usages=body["max_usages"],
-        valid_until=_moment(body["valid_until"]),
-        block_quota=body["block_quota"],
-        allow_ignore_quota=body["allow_ignore_quota"],
-        price_mode=body["price_mode"],
-        value=_decimal(body["value"]),
-        budget=_decimal(body["budget"]),
-        item=body["item"],
-        variation=body["variation"],
-        quota=body["quota"],
-        subevent=body["subevent"],
-        seat=body["seat"],
-    )
+    return msgspec.convert({**body, "id": voucher_id}, Voucher)
+
+
+def kept_voucher(voucher_id: int, body: str) -> Voucher:
+    """Return a voucher from the text of what is kept; a rush reads thousands of them."""
+    return _VOUCHER.decode(f'{{"id":{voucher_id},{body[1:]}')
 
 
 def _item(item_id: int, body: dict[str, Any], locale: str, **linked: Any) -> Item:

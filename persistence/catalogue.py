@@ -10,7 +10,7 @@ from engine.domain.catalogue import Event, Seats, Voucher
 from engine.domain.errors import StaleCatalogue
 from engine.domain.event_settings import effective
 from persistence import seating
-from persistence.assembly import assemble, language, voucher
+from persistence.assembly import assemble, kept_voucher, language
 from persistence.database import Database, Row, Session
 from persistence.queries import Queries
 from persistence.resources import jsonb
@@ -101,12 +101,23 @@ async def replace_event(session: Session, event_id: int, body: dict[str, Any], s
     await session.run(_SQL["replace"], {"id": event_id, "body": jsonb(body), "settings": jsonb(settings)})
 
 
-async def vouchers(database: Database, event: Event, code_keys: Sequence[str], ids: Sequence[int]) -> list[Voucher]:
-    """Return those vouchers of an event that have one of the codes or ids. Raises StaleCatalogue if it has changed."""
-    rows = await database.rows(
-        _VOUCHERS["named"],
-        {"event_id": event.id, "version": event.version, "code_keys": list(code_keys), "ids": list(ids)},
-    )
+async def vouchers(database: Database, event: Event, ids: Sequence[int]) -> list[Voucher]:
+    """Return those vouchers of an event that have one of the ids. Raises StaleCatalogue if it has changed."""
+    return await _vouchers(database, event, "named", ids=list(ids))
+
+
+async def coded_vouchers(database: Database, event: Event, code_keys: Sequence[str]) -> list[Voucher]:
+    """Return those vouchers of an event that have one of the codes. Raises StaleCatalogue if it has changed."""
+    return await _vouchers(database, event, "coded", code_keys=list(code_keys))
+
+
+async def page_of_vouchers(database: Database, event: Event, after: int, most: int) -> list[Voucher]:
+    """Return vouchers of an event in order of their ids, from the first one after an id. Raises StaleCatalogue."""
+    return await _vouchers(database, event, "page", after=after, most=most)
+
+
+async def _vouchers(database: Database, event: Event, query: str, **which: Any) -> list[Voucher]:
+    rows = await database.rows(_VOUCHERS[query], {"event_id": event.id, "version": event.version, **which})
     if not rows:
         raise StaleCatalogue
-    return [voucher(row["id"], row["body"]) for row in rows if row["id"] is not None]
+    return [kept_voucher(row["id"], row["body"]) for row in rows if row["id"] is not None]

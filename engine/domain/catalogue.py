@@ -154,7 +154,7 @@ class Quota(Struct, frozen=True):
     allowance: int = 0
 
 
-class Voucher(Struct, frozen=True):
+class Voucher(Struct, frozen=True, gc=False):
     """`value` is the new price, what comes off it, or a percentage of it, by `price_mode` (none set subtract percent).
 
     `budget` is the sum of all discounts that it may give, `seat` a guid.

@@ -49,7 +49,51 @@ local owner, reply, keep_ms = ARGV[#ARGV - 2], ARGV[#ARGV - 1], ARGV[#ARGV] -- w
 local now = now_ms()
 local units = units_open(event_key)
 
-units_load(units, {'v', 'id', 'id_last', 'h' .. ARGV[11], 'q' .. ARGV[11]})
+-- By place of a position: the field of its seat, and its voucher, where it has one. What they need is read at once.
+local seat_fields, voucher_ids = {}, {}
+local seats_wanted, units_wanted = {}, {'v', 'id', 'id_last', 'h' .. ARGV[11], 'q' .. ARGV[11]}
+
+-- What a position asks of vouchers, added up by voucher in its group. Returns whether it asks for no room.
+local function ask_voucher(group, at)
+  local voucher, max, skips = string.match(ARGV[at + 2], '^(%d+)%.(%d+)%.(%d)$')
+  voucher_ids[at] = voucher
+  group.uses = group.uses or {}
+  local use = group.uses[voucher]
+  if use then
+    use.count = use.count + 1
+  else
+    group.uses[voucher] = {max = tonumber(max), count = 1}
+    local n = #units_wanted
+    units_wanted[n + 1], units_wanted[n + 2], units_wanted[n + 3] = 'r' .. voucher, 't' .. voucher, 'g' .. voucher
+  end
+  return skips == '1'
+end
+
+local function read_groups()
+  local groups, at = {}, 7
+  for g = 1, group_count do
+    local first, count = at + 4, tonumber(ARGV[at + 3])
+    local group = {cart = ARGV[at], deadline = tonumber(ARGV[at + 1]) or now + tonumber(ARGV[at + 2]), first = first,
+      count = count, last = first + 5 * (count - 1)}
+    for p = first, group.last, 5 do
+      if ARGV[p + 1] ~= '' then
+        seat_fields[p] = seat_field(ARGV[p], ARGV[p + 1])
+        seats_wanted[#seats_wanted + 1] = seat_fields[p]
+        group.seated = true
+      end
+      if ARGV[p + 2] ~= '0' and ask_voucher(group, p) then
+        group.unasked = group.unasked or {}
+        group.unasked[p] = true
+      end
+    end
+    groups[g] = group
+    at = group.last + 5
+  end
+  return groups
+end
+
+local groups = read_groups()
+units_load(units, units_wanted)
 if not units.value.v then return {'unknown_event'} end
 if not reply_ours(reply_key, owner) then return {'not_owner'} end
 if units.value.v ~= version then return {'stale_catalogue', units.value.v} end
@@ -62,92 +106,101 @@ end
 local more_due = reap(due_key, now, 8, listed_ms)
 units_write() -- what was released stays released, whatever becomes of this request
 
-local seats, seats_lost = seats_key(due_key, event), false
+local seats = seats_key(due_key, event)
 local seat_values, seats_dealt = {}, {} -- by field: what is there, and what this call gives away
+
+-- Reads all seats that are asked for. Returns whether the event ought to have seats here and has none.
+local function load_seats()
+  seat_values, seats_dealt = {}, {}
+  for first = 1, #seats_wanted, 4000 do
+    local last = math.min(first + 3999, #seats_wanted)
+    local found = redis.call('HMGET', seats, 'v', unpack(seats_wanted, first, last))
+    if not found[1] then return true end
+    for i = first, last do seat_values[seats_wanted[i]] = found[i - first + 2] end
+  end
+  return false
+end
 
 -- Deals a group its seats. Returns the first one that it cannot have.
 local function deal_seats(group)
-  group.seats = {}
-  for at = group.first, group.first + 5 * (group.count - 1), 5 do
-    if ARGV[at + 1] ~= '' then
-      local field = seat_field(ARGV[at], ARGV[at + 1])
-      if seat_values[field] == nil then
-        local found = redis.call('HMGET', seats, field, 'v')
-        seat_values[field] = found[1]
-        seats_lost = seats_lost or not found[2]
+  for at = group.first, group.last, 5 do
+    local field = seat_fields[at]
+    if field then
+      local value = seat_values[field] or ''
+      if value ~= 'free' then
+        local has, mark = seat_parts(value)
+        if has ~= 'free' or not seat_opens(units, mark, voucher_ids[at] or '0', now) then return 'seat:' .. field end
       end
-      local has, mark = seat_parts(seat_values[field] or '')
-      local voucher = string.match(ARGV[at + 2], '^%d+')
-      if seats_dealt[field] or has ~= 'free' or not seat_opens(units, mark, voucher, now) then return 'seat:' .. field end
-      seats_dealt[field] = true
-      group.seats[#group.seats + 1] = field
+      if seats_dealt[field] then return 'seat:' .. field end
+      seats_dealt[field] = group
     end
   end
 end
 
 local function undeal_seats(group)
-  for _, field in ipairs(group.seats) do seats_dealt[field] = nil end
+  for at = group.first, group.last, 5 do
+    local field = seat_fields[at]
+    if field and seats_dealt[field] == group then seats_dealt[field] = nil end
+  end
 end
 
 -- Deals units and uses of vouchers out to a group in memory, or undoes that (sign -1).
 local function deal_group(group, sign)
-  for at = group.first, group.first + 5 * (group.count - 1), 5 do
+  for at = group.first, group.last, 5 do
     units_move(units, ARGV[at], 'h', sign)
   end
-  for voucher, use in pairs(group.uses) do vouchers_move(units, voucher, 't', sign * use.count) end
+  for voucher, use in pairs(group.uses or {}) do vouchers_move(units, voucher, 't', sign * use.count) end
 end
 
--- Deals everything out in memory, group by group: returns a list of groups, each with what it is short of, if anything.
-local function deal()
-  local groups, at, short_any = {}, 7, false
-  for g = 1, group_count do
-    local deadline = tonumber(ARGV[at + 1]) or now + tonumber(ARGV[at + 2])
-    local group = {cart = ARGV[at], deadline = deadline, first = at + 4, count = tonumber(ARGV[at + 3])}
-    local needed, order = {}, {}
-    group.uses = {}
-    for p = group.first, group.first + 5 * (group.count - 1), 5 do
-      local asks = true
-      if ARGV[p + 2] ~= '0' then
-        local voucher, max, skips = string.match(ARGV[p + 2], '^(%d+)%.(%d+)%.(%d)$')
-        group.uses[voucher] = group.uses[voucher] or {max = tonumber(max), count = 0}
-        group.uses[voucher].count = group.uses[voucher].count + 1
-        asks = skips == '0'
-      end
-      group.unasked = group.unasked or not asks
-      if asks then
-        for _, quota in ipairs(units_quotas(units, ARGV[p])) do
-          if not needed[quota] then order[#order + 1] = quota end
-          needed[quota] = (needed[quota] or 0) + 1
-        end
+-- Returns the first quota that has no room for all that a group asks of it.
+local function deal_room(group)
+  local needed, order = {}, {}
+  for at = group.first, group.last, 5 do
+    if not (group.unasked and group.unasked[at]) then
+      for _, quota in ipairs(units_quotas(units, ARGV[at])) do
+        if not needed[quota] then order[#order + 1] = quota end
+        needed[quota] = (needed[quota] or 0) + 1
       end
     end
-    group.short = deal_seats(group)
-    for voucher, use in pairs(group.uses) do
-      if units_get(units, 'r' .. voucher) + units_get(units, 't' .. voucher) + use.count > use.max then
-        group.short = group.short or 'voucher:' .. voucher
-      end
-    end
-    for _, quota in ipairs(order) do
-      if not group.short and not units_room(units, quota, needed[quota]) then group.short = tonumber(quota) end
-    end
-    if group.short or deadline <= now then undeal_seats(group) else deal_group(group, 1) end
-    short_any = short_any or group.short
-    groups[g] = group
-    at = group.first + 5 * group.count
   end
-  return groups, short_any
+  for _, quota in ipairs(order) do
+    if not units_room(units, quota, needed[quota]) then return tonumber(quota) end
+  end
 end
 
-local function undeal(groups)
+-- Returns a voucher of a group that cannot be used that often any more.
+local function deal_vouchers(group)
+  for voucher, use in pairs(group.uses) do
+    if units_get(units, 'r' .. voucher) + units_get(units, 't' .. voucher) + use.count > use.max then
+      return 'voucher:' .. voucher
+    end
+  end
+end
+
+-- Deals everything out in memory, group by group, and notes what each is short of, if anything. Returns whether any is.
+local function deal()
+  local short_any = false
+  for _, group in ipairs(groups) do
+    group.short = group.seated and deal_seats(group) or group.uses and deal_vouchers(group) or deal_room(group)
+    if not group.short and group.deadline > now then
+      deal_group(group, 1)
+    elseif group.seated then
+      undeal_seats(group)
+    end
+    short_any = short_any or group.short
+  end
+  return short_any
+end
+
+local function undeal()
   for _, group in ipairs(groups) do
     if not group.short and group.deadline > now then deal_group(group, -1) end
   end
-  seat_values, seats_dealt = {}, {}
 end
 
 -- Records by how much a group goes beyond the sizes of its quotas: a voucher has allowed it.
 local function allow_beyond(group)
-  for at = group.first, group.first + 5 * (group.count - 1), 5 do
+  for at = group.first, group.last, 5 do
     for _, quota in ipairs(units_quotas(units, ARGV[at])) do
       local size = units_get(units, 's' .. quota)
       local beyond = units_get(units, 'u' .. quota) - size
@@ -160,15 +213,15 @@ local function allow_beyond(group)
   end
 end
 
-local groups, short_any = deal()
-if seats_lost then return {'unknown_seats'} end
-if short_any and more_due then
+if load_seats() then return {'unknown_seats'} end
+if deal() and more_due then
   -- "sold out" is only true once nothing is due any more
-  undeal(groups)
+  undeal()
   more_due = reap(due_key, now, 64, listed_ms)
   units_write()
   if more_due then return {'again'} end
-  groups = deal()
+  load_seats()
+  deal()
 end
 
 local wanted = 0
@@ -178,7 +231,8 @@ end
 if next_id + wanted - 1 > last_id and wanted > 0 then return {'need_ids'} end
 
 local answer = {'ok', now}
-local hold_args, cart_args, due_args = {}, {}, {}
+local hold_args, cart_args, due_args, seat_args = {}, {}, {}, {}
+local created = string.format('%.0f', now)
 for _, group in ipairs(groups) do
   if group.short then
     answer[#answer + 1] = 'short'
@@ -188,26 +242,24 @@ for _, group in ipairs(groups) do
     answer[#answer + 1] = 'held'
     answer[#answer + 1] = next_id
     answer[#answer + 1] = group.deadline
-    local state = 'H'
+    local state, deadline, first_id = 'H', string.format('%.0f', group.deadline), next_id
     if group.deadline <= now then state = 'E' end
-    if group.unasked and group.deadline > now then allow_beyond(group) end
-    local first_id = next_id
-    for p = 0, group.count - 1 do
-      local id, at, parent = string.format('%.0f', next_id), group.first + 5 * p, '0'
+    if group.unasked and state == 'H' then allow_beyond(group) end
+    for at = group.first, group.last, 5 do
+      local id, parent = string.format('%.0f', next_id), '0'
       if ARGV[at + 3] ~= '0' then parent = string.format('%.0f', first_id + tonumber(ARGV[at + 3]) - 1) end
       hold_args[#hold_args + 1] = id
-      hold_args[#hold_args + 1] = hold_pack({id = id, state = state, product = ARGV[at],
-        created = string.format('%.0f', now), deadline = string.format('%.0f', group.deadline), cart = group.cart,
-        seat = ARGV[at + 1], voucher = string.match(ARGV[at + 2], '^%d+'), parent = parent, payload = ARGV[at + 4]})
+      hold_args[#hold_args + 1] = hold_member(id, state, ARGV[at], created, deadline, group.cart, ARGV[at + 1],
+        voucher_ids[at] or '0', parent, ARGV[at + 4])
       cart_args[#cart_args + 1] = 0
       cart_args[#cart_args + 1] = cart_member(group.cart, next_id)
       if state == 'H' then
         due_args[#due_args + 1] = group.deadline
         due_args[#due_args + 1] = event .. ':' .. id
-        if ARGV[at + 1] ~= '' then
-          local field = seat_field(ARGV[at], ARGV[at + 1])
-          local _, mark = seat_parts(seat_values[field])
-          redis.call('HSET', seats, field, 'h' .. id .. mark)
+        local field = seat_fields[at]
+        if field then
+          seat_args[#seat_args + 1] = field
+          seat_args[#seat_args + 1] = seat_value('h' .. id, seat_values[field])
         end
       else
         redis.call('ZADD', string.sub(due_key, 1, -4) .. 'purge', now + listed_ms, event .. ':' .. id)
@@ -229,5 +281,8 @@ for first = 1, #hold_args, 4000 do
 end
 for first = 1, #due_args, 4000 do
   redis.call('ZADD', due_key, unpack(due_args, first, math.min(first + 3999, #due_args)))
+end
+for first = 1, #seat_args, 4000 do
+  redis.call('HSET', seats, unpack(seat_args, first, math.min(first + 3999, #seat_args)))
 end
 return answer

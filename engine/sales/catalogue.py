@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 
@@ -64,15 +64,15 @@ class Catalogue:
         """
         return await self._load((event.organizer_id, event.slug), newer_than=event.version)
 
-    async def with_vouchers(self, event: Event, codes: Iterable[str] = (), ids: Iterable[int] = ()) -> Event:
+    async def with_vouchers(self, event: Event, codes: Collection[str] = (), ids: Iterable[int] = ()) -> Event:
         """Return the event with those of the named vouchers that it has. Raises StaleCatalogue if it has changed.
 
-        Postgres is asked once for each code and version of the catalogue; for vouchers named by id each time.
+        Postgres is asked at most once for each code and version of the catalogue; for vouchers named by id each time.
         """
         found = await self._codes.find(event, codes)
         known = {key: voucher for key, voucher in found.items() if voucher is not None}
         if wanted_ids := sorted(set(ids)):
-            named = await catalogue.vouchers(self._database, event, (), wanted_ids)
+            named = await catalogue.vouchers(self._database, event, wanted_ids)
             known |= {code_key(voucher.code): voucher for voucher in named}
         return replace(event, vouchers=known)
 

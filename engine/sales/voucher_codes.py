@@ -1,21 +1,31 @@
-"""Vouchers by their codes: remembered by version of the catalogue, and asked of Postgres in company.
+"""Vouchers by their codes: remembered by version of the catalogue, asked of Postgres in company, and read ahead.
 
-A rush of buyers names a new code in every request. A question costs Postgres and this process as much as a whole hold;
-shared by all who ask while the last one is being answered, it costs each of them little. Who is alone waits for nobody.
+A rush of buyers names a new code in every request. A question costs Postgres and this process as much as a whole hold.
+Shared by all who ask while the last one is being answered, it costs each of them a part of that; who is alone waits for
+nobody. And from an event's second question on, each is followed by a page of all that the event has, which costs a few
+microseconds a voucher: soon nobody has to ask.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, defaultdict
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Collection, Iterable
 
 from engine.domain.catalogue import Event, Voucher, code_key
+from engine.domain.errors import Fenced, StaleCatalogue
 from persistence import catalogue
 from persistence.database import Database
 
-_REMEMBERED_MAX = 10_000
-"""Codes kept in memory a process, unknown ones too: by event, version and code."""
+_REMEMBERED_MAX = 50_000
+"""Codes kept in memory a process, of all events, unknown ones too: some 25 MB. The others are asked for."""
+
+_EVENTS_MAX = 1000
+"""And so many events whose codes are remembered."""
+
+_PAGE = 500
+"""Vouchers that are read ahead at once: two milliseconds. One page a question, so that reading what nobody names, or
+what has to be read again because the catalogue keeps changing, costs little more than the questions do."""
 
 Found = dict[str, Voucher | None]
 """By `code_key`; None for a code that the event has not."""
@@ -31,50 +41,116 @@ class _Question:
         self.answer: asyncio.Task[Found]
 
 
+class _Codes:
+    """What is known of an event's codes at one version of its catalogue.
+
+    Its vouchers have been read up to the id `read_to`, and `whole` tells that this is all of them. `next` is the
+    question that is going to be asked, `asking` makes one wait for the other.
+    """
+
+    __slots__ = ("asked", "asking", "next", "read_to", "reading", "remembered", "version", "whole")
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        self.remembered: Found = {}
+        self.read_to, self.whole = 0, False
+        self.reading: asyncio.Task[None] | None = None
+        self.asked = 0
+        self.asking = asyncio.Lock()
+        self.next: _Question | None = None
+
+
 class VoucherCodes:
     """What one process knows of codes."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._remembered: OrderedDict[tuple[int, int, str], Voucher | None] = OrderedDict()
-        self._questions: dict[tuple[int, int], _Question] = {}
-        self._asking: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._events: OrderedDict[int, _Codes] = OrderedDict()
+        self._count = 0
 
-    async def find(self, event: Event, codes: Iterable[str]) -> Found:
+    async def find(self, event: Event, codes: Collection[str]) -> Found:
         """Return what each code stands for. Raises StaleCatalogue if the event has changed."""
-        keys = {code_key(code) for code in codes}
-        known = {key: self._remembered[event.id, event.version, key] for key in keys if self._remembers(event, key)}
-        if missing := keys - known.keys():
-            question = self._questions.get((event.id, event.version))
+        found: Found = {}
+        if not codes:
+            return found
+        known = self._codes_of(event)
+        missing = []
+        for code in codes:
+            key = code_key(code)
+            voucher = found[key] = known.remembered.get(key)
+            if voucher is None and not known.whole and key not in known.remembered:
+                missing.append(key)
+        if missing:
+            question = known.next
             if question is None:
-                question = self._questions[event.id, event.version] = _Question()
-                question.answer = asyncio.create_task(self._ask(event, question))
-            question.keys |= missing
+                question = known.next = _Question()
+                question.answer = asyncio.create_task(self._ask(event, known, question))
+            question.keys.update(missing)
             # one who gives up must not take the answer from the others
-            found = await asyncio.shield(question.answer)
-            known |= {key: found[key] for key in missing}
-        return known
-
-    async def _ask(self, event: Event, question: _Question) -> Found:
-        lock = self._asking[event.id]
-        try:
-            async with lock:
-                del self._questions[event.id, event.version]  # whoever comes from here on asks the next one
-                keys = sorted(question.keys)
-                vouchers = await catalogue.vouchers(self._database, event, keys, ())
-        finally:
-            if not lock.locked():
-                self._asking.pop(event.id, None)
-        found: Found = dict.fromkeys(keys) | {code_key(voucher.code): voucher for voucher in vouchers}
-        for key in keys:
-            self._remembered[event.id, event.version, key] = found[key]
-        while len(self._remembered) > _REMEMBERED_MAX:
-            self._remembered.popitem(last=False)
+            answer = await asyncio.shield(question.answer)
+            for key in missing:
+                found[key] = answer[key]
         return found
 
-    def _remembers(self, event: Event, key: str) -> bool:
-        name = (event.id, event.version, key)
-        if name not in self._remembered:
+    def _codes_of(self, event: Event) -> _Codes:
+        """Return what is known of an event's codes. Raises StaleCatalogue if there is a newer version of the event."""
+        known = self._events.get(event.id)
+        if known is None or known.version < event.version:
+            self._forget(event.id)
+            if len(self._events) >= _EVENTS_MAX:
+                self._forget(next(iter(self._events)))
+            known = self._events[event.id] = _Codes(event.version)
+        elif known.version > event.version:
+            raise StaleCatalogue
+        else:
+            self._events.move_to_end(event.id)
+        return known
+
+    async def _ask(self, event: Event, known: _Codes, question: _Question) -> Found:
+        async with known.asking:
+            known.next = None  # whoever comes from here on asks the next one
+            keys = sorted(question.keys)
+            vouchers = await catalogue.coded_vouchers(self._database, event, keys)
+        found: Found = dict.fromkeys(keys) | _by_key(vouchers)
+        while self._count + len(found) > _REMEMBERED_MAX and (other := self._oldest_but(known)) is not None:
+            self._forget(other)
+        self._remember(event, known, found)
+        known.asked += 1
+        if known.asked > 1 and not known.whole and known.reading is None:
+            known.reading = asyncio.create_task(self._read_on(event, known))
+        return found
+
+    async def _read_on(self, event: Event, known: _Codes) -> None:
+        """Read a page of an event's vouchers, if there is room for it."""
+        try:
+            if self._count + _PAGE <= _REMEMBERED_MAX:
+                page = await catalogue.page_of_vouchers(self._database, event, known.read_to, _PAGE)
+                if self._remember(event, known, _by_key(page)):
+                    known.read_to = page[-1].id if page else known.read_to
+                    known.whole = len(page) < _PAGE
+        except (Fenced, StaleCatalogue):
+            pass  # nobody waits for it: who needs a code asks for it, and learns what is the matter
+        finally:
+            known.reading = None
+
+    def _remember(self, event: Event, known: _Codes, found: Found) -> bool:
+        """Remember codes, unless there is no room for them or the event is at another version by now."""
+        if self._events.get(event.id) is not known or self._count + len(found) > _REMEMBERED_MAX:
             return False
-        self._remembered.move_to_end(name)
+        self._count -= len(known.remembered)
+        known.remembered |= found
+        self._count += len(known.remembered)
         return True
+
+    def _oldest_but(self, known: _Codes) -> int | None:
+        """Return the event whose codes were not asked for the longest."""
+        return next((event_id for event_id, other in self._events.items() if other is not known), None)
+
+    def _forget(self, event_id: int) -> None:
+        known = self._events.pop(event_id, None)
+        if known is not None:
+            self._count -= len(known.remembered)
+
+
+def _by_key(vouchers: Iterable[Voucher]) -> Found:
+    return {code_key(voucher.code): voucher for voucher in vouchers}

@@ -24,8 +24,20 @@ SELECT EXISTS (
 -- name: sold whether a position, canceled or not, has ever had a voucher
 SELECT EXISTS (SELECT FROM positions WHERE voucher = %(id)s) AS sold;
 
--- name: named vouchers of an event by their codes, and by their ids; no row unless the event is at the version given
-SELECT vouchers.id, vouchers.body
-FROM events LEFT JOIN vouchers ON vouchers.event_id = events.id
-    AND (vouchers.code_key = ANY (%(code_keys)s::text[]) OR vouchers.id = ANY (%(ids)s::bigint[]))
+-- name: coded vouchers of an event by their codes; no row unless the event is at the version given
+SELECT vouchers.id, vouchers.body::text AS body
+FROM events LEFT JOIN vouchers ON vouchers.event_id = events.id AND vouchers.code_key = ANY (%(code_keys)s::text[])
+WHERE events.id = %(event_id)s AND events.version = %(version)s;
+
+-- name: named vouchers of an event by their ids; no row unless the event is at the version given
+SELECT vouchers.id, vouchers.body::text AS body
+FROM events LEFT JOIN vouchers ON vouchers.event_id = events.id AND vouchers.id = ANY (%(ids)s::bigint[])
+WHERE events.id = %(event_id)s AND events.version = %(version)s;
+
+-- name: page vouchers of an event in order of their ids; no row unless the event is at the version given
+SELECT page.id, page.body
+FROM events LEFT JOIN LATERAL (
+    SELECT id, body::text AS body FROM vouchers
+    WHERE event_id = events.id AND id > %(after)s ORDER BY id LIMIT %(most)s
+) AS page ON true
 WHERE events.id = %(event_id)s AND events.version = %(version)s;

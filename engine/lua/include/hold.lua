@@ -1,9 +1,14 @@
 -- One hold as one member of the event's `holds` set: id|state|product|created|deadline|cart|seat|voucher|parent|payload.
 -- state is H while what it took is taken and E once it has expired. cart and seat are percent-encoded, so they have no
 -- bar; seat is empty, voucher and parent (the id of the hold that it belongs to) are 0 where there is none.
+local function hold_member(id, state, product, created, deadline, cart, seat, voucher, parent, payload)
+  return id .. '|' .. state .. '|' .. product .. '|' .. created .. '|' .. deadline .. '|' .. cart .. '|' .. seat .. '|'
+    .. voucher .. '|' .. parent .. '|' .. payload
+end
+
 local function hold_pack(hold)
-  return hold.id .. '|' .. hold.state .. '|' .. hold.product .. '|' .. hold.created .. '|' .. hold.deadline .. '|'
-    .. hold.cart .. '|' .. hold.seat .. '|' .. hold.voucher .. '|' .. hold.parent .. '|' .. hold.payload
+  return hold_member(hold.id, hold.state, hold.product, hold.created, hold.deadline, hold.cart, hold.seat, hold.voucher,
+    hold.parent, hold.payload)
 end
 
 local function hold_unpack(member)

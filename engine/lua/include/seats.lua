@@ -15,6 +15,13 @@ local function seat_parts(value)
   return string.match(value, '^(%w+)(.*)$')
 end
 
+-- What stands for a seat once `owner` has it.
+local function seat_value(owner, before)
+  if before == 'free' then return owner end
+  local _, mark = seat_parts(before)
+  return owner .. mark
+end
+
 -- May somebody with this voucher (0: none) take a seat with this mark? A voucher that was redeemed keeps none.
 local function seat_opens(units, mark, voucher, now)
   if mark == '' then return true end
