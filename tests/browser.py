@@ -16,8 +16,8 @@ import pytest
 import websocket
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
-_START_S = 60
-_PATIENCE_S = 15
+_START_S = 120
+_PATIENCE_S = 60
 
 
 def executable() -> str:

@@ -44,7 +44,7 @@ class Estate:
         self.bodies: dict[str, dict[str, Any]] = {}
         self.series = self.shirt = ""
         self.api = httpx.Client(
-            base_url=server.base_url, headers={"Authorization": f"Token {token}"}, timeout=8, follow_redirects=False
+            base_url=server.base_url, headers={"Authorization": f"Token {token}"}, timeout=30, follow_redirects=False
         )
 
     def __enter__(self) -> Estate:

@@ -22,7 +22,7 @@ def audit(server: Any) -> tuple[int, dict[str, Any]]:
         [sys.executable, "-m", "engine", "audit", "--json"],
         env=environment(server),
         capture_output=True,
-        timeout=60,
+        timeout=120,
         check=False,
         cwd=Path(__file__).parents[2],
     )

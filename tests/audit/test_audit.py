@@ -15,7 +15,7 @@ from auditing import audit, rules
 def sold(own_server: Any) -> dict[str, Any]:
     """An event with one quota of ten, one held unit, one pending and one paid order."""
     root = f"{own_server.base_url}/api/v1/organizers/{own_server.organizer}/"
-    with httpx.Client(headers={"Authorization": f"Token {own_server.token}"}) as client:
+    with httpx.Client(headers={"Authorization": f"Token {own_server.token}"}, timeout=30) as client:
 
         def post(path: str, body: Any) -> Any:
             answer = client.post(root + path, json=body)
@@ -123,7 +123,7 @@ def test_a_broken_row_is_found(own_server: Any, sold: dict[str, Any], breaking: 
 
 def test_units_that_were_forced_are_allowed(own_server: Any, sold: dict[str, Any]) -> None:
     root = f"{own_server.base_url}/api/v1/organizers/{own_server.organizer}/events/books/"
-    with httpx.Client(headers={"Authorization": f"Token {own_server.token}"}) as client:
+    with httpx.Client(headers={"Authorization": f"Token {own_server.token}"}, timeout=30) as client:
         body = {"email": "a@example.org", "force": True, "positions": [{"item": sold["item"]}] * 12}
         assert client.post(root + "orders/", json=body).status_code == 201
     status, finding = audit(own_server)
@@ -133,7 +133,7 @@ def test_units_that_were_forced_are_allowed(own_server: Any, sold: dict[str, Any
 def test_what_clients_may_say_of_money_is_right(own_server: Any, sold: dict[str, Any]) -> None:
     """A payment told as refunded; one refunded in two parts, of which one is done and the other open, then canceled."""
     root = f"{own_server.base_url}/api/v1/organizers/{own_server.organizer}/events/books/orders/"
-    with httpx.Client(headers={"Authorization": f"Token {own_server.token}"}) as client:
+    with httpx.Client(headers={"Authorization": f"Token {own_server.token}"}, timeout=30) as client:
 
         def post(path: str, body: Any, status: int = 201) -> Any:
             answer = client.post(root + path, json=body)

@@ -22,7 +22,7 @@ def billed(own_server: Any) -> str:
     """An event with one invoice that was issued anew, and one of another series between its numbers."""
     slug = "billed"
     root = f"{own_server.base_url}/api/v1/organizers/{own_server.organizer}/events/"
-    with httpx.Client(headers={"Authorization": f"Token {own_server.token}"}) as client:
+    with httpx.Client(headers={"Authorization": f"Token {own_server.token}"}, timeout=30) as client:
 
         def send(path: str, body: Any, method: str = "POST") -> Any:
             answer = client.request(method, f"{root}{path}", json=body)

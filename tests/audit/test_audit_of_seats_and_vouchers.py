@@ -35,7 +35,7 @@ class Books:
 
     def __init__(self, server: Any) -> None:
         self.server = server
-        with httpx.Client(headers={"Authorization": f"Token {server.token}"}) as client:
+        with httpx.Client(headers={"Authorization": f"Token {server.token}"}, timeout=30) as client:
             self.client, self.root = client, f"{server.base_url}/api/v1/organizers/{server.organizer}/"
             plan = self.post("seatingplans/", {"name": "Hall", "layout": LAYOUT})["id"]
             event = {"name": {"en": "Hall"}, "slug": "hall", "currency": "EUR", "date_from": "2031-01-01T10:00:00Z"}

@@ -24,7 +24,7 @@ from loadtests.api import Api
 from loadtests.target import Target, read
 
 SHARDS = 64
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 _numbers = count()
 
 

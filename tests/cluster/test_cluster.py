@@ -106,7 +106,7 @@ def move_slot(shard: int, source: Master, target: Master) -> None:
         new.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", old_id)
         old.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", new_id)
         while found := old.execute_command("CLUSTER GETKEYSINSLOT", slot, 100):
-            old.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *found)
+            old.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 60_000, "KEYS", *found)
         for client in (new, old):
             client.execute_command("CLUSTER SETSLOT", slot, "NODE", new_id)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import psycopg
-from installing import SHARDS, Installation, buyers_of, until
+from installing import SHARDS, Installation, buyers_of, order, until
 from redis_cluster import Master, wait_until_joined
 
 from engine.ledger import keys
+from loadtests.api import Api
 
 
 def miscount(installation: Installation, on: Master, path: str, item: int) -> None:
@@ -48,7 +49,7 @@ def test_what_differs_on_a_master_is_told_and_repaired_while_the_others_sell(ins
 
 def test_what_differs_is_told_while_another_master_is_away(installation: Installation) -> None:
     away, wrong = installation.masters[0], installation.masters[2]
-    installation.shop(away, 5)
+    elsewhere, ticket = installation.shop(away, 5)
     path, item = installation.shop(wrong, 5)
     away.kill()
     try:
@@ -57,5 +58,9 @@ def test_what_differs_is_told_while_another_master_is_away(installation: Install
     finally:
         away.start()
     wait_until_joined(installation.masters)
+    api = Api(installation.target)
+    # then it has been verified: until it is, an audit meets epochs on their way up
+    until("it sells again", lambda: order(api, elsewhere, ticket) == 201)
+    api.close()
     installation.audit("--repair")
     until("it is forgotten", lambda: told(installation) == set())

@@ -34,7 +34,7 @@ async def flush(up: Any) -> None:
     try:
         with redis.Redis.from_url(up.redis_url, socket_timeout=5) as connection:
             connection.flushall()
-    except redis.ConnectionError:
+    except (redis.ConnectionError, redis.TimeoutError):
         return
 
 

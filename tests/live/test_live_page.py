@@ -80,5 +80,5 @@ def test_it_comes_back_when_the_front_door_does(own: Any, sale: Any, page: Any) 
     [pid] = own.processes["front_doors"]
     os.kill(pid, signal.SIGKILL)
     page.wait_until("lost")
-    page.wait_until("live", 40)
+    page.wait_until("live", 90)
     assert page.run("document.getElementById('focus-free').textContent") == "10"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,12 @@ from loadtests.books import Counts, Sample, sample_problems
 UNITS = 20
 BUYERS = 60
 NAIVE_BUYERS = 64
+SECONDS = 5
 
 
 async def rush(*options: str) -> tuple[int | None, dict[str, Any], str]:
     """Run a rush as a process and return its exit status, its JSON and its standard error."""
-    command = [sys.executable, "-m", "loadtests.rush", "--json", "--seconds", "4", "--units", str(UNITS)]
+    command = [sys.executable, "-m", "loadtests.rush", "--json", "--seconds", str(SECONDS), "--units", str(UNITS)]
     process = await asyncio.create_subprocess_exec(
         *command,
         "--buyers",
@@ -33,8 +34,20 @@ async def rush(*options: str) -> tuple[int | None, dict[str, Any], str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await asyncio.wait_for(process.communicate(), 120)
+    out, err = await asyncio.wait_for(process.communicate(), 300)
     return process.returncode, msgspec.json.decode(out) if out else {}, err.decode()
+
+
+async def sound(enough: Callable[[dict[str, Any]], bool], *options: str) -> dict[str, Any]:
+    """Run rushes that break no rule, longer ones if nothing was proven as the machine is busy; return the last."""
+    for seconds in (SECONDS, 4 * SECONDS, 16 * SECONDS):
+        status, result, told = await rush(*options, "--seconds", str(seconds))
+        assert status == 0, (told, result.get("problems"), result.get("failures"))
+        assert result["ok"]
+        assert result["audit"]["ok"]
+        if enough(result):
+            return result
+    raise AssertionError(f"too little was sold to prove anything: {result}")
 
 
 @asynccontextmanager
@@ -49,40 +62,37 @@ async def connected(redis_url: str) -> AsyncIterator[Redis]:
 
 async def test_a_rush_for_few_tickets_breaks_no_rule(server: Any, tmp_path: Path) -> None:
     report = tmp_path / "rush.html"
-    status, result, told = await rush("--ready-file", str(server.ready_file), "--report", str(report))
-    assert status == 0, (told, result.get("problems"), result.get("failures"))
-    assert result["ok"]
-    assert result["audit"]["ok"]
-    assert 0 < result["paid_units"] <= result["ordered_units"] <= UNITS + UNITS // 2
-    assert result["sold_out_answers"] > 0, "too few buyers to prove anything"
-    assert len(result["samples"]) > 2
+    result = await sound(
+        lambda found: found["paid_units"] > 0 and found["sold_out_answers"] > 0 and len(found["samples"]) > 2,
+        "--ready-file", str(server.ready_file), "--report", str(report),
+    )  # fmt: skip
+    assert result["paid_units"] <= result["ordered_units"] <= UNITS + UNITS // 2
     page = report.read_text()
     assert "Nothing was oversold." in page
     assert page.count("<svg") >= 4
 
 
-async def test_a_rush_in_which_a_third_of_the_orders_are_turned_over_breaks_no_rule(
-    server: Any, tmp_path: Path
-) -> None:
-    options = ("--ready-file", str(server.ready_file), "--report", str(tmp_path / "rush.html"), "--turmoil", "0.34")
-    status, result, told = await rush(*options)
-    assert status == 0, (told, result.get("problems"), result.get("failures"))
-    assert result["audit"]["ok"]
+async def test_a_rush_in_which_half_of_the_orders_are_turned_over_breaks_no_rule(server: Any, tmp_path: Path) -> None:
+    options = ("--ready-file", str(server.ready_file), "--report", str(tmp_path / "rush.html"), "--turmoil", "0.5")
+    result = await sound(lambda found: found["upset_orders"] > 0, *options)
     assert 0 < result["ordered_units"] <= UNITS + UNITS // 2
-    assert result["upset_orders"] > 0
 
 
 async def test_a_rush_for_seats_vouchers_extras_and_dates_breaks_no_rule(server: Any, tmp_path: Path) -> None:
     options = ("--ready-file", str(server.ready_file), "--report", str(tmp_path / "rush.html"), "--turmoil", "0.3")
-    status, result, told = await rush(*options, "--mixed", "--seconds", "6")
-    assert status == 0, (told, result.get("problems"), result.get("failures"))
-    assert result["audit"]["ok"]
-    assert result["upset_orders"] > 0
-    assert result["sold_out_answers"] > 0, "too few buyers to prove anything"
-    assert {row["request"] for row in result["requests"]} >= {"hold a place", "hold several at once", "order the cart"}
-    taken = {name: counts["pending"] + counts["paid"] for name, counts in result["samples"][-1]["quotas"].items()}
-    assert len(taken) == 6
-    assert all(taken.values()), taken
+
+    def enough(found: dict[str, Any]) -> bool:
+        asked = {row["request"] for row in found["requests"]}
+        taken = [counts["pending"] + counts["paid"] for counts in found["samples"][-1]["quotas"].values()]
+        return bool(
+            found["upset_orders"] > 0
+            and found["sold_out_answers"] > 0
+            and asked >= {"hold a place", "hold several at once", "order the cart"}
+            and all(taken)
+        )
+
+    result = await sound(enough, *options, "--mixed")
+    assert len(result["samples"][-1]["quotas"]) == 6
 
 
 async def test_a_lean_rush_sells_to_the_last_unit_and_can_be_compared(server: Any, tmp_path: Path) -> None:
@@ -138,7 +148,11 @@ async def test_naive_buyers_oversell_a_counter_and_the_books_say_so(redis_url: s
 async def test_a_rush_on_a_shop_that_oversells_fails(redis_url: str, tmp_path: Path) -> None:
     report = tmp_path / "rush.html"
     async with connected(redis_url) as redis, naive_shop(redis, f"naive:{uuid4()}") as base_url:
-        status, result, told = await rush("--base-url", base_url, "--token", "T", "--report", str(report))
+        for seconds in (SECONDS, 4 * SECONDS, 16 * SECONDS):
+            options = ("--base-url", base_url, "--token", "T", "--report", str(report), "--seconds", str(seconds))
+            status, result, told = await rush(*options)
+            if status != 0:
+                break
     assert status == 1, told
     assert not result["ok"]
     assert "never oversold" in {problem["rule"] for problem in result["problems"]}

@@ -56,7 +56,9 @@ class OnAnyPort(Controller):
 @contextmanager
 def smtp(mailbox: Mailbox, **options: Any) -> Iterator[str]:
     """Run an SMTP server; yield host:port."""
-    controller = OnAnyPort(mailbox, hostname="127.0.0.1", port=0, server_hostname="mail.test", **options)
+    controller = OnAnyPort(
+        mailbox, hostname="127.0.0.1", port=0, server_hostname="mail.test", ready_timeout=60, **options
+    )
     controller.start()
     try:
         yield f"127.0.0.1:{controller.port}"
@@ -170,7 +172,7 @@ def up(tmp_path_factory: pytest.TempPathFactory, mailbox: Mailbox) -> Iterator[S
 def ordered(up: Server) -> Iterator[Callable[..., str]]:
     """Make an order whose buyer is told; return its code."""
     root = f"{up.base_url}/api/v1/organizers/{up.organizer}/events/"
-    with httpx.Client(headers={"Authorization": f"Token {up.token}"}) as client:
+    with httpx.Client(headers={"Authorization": f"Token {up.token}"}, timeout=30) as client:
 
         def post_(path: str, **body: Any) -> Any:
             answer = client.post(root + path, json=body)
@@ -196,7 +198,7 @@ def row(up: Server, code: str) -> Any:
 
 
 def until(told: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 45
+    deadline = time.monotonic() + 60
     while not told():
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -245,7 +247,7 @@ def test_an_organizer_writes_in_his_own_name_and_words_and_the_operator_answers_
         "mail_subject_order_placed": {"en": "Yours: {code} {nothing}"},
         "mail_text_order_placed": {"en": "See {url}\n{event.__class__}", "de": "Siehe {url}"},
     }
-    with httpx.Client(headers={"Authorization": f"Token {up.token}"}) as client:
+    with httpx.Client(headers={"Authorization": f"Token {up.token}"}, timeout=30) as client:
         try:
             shown = client.patch(url, json=own).json()
             assert shown["mail_text_order_placed"] == own["mail_text_order_placed"]

@@ -41,7 +41,7 @@ def gone(pid: int) -> bool:
 
 
 def wait_until_gone(pids: list[int]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not all(gone(pid) for pid in pids):
         assert time.monotonic() < deadline, f"still running: {[pid for pid in pids if not gone(pid)]}"
         time.sleep(0.02)

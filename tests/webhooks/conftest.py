@@ -99,7 +99,7 @@ def hook(client: httpx.Client) -> Iterator[Callable[..., int]]:
         assert client.delete(f"webhooks/{number}/").status_code == 204
 
 
-def until(what: Callable[[], Any], seconds: float = 30.0) -> None:
+def until(what: Callable[[], Any], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "it has not come true"

@@ -102,8 +102,8 @@ def test_a_receiver_is_told_of_an_orders_life_in_order_in_pretixs_words(
     assert numbers == sorted(set(numbers))
     assert receiver.headers[0]["Content-Type"] == "application/json"
     until(lambda: waiting(database, number) == [])
-    assert database.execute("SELECT count(*) FROM webhook_queues").fetchone() == (0,)
-    assert database.execute("SELECT count(*) FROM order_changes").fetchone() == (0,)
+    until(lambda: database.execute("SELECT count(*) FROM webhook_queues").fetchone() == (0,))
+    until(lambda: database.execute("SELECT count(*) FROM order_changes").fetchone() == (0,))
 
 
 def test_approval_and_denial_are_told_apart_from_cancellation(sale: Sale, hook: Hook, receiver: Receiver) -> None:
@@ -175,7 +175,7 @@ def test_waits_grow(sale: Sale, hook: Hook, receiver: Receiver, database: psycop
 
     for tries, wait in enumerate((10, 20, 40), 1):
         until(lambda tries=tries: row()[0] == tries)
-        assert wait - 5 < row()[1] <= wait
+        assert wait / 2 < row()[1] <= wait
         make_due(database)
     until(lambda: row()[0] == 4)
     assert waiting(database, number) == [(code, False, "it answered 503")]
@@ -196,7 +196,7 @@ def test_a_webhook_that_is_gone_is_disabled(
     number = hook(receiver.url, "placed")
     sale.order()
     until(lambda: client.get(f"webhooks/{number}/").json()["enabled"] is False)
-    assert waiting(database, number) == []
+    until(lambda: waiting(database, number) == [])
     asked = len(receiver.asked)
     sale.order()
     until(lambda: database.execute("SELECT count(*) FROM order_changes").fetchone() == (0,))
@@ -244,13 +244,13 @@ def test_a_worker_that_is_killed_in_mid_call_loses_nothing(
 
     def hang(body: Any) -> int:
         called.set()
-        release.wait(30)
+        release.wait(60)
         return 200
 
     receiver.says = hang
     hook(receiver.url, "placed", "paid")
     codes = [sale.order(status="p")["code"] for _ in range(10)]
-    assert called.wait(30)
+    assert called.wait(60)
     [worker] = json.loads(up.ready_file.read_text())["processes"]["workers"]
     os.kill(worker, signal.SIGKILL)
     receiver.says = lambda body: 200
@@ -263,7 +263,7 @@ def test_a_worker_that_is_killed_in_mid_call_loses_nothing(
     def all_told() -> bool:
         return all(list(dict.fromkeys(receiver.of(code))) == ["placed", "paid"] for code in codes)
 
-    until(all_told, 60)
+    until(all_told, 120)
     until(lambda: database.execute("SELECT count(*) FROM notifications WHERE dead_at IS NULL").fetchone() == (0,))
 
 
@@ -276,22 +276,24 @@ def test_a_new_url_gets_at_once_what_the_old_one_did_not_take_and_a_disabled_web
     for number in (moved, off):
         until(lambda number=number: waiting(database, number) == [(code, False, "it answered 500")])
     receiver.says = lambda body: 200
+    # nobody tries again by himself
+    database.execute("UPDATE webhook_queues SET due_at = now() + interval '1 hour'")
     assert sale.client.patch(f"webhooks/{off}/", json={"enabled": False}).status_code == 200
     assert sale.client.patch(f"webhooks/{off}/", json={"enabled": True}).status_code == 200
     assert sale.client.patch(f"webhooks/{moved}/", json={"target_url": f"{receiver.url}/new"}).status_code == 200
-    until(lambda: receiver.of(code) == ["placed"], 8)
+    until(lambda: receiver.of(code) == ["placed"])
     assert receiver.asked[-1][0] == "/hook/new"
     assert waiting(database, off) == []
 
 
 def test_a_receiver_that_does_not_answer_keeps_nobody_else_waiting(sale: Sale, hook: Hook, receiver: Receiver) -> None:
     release = threading.Event()
-    receiver.says = lambda body: 200 if body["action"].endswith("paid") or release.wait(30) else 500
+    receiver.says = lambda body: 200 if body["action"].endswith("paid") or release.wait(60) else 500
     hook(f"{receiver.url}/slow", "placed")
     hook(f"{receiver.url}/quick", "paid")
     codes = [sale.order(status="p")["code"] for _ in range(12)]
     try:
-        until(lambda: all(receiver.of(code) == ["paid"] for code in codes), 15)
+        until(lambda: all(receiver.of(code) == ["paid"] for code in codes), 25)
     finally:
         release.set()
     until(lambda: all(sorted(receiver.of(code)) == ["paid", "placed"] for code in codes))
@@ -350,7 +352,7 @@ def test_workers_share_what_is_due_and_keep_each_orders_order_whatever_fails(
                 )
                 return all(receiver.of(code) == life for code in codes)
 
-            until(all_told, 60)
+            until(all_told, 120)
         finally:
             other.terminate()
     assert not any(together)
