@@ -36,7 +36,7 @@ async def list_teams(call: Call) -> Reply:
     """List the teams of an organizer."""
     page = page_of(call)
     rows = await access.teams(call.house.database, call.principal.organizer_id)
-    bodies = [_team_body(row) for row in rows[page.offset : page.offset + page.size]]
+    bodies = [_team_body(row) for row in page.of(rows)]
     return reply(page_body(call, page, len(rows), bodies))
 
 
@@ -96,7 +96,7 @@ async def list_tokens(call: Call) -> Reply:
     async with call.house.database.transaction() as session:
         team = await _team(session, call)
         rows = await access.tokens(session, team["id"])
-    return reply(page_body(call, page, len(rows), rows[page.offset : page.offset + page.size]))
+    return reply(page_body(call, page, len(rows), page.of(rows)))
 
 
 @terms(shows=shapes.Token)

@@ -8,7 +8,7 @@ A kind says which fields it has (`schema`), where it is kept (`table`), what is 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -85,7 +85,7 @@ class Resource:
             parent = await self._parent(session, call)
             rows = await self.table.all(session, event.id, _id(parent))
             rows = self._ordered(self._filtered(rows, call), call.query.get("ordering", ""))
-            bodies = await self.bodies(session, event, rows[page.offset : page.offset + page.size], parent)
+            bodies = await self.bodies(session, event, page.of(rows), parent)
         return reply(page_body(call, page, len(rows), bodies))
 
     async def detail(self, call: Call) -> Reply:
@@ -215,7 +215,7 @@ class Resource:
     async def _row(self, session: Session, call: Call, parent: Row | None) -> Row:
         return await _find(session, call, self.param, self.table, _id(parent))
 
-    async def bodies(self, session: Session, event: Event, rows: list[Row], parent: Row | None) -> list[Body]:
+    async def bodies(self, session: Session, event: Event, rows: Sequence[Row], parent: Row | None) -> list[Body]:
         """Return the answers for some rows, each with its children."""
         bodies = [self.shown(event, row, parent) for row in rows]
         for name, child in self.children.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from engine.domain.catalogue import Event
@@ -58,7 +59,7 @@ class _CheckinLists(Resource):
         if await self.table.is_true(session, "used", id=row["id"]):
             raise Forbidden("This check-in list can not be deleted as it has already been used.")
 
-    async def bodies(self, session: Session, event: Event, rows: list[Row], parent: Row | None) -> list[Body]:
+    async def bodies(self, session: Session, event: Event, rows: Sequence[Row], parent: Row | None) -> list[Body]:
         counts = await checkins.counts(session, event.id, [row["id"] for row in rows])
         return [{"id": row["id"], **in_order(self.schema, row["body"]), **counts[row["id"]]} for row in rows]
 

@@ -147,7 +147,7 @@ async def list_events(call: Call) -> Reply:
     ordering = call.query.get("ordering", "")
     if ordering in _ORDERINGS:
         bodies.sort(key=lambda body: body[ordering.removeprefix("-")], reverse=ordering.startswith("-"))
-    return reply(page_body(call, page, len(bodies), bodies[page.offset : page.offset + page.size]))
+    return reply(page_body(call, page, len(bodies), page.of(bodies)))
 
 
 @terms(shows=_SHAPE)

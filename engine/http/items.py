@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from engine.domain.catalogue import Event, Product
@@ -234,7 +235,7 @@ class _Items(Resource):
         media_type=Kept(),
     )
 
-    async def bodies(self, session: Session, event: Event, rows: list[Row], parent: Row | None) -> list[Body]:
+    async def bodies(self, session: Session, event: Event, rows: Sequence[Row], parent: Row | None) -> list[Body]:
         rates = {row["id"]: row["body"]["rate"] for row in await TAX_RULES.all(session, event.id)}
         return [
             body

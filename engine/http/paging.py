@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -12,6 +12,8 @@ from engine.domain.errors import NotFound
 from engine.http.call import Call
 
 PAGE_SIZE_MAX = 50
+
+_Row = TypeVar("_Row")
 
 
 class Page(Struct, frozen=True):
@@ -23,6 +25,10 @@ class Page(Struct, frozen=True):
     @property
     def offset(self) -> int:
         return (self.number - 1) * self.size
+
+    def of(self, rows: Sequence[_Row]) -> Sequence[_Row]:
+        """Return those rows of a whole list that are asked for."""
+        return rows[self.offset : self.offset + self.size]
 
 
 def page_of(call: Call) -> Page:
@@ -46,7 +52,7 @@ def page_generated(moment: dt.datetime) -> dict[str, str]:
     return {"X-Page-Generated": moment.isoformat(timespec="microseconds").replace("+00:00", "Z")}
 
 
-def page_body(call: Call, page: Page, count: int, results: list[Any]) -> dict[str, Any]:
+def page_body(call: Call, page: Page, count: int, results: Sequence[Any]) -> dict[str, Any]:
     """Return the list resource of one page. Raises NotFound past the end (page 1 always exists)."""
     if page.number > 1 and page.offset >= count:
         raise NotFound("Invalid page.")

@@ -55,7 +55,7 @@ async def index(call: Call) -> Reply:
     """List the payments of an order."""
     event, page = event_of(call), page_of(call)
     order = await orders.get(call.house, event, code_of(call))
-    rows = order.payments[page.offset : page.offset + page.size]
+    rows = page.of(order.payments)
     bodies = [payment_body(call, event, order, payment) for payment in rows]
     return reply(page_body(call, page, len(order.payments), bodies))
 

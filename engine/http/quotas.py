@@ -43,7 +43,7 @@ async def list_quotas(call: Call) -> Reply:
     event = await _current(call)
     page = page_of(call)
     found = _ordered(_filtered(call, event), call.query.get("ordering", ""))
-    shown = found[page.offset : page.offset + page.size]
+    shown = page.of(found)
     counts = await call.house.catalogue.counts(event, [quota.id for quota in shown])
     bodies = [_body(call, quota, counts.get(quota.id)) for quota in shown]
     return reply(page_body(call, page, len(found), bodies))

@@ -40,7 +40,7 @@ async def index(call: Call) -> Reply:
     """List the refunds of an order."""
     page = page_of(call)
     order = await orders.get(call.house, event_of(call), code_of(call))
-    rows = order.refunds[page.offset : page.offset + page.size]
+    rows = page.of(order.refunds)
     return reply(page_body(call, page, len(order.refunds), [refund_body(refund) for refund in rows]))
 
 

@@ -56,7 +56,7 @@ async def index(call: Call) -> Reply:
     """List the seating plans of an organizer."""
     page = page_of(call)
     rows = await seating.plans(call.house.database, call.principal.organizer_id)
-    bodies = [_body(row) for row in rows[page.offset : page.offset + page.size]]
+    bodies = [_body(row) for row in page.of(rows)]
     return reply(page_body(call, page, len(rows), bodies))
 
 

@@ -6,7 +6,7 @@ What they say is catalogue; how often they were used is asked of the ledger.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -108,7 +108,7 @@ class _Vouchers(Resource):
             uses = await _redeemed(call, event, rows)
             now = clock.now()
             rows = [row for row in rows if _is_active(row["body"], uses[row["id"]], now) == active]
-        bodies = await self._answers(call, event, rows[page.offset : page.offset + page.size])
+        bodies = await self._answers(call, event, page.of(rows))
         return reply(page_body(call, page, len(rows), bodies))
 
     async def detail(self, call: Call) -> Reply:
@@ -212,7 +212,7 @@ class _Vouchers(Resource):
         await _reserve(session, event, values["seat"])
         return row
 
-    async def _answers(self, call: Call, event: Event, rows: list[Row]) -> list[Body]:
+    async def _answers(self, call: Call, event: Event, rows: Sequence[Row]) -> list[Body]:
         uses = await _redeemed(call, event, rows)
         return [_answer(self.schema, row, uses[row["id"]]) for row in rows]
 

@@ -62,7 +62,7 @@ async def index(call: Call) -> Reply:
     """List the webhooks of an organizer."""
     page = page_of(call)
     rows = await webhooks.all_of(call.house.database, call.principal.organizer_id)
-    return reply(page_body(call, page, len(rows), rows[page.offset : page.offset + page.size]))
+    return reply(page_body(call, page, len(rows), page.of(rows)))
 
 
 @terms(shows=_SHAPE)

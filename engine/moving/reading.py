@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
+from enum import StrEnum
 from typing import Any
 
 from msgspec import Struct
@@ -279,11 +280,7 @@ class _Reader:
     def _payment(self, row: Body) -> Payment | None:
         number = int(row["local_id"])
         self._keep(f"payments/{number}", row, _PAYMENT)
-        if row["state"] not in {known.value for known in PaymentState}:
-            self._elsewhere[f"payments/{number}"] = row
-            self._remarks.append(
-                f"payment {number} of {row.get('amount')} has the state {row['state']!r}: kept, not counted"
-            )
+        if not self._counts("payment", row, PaymentState):
             return None
         return Payment(
             local_id=number,
@@ -297,11 +294,7 @@ class _Reader:
     def _refund(self, row: Body) -> Refund | None:
         number = int(row["local_id"])
         self._keep(f"refunds/{number}", row, _REFUND)
-        if row["state"] not in {known.value for known in RefundState}:
-            self._elsewhere[f"refunds/{number}"] = row
-            self._remarks.append(
-                f"refund {number} of {row.get('amount')} has the state {row['state']!r}: kept, not counted"
-            )
+        if not self._counts("refund", row, RefundState):
             return None
         if row.get("source") not in _SOURCES:
             self._remarks.append(f"refund {number} has the source {row.get('source')!r}")
@@ -317,6 +310,15 @@ class _Reader:
             comment=row.get("comment"),
             execution_date=_moment(row.get("execution_date")),
         )
+
+    def _counts(self, kind: str, row: Body, states: type[StrEnum]) -> bool:
+        """Tell whether there is such a state here; a payment or refund in another is kept as it is, and told of."""
+        number, state = int(row["local_id"]), row["state"]
+        if state in {known.value for known in states}:
+            return True
+        self._elsewhere[f"{kind}s/{number}"] = row
+        self._remarks.append(f"{kind} {number} of {row.get('amount')} has the state {state!r}: kept, not counted")
+        return False
 
     def _link(self, kind: str, theirs: Any, of: str) -> int | None:
         if theirs is None:
