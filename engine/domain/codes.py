@@ -14,7 +14,7 @@ from secrets import token_bytes
 
 CODE_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ379"
 _CODE_LENGTH_MIN = 5
-_CODE_LENGTH_MAX = 16
+CODE_LENGTH_MAX = 16
 _NUMBER_MAX = 2**63 - 1
 """The last that a sequence gives: most codes of 14 characters and all longer ones are beyond it."""
 _ROUNDS = 10
@@ -46,7 +46,7 @@ def order_code(number: int, key: bytes) -> str:
 def order_number(code: str, key: bytes) -> int | None:
     """Return the number whose code this is, or None if no order will ever be given it."""
     length = len(code)
-    if not _CODE_LENGTH_MIN <= length <= _CODE_LENGTH_MAX or not _DIGITS.keys() >= set(code):
+    if not _CODE_LENGTH_MIN <= length <= CODE_LENGTH_MAX or not _DIGITS.keys() >= set(code):
         return None
     value = 0
     for char in reversed(code):

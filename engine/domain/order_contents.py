@@ -31,9 +31,10 @@ NEEDS_BASE = "This is an add-on product, please select the base position it shou
 WRONG_BASE = "The selected base position does not allow you to add this product as an add-on."
 NOT_ON_DATE = "The selected product is not available on this date."
 TOO_LARGE = "The amounts of this order are too large."
-TOO_MANY = "Orders cannot have more than 500 positions."
 
-_POSITIONS_MAX = 500
+POSITIONS_MAX = 500
+TOO_MANY = f"Orders cannot have more than {POSITIONS_MAX} positions."
+
 _CONTENTS = frozenset({"item", "variation", "subevent", "seat", "price", "tax_rule", "valid_from", "valid_until"})
 _PRODUCT = frozenset({"item", "variation", "subevent"})
 
@@ -150,7 +151,7 @@ def _judged(before: Order, after: Order, event: Event, now: dt.datetime, *, keep
 
 def _totaled(order: Order) -> Order:
     live = [position for position in order.positions if not position.canceled]
-    if len(live) > _POSITIONS_MAX:
+    if len(live) > POSITIONS_MAX:
         raise Invalid([TOO_MANY])
     charged = [fee.value for fee in order.fees if not fee.canceled]
     amounts = [*(position.price for position in live), *charged]

@@ -15,7 +15,7 @@ from engine.domain.names import with_scheme
 from engine.domain.new_order import Line
 from engine.domain.next import Next
 from engine.domain.order import MailKind, Order, Position
-from engine.domain.order_contents import Changes, PositionPatch, changed
+from engine.domain.order_contents import POSITIONS_MAX, Changes, PositionPatch, changed
 from engine.domain.splitting import SplitOff
 from engine.http import orders as orders_http
 from engine.http import shapes
@@ -23,7 +23,7 @@ from engine.http.answers import ANSWERS
 from engine.http.call import Call, Reply
 from engine.http.field_kinds import Boolean, Choice, DateTime, Email, Money, Reference, Text
 from engine.http.fields import FieldError, Form, ListOf, Schema
-from engine.http.order_create import POSITION, POSITIONS_MAX
+from engine.http.order_create import POSITION
 from engine.http.people import Country, NameParts, check_state, merged_name
 from engine.http.products import NEEDS_SUBEVENT, ItemField, SubeventField, VariationField, check_product, read
 from engine.http.resources import order_body

@@ -13,6 +13,7 @@ from engine.domain.fees import FEE_TYPES, FeeLine
 from engine.domain.names import with_scheme
 from engine.domain.new_order import Line
 from engine.domain.order import Order, OrderStatus
+from engine.domain.order_contents import POSITIONS_MAX, TOO_MANY
 from engine.http import shapes
 from engine.http.answers import ANSWERS
 from engine.http.call import Call, Reply, reply, unconfirmed
@@ -34,7 +35,6 @@ from engine.http.terms import flags, terms
 from engine.http.voucher_use import VoucherField, bounded, know_vouchers, refuse_misused
 from engine.sales import orders
 
-POSITIONS_MAX = 500
 PROVIDERS = frozenset({"manual", "banktransfer", "free", "boxoffice", "offsetting", "giftcard"})
 
 _OWN_CODE = re.compile(r"[A-HJ-NP-Z0-9]+")
@@ -105,7 +105,7 @@ class _Positions(ListOf):
             if not value:
                 raise FieldError("An order cannot be empty.")
             if len(value) > POSITIONS_MAX:
-                raise FieldError(f"Orders cannot have more than {POSITIONS_MAX} positions.")
+                raise FieldError(TOO_MANY)
         rows = super().clean(value, event)
         errors = _number(rows)
         if any(errors):

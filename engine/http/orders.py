@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.domain import clock, invoicing, mails, order_changes, payments
 from engine.domain.catalogue import Event
+from engine.domain.codes import CODE_LENGTH_MAX
 from engine.domain.errors import Fenced, Invalid, NotFound
 from engine.domain.next import Rule
 from engine.domain.order import InvoiceAddress, MailKind, Order
@@ -64,7 +65,6 @@ _INCLUSIONS = ("include_canceled_positions", "include_canceled_fees")
 PDF_DATA = flags("pdf_data")
 
 _FEE_DIGITS_MAX = 50
-CODE_LENGTH_MAX = 16
 
 
 def event_of(call: Call) -> Event:

@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.domain import ticket_secrets
 from engine.domain.catalogue import Event
+from engine.domain.codes import CODE_LENGTH_MAX
 from engine.domain.errors import Invalid, NotFound
 from engine.domain.next import Rule
 from engine.domain.order import Order
@@ -17,7 +18,7 @@ from engine.http.call import Call, Reply, reply
 from engine.http.contents import ADDITION, POSITION_PATCH, UNKNOWN_BASE, has_base, patched
 from engine.http.field_kinds import Text
 from engine.http.fields import FieldError, Form, Schema
-from engine.http.orders import CODE_LENGTH_MAX, NOTHING, event_of
+from engine.http.orders import NOTHING, event_of
 from engine.http.paging import page_body, page_of
 from engine.http.position_query import PARAMETERS, wanted
 from engine.http.products import read
