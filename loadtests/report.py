@@ -69,9 +69,11 @@ def _quotas(result: Result) -> str:
             Series("paid", "paid", [one.paid for one in counts]),
             Series("pending", "pending", [one.pending for one in counts]),
             Series("held in carts", "held", [one.held for one in counts]),
+            Series("blocked", "soldout", [max(0, one.other) for one in counts]),
             Series("free", "free", [one.free for one in counts]),
         )
-        chart = stacked_areas(instants, series, quota.size, "units")
+        shown = [one for one in series if one.color != "soldout" or any(one.values)]
+        chart = stacked_areas(instants, shown, quota.size, "units")
         parts.append(f"<div><h3>{escape(quota.name)}</h3>{chart}</div>")
     lead = "Some quotas share products. Paid, pending and held together may never cross the line."
     return f'<section><h2>Holds and sales</h2><p>{lead}</p><div class="pair">{"".join(parts)}</div></section>'
@@ -120,7 +122,7 @@ def _latency(result: Result) -> str:
         ordered = [sorted(values) for values in by_second(one.at, one.ms, seconds)]
         series = [
             Series(name, color, [percentile(values, share) if values else None for values in ordered])
-            for name, color, share in (("p50", "paid", 0.5), ("p95", "held", 0.95), ("p99", "soldout", 0.99))
+            for name, color, share in (("p50", "paid", 0.5), ("p95", "pending", 0.95), ("p99", "soldout", 0.99))
         ]
         parts.append(f"<div><h3>{escape(words)}</h3>{lines(middles, series, 'ms')}</div>")
     lead = "Milliseconds, as a buyer waits for them. The buyers share the machine with the server."

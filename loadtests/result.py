@@ -112,7 +112,7 @@ class Result(Struct):
         broken = {one.rule for one in self.problems}
         checks: list[tuple[bool | None, str]] = [
             ("never oversold" not in broken, f"Never oversold: in all {len(self.samples)} samples, and by the answers"),
-            ("every unit is somewhere" not in broken, "Size = free + held + pending + paid, in every sample"),
+            ("every unit is somewhere" not in broken, "Size = free + held + pending + paid + blocked, in every sample"),
             self._paid_stays_paid(broken),
             (
                 not {"what was answered is kept", "nothing is counted that nobody was answered"} & broken,
