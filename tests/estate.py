@@ -7,30 +7,11 @@ from typing import Any
 
 import httpx
 from fresh import fresh
+from plans import layout
 
 from persistence import access
 from persistence.database import Database
 
-LAYOUT = {
-    "name": "Plan",
-    "categories": [{"name": "Stalls", "color": "#7f4a91"}],
-    "zones": [
-        {
-            "name": "Main",
-            "position": {"x": 0, "y": 0},
-            "rows": [
-                {
-                    "row_number": "1",
-                    "position": {"x": 0, "y": 0},
-                    "seats": [
-                        {"seat_guid": f"S-{n}", "seat_number": str(n), "category": "Stalls"} for n in range(1, 9)
-                    ],
-                }
-            ],
-        }
-    ],
-    "size": {"width": 600, "height": 400},
-}
 _EVENT = {"name": {"en": "One of all"}, "currency": "EUR", "date_from": "2031-12-27T10:00:00Z", "timezone": "UTC"}
 _PLUGINS = ["pretix.plugins.banktransfer", "pretix.plugins.manualpayment"]
 
@@ -81,7 +62,7 @@ class Estate:
     def _stock(self) -> None:
         team = self.made("teams/", {"name": "Crew", "all_events": True, "can_view_orders": True})["id"]
         self.made(f"teams/{team}/tokens/", {"name": "spare"})
-        plan = self.made("seatingplans/", {"name": "Hall", "layout": LAYOUT})["id"]
+        plan = self.made("seatingplans/", {"name": "Hall", "layout": layout([f"S-{n}" for n in range(1, 9)])})["id"]
         event = self.made("events/", {**_EVENT, "slug": "all", "plugins": _PLUGINS}, key="slug")["slug"]
         e = f"events/{event}/"
         tax = self.made(e + "taxrules/", {"name": {"en": "VAT"}, "rate": "19.00"})["id"]

@@ -10,7 +10,7 @@ from itertools import count
 
 import msgspec
 
-from engine.domain.catalogue import Event, Item, Quota, Seat, SeatPlace, Seats, Variation, covered, covering
+from engine.domain.catalogue import Event, Item, Quota, Seat, SeatPlace, Seats, Variation, Voucher, covered, covering
 from engine.domain.order import Order, OrderStatus, Position
 from engine.ledger import keys
 from engine.ledger.values import HoldGroup, HoldPosition, Move
@@ -37,6 +37,26 @@ def quota(number, size, *products, closed=False, word=1, close_when_sold_out=Fal
         closed=closed,
         closed_version=word,
         release_after_exit=False,
+    )
+
+
+def voucher(number, item=None, *, quota_id=None, usages=1, till=None):
+    """Return a voucher that keeps units of an item, or of a quota, free."""
+    return Voucher(
+        id=number,
+        code=f"V{number}",
+        max_usages=usages,
+        valid_until=till,
+        block_quota=True,
+        allow_ignore_quota=False,
+        price_mode="none",
+        value=None,
+        budget=None,
+        item=item,
+        variation=None,
+        quota=quota_id,
+        subevent=None,
+        seat=None,
     )
 
 

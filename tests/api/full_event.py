@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+from plans import layout
 from shop import Shop, must
 
 SEATS = [f"A-{number}" for number in range(1, 9)]
@@ -22,11 +23,7 @@ def fill(shop: Shop, *, plain: int = 0) -> None:
     shop.add(f"items/{ticket}/addons/", addon_category=extras, max_count=2)
     shop.add(f"items/{ticket}/bundles/", bundled_item=drink, count=1, designated_price="2.00")
     seat = shop.item("Seat", "40.00")
-    layout = {
-        "zones": [{"name": "Main", "rows": [{"row_number": "A", "seats": [_seat(guid) for guid in SEATS]}]}],
-        "categories": [{"name": "Stalls", "color": "red"}],
-    }
-    plan = must(shop.api.post("seatingplans/", json={"name": "Plan", "layout": layout}), 201)["id"]
+    plan = must(shop.api.post("seatingplans/", json={"name": "Plan", "layout": layout(SEATS)}), 201)["id"]
     body = {"seating_plan": plan, "seat_category_mapping": {"Stalls": seat}}
     must(shop.api.patch(f"events/{shop.slug}/", json=body), 200)
     name = shop.add(
@@ -62,10 +59,6 @@ def fill(shop: Shop, *, plain: int = 0) -> None:
     must(shop.patch(f"seats/{seats[6]['id']}/", {"blocked": True}), 200)
     for number in range(plain):
         must(shop.order(ticket, email=f"buyer{number}@example.org", status="p" if number % 3 else "n"), 201)
-
-
-def _seat(guid: str) -> dict[str, str]:
-    return {"seat_guid": guid, "seat_number": guid[2:], "category": "Stalls"}
 
 
 def _sell(shop: Shop, *, ticket: int, meal: int, shirt: Any, seat: int, voucher: Any, question: Any, gate: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -67,6 +68,11 @@ class Shop:
     def quota(self, size: int | None, *items: int, name: str = "Tickets", **fields: Any) -> int:
         return int(self.add("quotas/", name=name, size=size, items=list(items), **fields)["id"])
 
+    def selling(self, units: int | None, **fields: Any) -> tuple[Shop, int, int]:
+        """Sell so many Tickets for 23.00, out of a quota with these fields; return the shop, the item and the quota."""
+        item = self.item()
+        return self, item, self.quota(units, item, **fields)
+
     def availability(self, quota: int) -> Any:
         return must(self.get(f"quotas/{quota}/availability/"), 200)
 
@@ -83,3 +89,6 @@ class Shop:
         rows = [{"item": p} if isinstance(p, int) else p for p in positions]
         body = {"email": "buyer@example.org", "locale": "en", "payment_provider": "manual", "positions": rows}
         return self.post("orders/", body | fields)
+
+
+MakeShop = Callable[..., Shop]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 from fresh import fresh
-from shop import Api, Shop, must
+from shop import Api, MakeShop, must
 
 from engine.domain.permissions import PERMISSIONS
 
@@ -78,7 +77,7 @@ def test_a_team_is_checked(api: Api) -> None:
     assert answer == {"can_view_orders": ["Must be a valid boolean."]}
 
 
-def test_a_token_is_shown_once_and_dies_at_once(api: Api, shop: Callable[..., Shop]) -> None:
+def test_a_token_is_shown_once_and_dies_at_once(api: Api, shop: MakeShop) -> None:
     event = shop()
     team = make_team(api, can_view_orders=True)
     made = make_token(api, team)
@@ -96,7 +95,7 @@ def test_a_token_is_shown_once_and_dies_at_once(api: Api, shop: Callable[..., Sh
     assert must(api.get(f"teams/{team['id']}/tokens/{made['id']}/"), 200)["active"] is False
 
 
-def test_a_limited_team_sees_its_events_only(api: Api, shop: Callable[..., Shop]) -> None:
+def test_a_limited_team_sees_its_events_only(api: Api, shop: MakeShop) -> None:
     mine, other = shop(), shop()
     team = make_team(api, all_events=False, limit_events=[mine.slug])
     with with_token(api, make_token(api, team)["token"]) as client:
@@ -105,10 +104,8 @@ def test_a_limited_team_sees_its_events_only(api: Api, shop: Callable[..., Shop]
         assert [event["slug"] for event in must(client.get("events/"), 200)["results"]] == [mine.slug]
 
 
-def test_rights_are_asked_for_each_write(api: Api, shop: Callable[..., Shop]) -> None:
-    event = shop()
-    item = event.item()
-    quota = event.quota(5, item)
+def test_rights_are_asked_for_each_write(api: Api, shop: MakeShop) -> None:
+    event, item, quota = shop().selling(5)
     with with_token(api, make_token(api, make_team(api))["token"]) as client:
         for path in ("items/", f"items/{item}/", "quotas/", f"quotas/{quota}/availability/", "settings/", ""):
             must(client.get(f"events/{event.slug}/{path}"), 200)
@@ -132,7 +129,7 @@ def test_rights_are_asked_for_each_write(api: Api, shop: Callable[..., Shop]) ->
         assert client.get("teams/").status_code == 403
 
 
-def test_nobody_hands_out_more_than_they_have(api: Api, shop: Callable[..., Shop]) -> None:
+def test_nobody_hands_out_more_than_they_have(api: Api, shop: MakeShop) -> None:
     event = shop()
     strong = make_team(api, can_view_orders=True)
     team = make_team(api, all_events=False, limit_events=[event.slug], can_change_teams=True)

@@ -11,9 +11,7 @@ JSON = {"Content-Type": "application/json"}
 @pytest.fixture
 def send(shop):
     """Send raw bytes to the orders of a fresh event with ten units; afterwards all ten must be there."""
-    event = shop()
-    item = event.item()
-    quota = event.quota(10, item)
+    event, _, quota = shop().selling(10)
 
     def post(content: bytes, headers: dict[str, str] | None = None, path: str = "orders/") -> httpx.Response:
         return event.api.post(f"events/{event.slug}/{path}", content=content, headers=JSON | (headers or {}))

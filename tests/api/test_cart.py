@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from shop import Shop, must
+from shop import MakeShop, Shop, must
 
-MakeShop = Callable[..., Shop]
 SHORT = 'There is not enough quota available on quota "Tickets" to perform the operation.'
 
 FIELDS = {
@@ -23,9 +22,7 @@ def instant(text: str) -> dt.datetime:
 
 
 def test_a_position_has_all_documented_fields_and_is_read_back(shop: MakeShop) -> None:
-    s = shop()
-    item = s.item()
-    quota = s.quota(10, item)
+    s, item, quota = shop().selling(10)
     made = must(s.cart(item, attendee_name="Peter"), 201)
     assert set(made) == FIELDS | {"addons", "bundled"}
     assert (made["attendee_name"], made["attendee_name_parts"]) == ("Peter", {"_legacy": "Peter"})
@@ -37,18 +34,14 @@ def test_a_position_has_all_documented_fields_and_is_read_back(shop: MakeShop) -
 
 
 def test_the_reservation_time_of_the_event_is_the_lifetime(shop: MakeShop) -> None:
-    s = shop()
-    item = s.item()
-    s.quota(10, item)
+    s, item, _ = shop().selling(10)
     must(s.patch("settings/", {"reservation_time": 5}), 200)
     made = must(s.cart(item), 201)
     assert instant(made["expires"]) - instant(made["datetime"]) == dt.timedelta(minutes=5)
 
 
 def test_a_position_that_has_expired_is_listed_and_blocks_nothing(shop: MakeShop) -> None:
-    s = shop()
-    item = s.item()
-    quota = s.quota(1, item)
+    s, item, quota = shop().selling(1)
     made = must(s.cart(item, expires="2020-01-01T00:00:00Z"), 201)
     assert made["expires"] == "2020-01-01T00:00:00Z"
     assert s.left(quota) == 1
@@ -56,9 +49,7 @@ def test_a_position_that_has_expired_is_listed_and_blocks_nothing(shop: MakeShop
 
 
 def test_a_short_quota_answers_a_bare_list(shop: MakeShop) -> None:
-    s = shop()
-    item = s.item()
-    s.quota(1, item)
+    s, item, _ = shop().selling(1)
     must(s.cart(item), 201)
     assert must(s.cart(item), 400) == [SHORT]
 
@@ -106,9 +97,7 @@ def test_ids_of_other_events_are_told_from_unknown_ones(shop: MakeShop) -> None:
     ],
 )
 def test_wrong_fields_are_told(shop: MakeShop, fields: dict[str, Any], error: Any) -> None:
-    s = shop()
-    item = s.item()
-    quota = s.quota(1, item)
+    s, item, quota = shop().selling(1)
     assert must(s.cart(item, **fields), 400) == error
     assert s.left(quota) == 1
 
@@ -258,18 +247,14 @@ def test_a_bulk_is_bounded_in_positions_too(family: Any) -> None:
 
 
 def test_a_net_price_is_remembered(shop: MakeShop) -> None:
-    s = shop()
-    item = s.item()
-    s.quota(2, item)
+    s, item, _ = shop().selling(2)
     made = must(s.cart(item, includes_tax=False), 201)
     assert made["includes_tax"] is False
     assert must(s.get(f"cartpositions/{made['id']}/"), 200)["includes_tax"] is False
 
 
 def test_lists_have_pages_orderings_and_the_time_they_were_made(shop: MakeShop) -> None:
-    s = shop()
-    item = s.item()
-    s.quota(None, item)
+    s, item, _ = shop().selling(None)
     ids = {name: must(s.cart(item, cart_id=f"{name}@api"), 201)["id"] for name in "bac"}
 
     def listed(**query: Any) -> list[int]:
@@ -283,9 +268,7 @@ def test_lists_have_pages_orderings_and_the_time_they_were_made(shop: MakeShop) 
 
 
 def test_deleting_gives_the_unit_back_once(shop: MakeShop) -> None:
-    s = shop()
-    item = s.item()
-    quota = s.quota(1, item)
+    s, item, quota = shop().selling(1)
     made = must(s.cart(item), 201)
     assert s.delete(f"cartpositions/{made['id']}/").status_code == 204
     assert s.delete(f"cartpositions/{made['id']}/").status_code == 404
@@ -315,9 +298,7 @@ def test_carts_of_another_event_are_not_found(shop: MakeShop) -> None:
     ],
 )
 def test_answers_are_kept_in_the_form_of_their_kind(shop: MakeShop, kind: str, given: str, kept: str) -> None:
-    s = shop()
-    item = s.item()
-    s.quota(1, item)
+    s, item, _ = shop().selling(1)
     question = s.add("questions/", question={"en": "?"}, type=kind, items=[item])
     made = must(s.cart(item, answers=[{"question": question["id"], "answer": given}]), 201)
     assert made["answers"] == [
@@ -332,9 +313,7 @@ def test_answers_are_kept_in_the_form_of_their_kind(shop: MakeShop, kind: str, g
 
 
 def test_options_that_are_none_are_told(shop: MakeShop) -> None:
-    s = shop()
-    item = s.item()
-    s.quota(1, item)
+    s, item, _ = shop().selling(1)
     question = s.add("questions/", question={"en": "?"}, type="M", items=[item], options=[{"answer": {"en": "A"}}])
     for option, text in (
         ("x", "Incorrect type. Expected pk value, received str."),

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from shop import Shop, must
+from plans import layout
+from shop import MakeShop, Shop, must
 
 from engine.domain.catalogue import Event
 from engine.domain.errors import Forbidden, StaleCatalogue
@@ -26,8 +27,10 @@ async def house(server: Any) -> AsyncIterator[House]:
         yield opened
 
 
-async def organizer_id(house: House, slug: str) -> int:
-    row = await access.organizer_by_slug(house.database, slug)
+@pytest.fixture
+async def owner(house: House, server: Any) -> int:
+    """The id of the organizer in whose name events are made."""
+    row = await access.organizer_by_slug(house.database, server.organizer)
     assert row is not None
     return int(row["id"])
 
@@ -41,13 +44,17 @@ async def change_and_die(house: House, event: Event, quota_id: int, size: int) -
         await quotas.replace(session, event.id, quota_id, row | {"size": size})
 
 
+async def go_uncommitted(house: House, event: Event, item: int) -> Event:
+    """Make a next version live in which nothing is for sale, as a process does that dies before it can commit it."""
+    gone = replace(event, version=event.version + 1, items={}, quotas={}, products={}, quotas_by_product={})
+    await house.ledger.publish_if(gone, (item, 0, 0), {})
+    return gone
+
+
 async def test_a_change_that_was_not_made_live_is_by_the_next_who_reads_it(
-    house: House, server: Any, shop: Callable[..., Shop]
+    house: House, owner: int, shop: MakeShop
 ) -> None:
-    made = shop()
-    item = made.item()
-    quota = made.quota(5, item)
-    owner = await organizer_id(house, server.organizer)
+    made, _, quota = shop().selling(5)
     before = await catalogue.load_event(house.database, owner, made.slug)
     assert before is not None
     await change_and_die(house, before, quota, 9)
@@ -59,10 +66,9 @@ async def test_a_change_that_was_not_made_live_is_by_the_next_who_reads_it(
 
 
 async def test_a_copy_is_current_until_somebody_else_changes_the_event(
-    house: House, server: Any, shop: Callable[..., Shop]
+    house: House, owner: int, shop: MakeShop
 ) -> None:
     made = shop()
-    owner = await organizer_id(house, server.organizer)
     old = await house.catalogue.event(owner, made.slug)
     assert await house.catalogue.current(old) is old
     item = made.item()
@@ -72,19 +78,19 @@ async def test_a_copy_is_current_until_somebody_else_changes_the_event(
     assert await house.catalogue.event(owner, made.slug) is copies[0]
 
 
-async def test_counts_follow_the_newest_catalogue(house: House, server: Any, shop: Callable[..., Shop]) -> None:
+async def test_counts_follow_the_newest_catalogue(house: House, owner: int, shop: MakeShop) -> None:
     made = shop()
     quota = made.quota(5, made.item())
-    event = await house.catalogue.event(await organizer_id(house, server.organizer), made.slug)
+    event = await house.catalogue.event(owner, made.slug)
     made.patch(f"quotas/{quota}/", {"size": 7})
     assert (await house.catalogue.counts(event, [quota]))[quota].size == 7
     made.delete(f"quotas/{quota}/")
     assert await house.catalogue.counts(event, [quota]) == {}
 
 
-async def test_changes_that_fail_leave_no_trace(house: House, server: Any, shop: Callable[..., Shop]) -> None:
+async def test_changes_that_fail_leave_no_trace(house: House, owner: int, shop: MakeShop) -> None:
     made = shop()
-    event = await house.catalogue.event(await organizer_id(house, server.organizer), made.slug)
+    event = await house.catalogue.event(owner, made.slug)
 
     async def fail() -> None:
         async with house.catalogue.changing(event.id) as session:
@@ -98,15 +104,10 @@ async def test_changes_that_fail_leave_no_trace(house: House, server: Any, shop:
     assert loaded == event
 
 
-async def test_a_version_that_was_live_and_never_committed_is_passed(
-    house: House, server: Any, shop: Callable[..., Shop]
-) -> None:
-    made = shop()
-    item = made.item()
-    quota = made.quota(5, item)
-    event = await house.catalogue.event(await organizer_id(house, server.organizer), made.slug)
-    gone = replace(event, version=event.version + 1, items={}, quotas={}, quotas_by_product={})
-    await house.ledger.publish_if(gone, (item, 0, 0), {})
+async def test_a_version_that_was_live_and_never_committed_is_passed(house: House, owner: int, shop: MakeShop) -> None:
+    made, item, quota = shop().selling(5)
+    event = await house.catalogue.event(owner, made.slug)
+    gone = await go_uncommitted(house, event, item)
     must(made.cart(item), 201)
     assert made.left(quota) == 4
     after = await house.catalogue.refresh(event)
@@ -115,14 +116,11 @@ async def test_a_version_that_was_live_and_never_committed_is_passed(
 
 
 async def test_a_change_makes_way_for_itself_where_one_of_its_number_was_never_committed(
-    house: House, server: Any, shop: Callable[..., Shop]
+    house: House, owner: int, shop: MakeShop
 ) -> None:
-    made = shop()
-    item = made.item()
-    quota = made.quota(5, item)
-    event = await house.catalogue.event(await organizer_id(house, server.organizer), made.slug)
-    gone = replace(event, version=event.version + 1, items={}, quotas={}, products={}, quotas_by_product={})
-    await house.ledger.publish_if(gone, (item, 0, 0), {})
+    made, item, quota = shop().selling(5)
+    event = await house.catalogue.event(owner, made.slug)
+    gone = await go_uncommitted(house, event, item)
     must(made.patch(f"items/{item}/", {"position": 3}), 200)
     assert await house.ledger.live(event) == (gone.version, True)
     must(made.cart(item), 201)
@@ -130,26 +128,23 @@ async def test_a_change_makes_way_for_itself_where_one_of_its_number_was_never_c
 
 
 async def test_a_copy_of_a_version_that_is_live_and_not_confirmed_makes_it_live(
-    house: House, server: Any, shop: Callable[..., Shop]
+    house: House, owner: int, shop: MakeShop
 ) -> None:
-    made = shop()
-    item = made.item()
-    quota = made.quota(5, item)
-    event = await house.catalogue.event(await organizer_id(house, server.organizer), made.slug)
-    gone = replace(event, version=event.version + 1, items={}, quotas={}, products={}, quotas_by_product={})
-    await house.ledger.publish_if(gone, (item, 0, 0), {})
+    made, item, quota = shop().selling(5)
+    event = await house.catalogue.event(owner, made.slug)
+    gone = await go_uncommitted(house, event, item)
     await change_and_die(house, event, quota, 9)
     assert (await house.catalogue.refresh(event)).version == gone.version
     assert made.left(quota) == 9
 
 
 async def test_who_reads_an_event_while_something_is_deleted_waits_for_that(
-    house: House, server: Any, shop: Callable[..., Shop]
+    house: House, owner: int, shop: MakeShop
 ) -> None:
     made = shop()
     item, other = made.item(), made.item()
     quota = made.quota(5, item, other)
-    event = await house.catalogue.event(await organizer_id(house, server.organizer), made.slug)
+    event = await house.catalogue.event(owner, made.slug)
 
     async with house.database.transaction() as session:
         await catalogue.bump(session, event.id)
@@ -164,10 +159,10 @@ async def test_who_reads_an_event_while_something_is_deleted_waits_for_that(
     assert (await house.catalogue.refresh(event)).version == event.version + 1
 
 
-async def test_many_codes_are_looked_up_at_once(house: House, server: Any, shop: Callable[..., Shop]) -> None:
+async def test_many_codes_are_looked_up_at_once(house: House, owner: int, shop: MakeShop) -> None:
     made = shop()
     must(made.post("vouchers/batch_create/", [{"code": f"Code{number}"} for number in range(50)]), 201)
-    event = await house.catalogue.event(await organizer_id(house, server.organizer), made.slug)
+    event = await house.catalogue.event(owner, made.slug)
 
     async def find(*codes: str) -> dict[str, str]:
         return {key: one.code for key, one in (await house.catalogue.with_vouchers(event, codes)).vouchers.items()}
@@ -188,16 +183,16 @@ async def test_many_codes_are_looked_up_at_once(house: House, server: Any, shop:
 
 
 @pytest.mark.parametrize("slug", ["nosuch", "", "a\x00", "a b", "x" * 1000, "\ud800"])
-async def test_an_event_that_cannot_be_is_forbidden(house: House, server: Any, slug: str) -> None:
+async def test_an_event_that_cannot_be_is_forbidden(house: House, owner: int, slug: str) -> None:
     with pytest.raises(Forbidden):
-        await house.catalogue.event(await organizer_id(house, server.organizer), slug)
+        await house.catalogue.event(owner, slug)
 
 
-async def test_names_are_in_the_first_locale_of_the_event(house: House, server: Any, shop: Callable[..., Shop]) -> None:
+async def test_names_are_in_the_first_locale_of_the_event(house: House, owner: int, shop: MakeShop) -> None:
     made = shop()
     made.add("items/", name={"de": "Karte", "en": "Ticket"}, default_price="1.00")
     made.patch("settings/", {"locales": ["de", "en"]})
-    event = await house.catalogue.event(await organizer_id(house, server.organizer), made.slug)
+    event = await house.catalogue.event(owner, made.slug)
     assert [item.name for item in event.items.values()] == ["Karte"]
 
 
@@ -270,10 +265,7 @@ def _changes_of_dates(made: Shop) -> Iterator[None]:
     must(made.patch(f"quotas/{first}/", {"subevent": two}), 200)
     must(made.delete(f"quotas/{second}/"), 204)
     yield
-    seat = {"seat_number": "1", "seat_guid": "A-1", "uuid": "A-1", "position": {"x": 0, "y": 0}, "category": "Stalls"}
-    rows = [{"row_number": "A", "seats": [seat]}]
-    layout = {"zones": [{"name": "Main", "rows": rows}], "categories": [{"name": "Stalls", "color": "red"}]}
-    plan = must(made.api.post("seatingplans/", json={"name": "Plan", "layout": layout}), 201)["id"]
+    plan = must(made.api.post("seatingplans/", json={"name": "Plan", "layout": layout(["A-1"])}), 201)["id"]
     mapping = {"seating_plan": plan, "seat_category_mapping": {"Stalls": ticket}}
     must(made.patch(f"subevents/{two}/", mapping), 200)
     yield
@@ -287,10 +279,9 @@ def _changes_of_dates(made: Shop) -> Iterator[None]:
 
 @pytest.mark.parametrize(("changes", "fields"), [(_changes, {}), (_changes_of_dates, {"has_subevents": True})])
 async def test_what_has_changed_makes_of_any_older_copy_what_there_is(
-    house: House, server: Any, shop: Callable[..., Shop], changes: Callable[[Shop], Iterator[None]], fields: Any
+    house: House, owner: int, shop: MakeShop, changes: Callable[[Shop], Iterator[None]], fields: Any
 ) -> None:
     made = shop(**fields)
-    owner = await organizer_id(house, server.organizer)
     copies = [await catalogue.load_event(house.database, owner, made.slug)]
     steps = changes(made)
     while await asyncio.to_thread(next, steps, "over") != "over":
@@ -307,11 +298,10 @@ async def test_what_has_changed_makes_of_any_older_copy_what_there_is(
     assert whole.quotas_by_product
 
 
-async def test_only_what_has_changed_is_made_anew(house: House, server: Any, shop: Callable[..., Shop]) -> None:
+async def test_only_what_has_changed_is_made_anew(house: House, owner: int, shop: MakeShop) -> None:
     made = shop()
     items = [made.item(f"Item {number}") for number in range(3)]
     quotas_made = [made.quota(5, item) for item in items]
-    owner = await organizer_id(house, server.organizer)
     # what the change right before it has made is read twice
     must(made.patch("settings/", {"max_items_per_order": 3}), 200)
     before = await catalogue.load_event(house.database, owner, made.slug)

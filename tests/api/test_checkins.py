@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from shop import Shop, must
-
-MakeShop = Callable[..., Shop]
+from shop import MakeShop, Shop, must
 
 
 @pytest.fixture
 def hall(shop: MakeShop) -> tuple[Shop, int, int, Any]:
     """A shop, its item, a quota of two that lets places be sold again, and a paid order of one ticket."""
-    s = shop()
-    item = s.item()
-    quota = s.quota(2, item, release_after_exit=True)
+    s, item, quota = shop().selling(2, release_after_exit=True)
     return s, item, quota, must(s.order(item, status="p"), 201)
 
 

@@ -14,7 +14,7 @@ import httpx
 import msgspec
 import pytest
 from msgspec.structs import replace
-from shop import Shop, must
+from shop import MakeShop, Shop, must
 
 from engine.domain import invoicing, mails, order_changes, order_contents, payments, refunds
 from engine.domain.catalogue import Event
@@ -23,8 +23,6 @@ from engine.domain.next import Rule
 from engine.domain.order import MailKind, Order, PaymentState, RefundState
 from persistence import catalogue, orders
 from persistence.database import Database
-
-MakeShop = Callable[..., Shop]
 
 UNITS = 10_000
 AT_ONCE = 12
@@ -241,9 +239,7 @@ class Desk:
 
 @pytest.fixture
 async def desk(server: Any, shop: MakeShop, database: Database) -> AsyncIterator[Desk]:
-    s = shop()
-    item = s.item()
-    s.quota(UNITS, item)
+    s, item, _ = shop().selling(UNITS)
     row = await database.row("SELECT organizer_id FROM events WHERE slug = %(slug)s", {"slug": s.slug})
     assert row is not None
     event = await catalogue.load_event(database, row["organizer_id"], s.slug)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,9 +13,8 @@ import pypdfium2
 import pytest
 import zxingcpp
 from pypdf import PdfReader
-from shop import Shop, must
+from shop import MakeShop, Shop, must
 
-MakeShop = Callable[..., Shop]
 Sale = tuple[Shop, int]
 
 PLUGIN = "pretix.plugins.ticketoutputpdf"

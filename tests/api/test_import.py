@@ -7,14 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import psycopg
 import pytest
 from full_event import fill
-from shop import Shop, must
+from shop import MakeShop, Shop, must
 
 LISTS = ("taxrules", "categories", "items", "questions", "quotas", "vouchers", "waitinglistentries", "checkinlists")
 WHOLE = {"include_canceled_positions": "true", "include_canceled_fees": "true"}
@@ -164,7 +164,7 @@ def compare(target: Target, shop: Shop) -> None:
         assert here[name] == there[name], name
 
 
-def test_everything_of_an_event_comes_over_and_nobody_is_told(target: Target, shop: Callable[..., Shop]) -> None:
+def test_everything_of_an_event_comes_over_and_nobody_is_told(target: Target, shop: MakeShop) -> None:
     hook = {"enabled": True, "target_url": "https://example.org/hook", "all_events": True, "limit_events": [],
             "action_types": ["pretix.event.order.placed", "pretix.event.order.paid"]}  # fmt: skip
     must(target.api.post("webhooks/", json=hook), 201)
@@ -184,7 +184,7 @@ def test_everything_of_an_event_comes_over_and_nobody_is_told(target: Target, sh
             assert target.value(f"SELECT count(*) FROM {table} {sold}", source.slug) == 0, table  # noqa: S608
 
 
-def test_an_import_that_is_killed_goes_on_and_doubles_nothing(target: Target, shop: Callable[..., Shop]) -> None:
+def test_an_import_that_is_killed_goes_on_and_doubles_nothing(target: Target, shop: MakeShop) -> None:
     source = shop()
     fill(source, plain=240)
     process = target.start(source.slug)
@@ -205,7 +205,7 @@ def test_an_import_that_is_killed_goes_on_and_doubles_nothing(target: Target, sh
     assert "0 new, 0 changed" in output
 
 
-def test_what_changes_at_the_source_comes_with_the_next_run(target: Target, shop: Callable[..., Shop]) -> None:
+def test_what_changes_at_the_source_comes_with_the_next_run(target: Target, shop: MakeShop) -> None:
     source = shop()
     fill(source, plain=4)
     assert target.run(source.slug)[0] == 0
@@ -224,7 +224,7 @@ def test_what_changes_at_the_source_comes_with_the_next_run(target: Target, shop
     target.audit()
 
 
-def test_a_series_comes_over_with_the_seats_and_numbers_of_each_date(target: Target, shop: Callable[..., Shop]) -> None:
+def test_a_series_comes_over_with_the_seats_and_numbers_of_each_date(target: Target, shop: MakeShop) -> None:
     source = shop(has_subevents=True)
     seat = source.item("Seat")
     rows_of_plan = [{"row_number": "A", "seats": [{"seat_guid": f"B-{n}", "seat_number": str(n), "category": "S"}
@@ -244,10 +244,8 @@ def test_a_series_comes_over_with_the_seats_and_numbers_of_each_date(target: Tar
     target.audit()
 
 
-def test_an_order_that_was_changed_here_is_not_overwritten(target: Target, shop: Callable[..., Shop]) -> None:
-    source = shop()
-    item = source.item()
-    source.quota(10, item)
+def test_an_order_that_was_changed_here_is_not_overwritten(target: Target, shop: MakeShop) -> None:
+    source, item, _ = shop().selling(10)
     code = must(source.order(item), 201)["code"]
     assert target.run(source.slug)[0] == 0
     must(target.api.post(f"events/{source.slug}/orders/{code}/mark_canceled/", json={}), 200)
@@ -260,22 +258,16 @@ def test_an_order_that_was_changed_here_is_not_overwritten(target: Target, shop:
     target.audit()
 
 
-def test_a_code_that_a_process_may_be_about_to_give_out_is_taken_from_it(
-    target: Target, shop: Callable[..., Shop]
-) -> None:
+def test_a_code_that_a_process_may_be_about_to_give_out_is_taken_from_it(target: Target, shop: MakeShop) -> None:
     """Order ids are leased by the thousand, and each has its code; the front door here has a block by now."""
     from engine.domain.codes import order_code  # noqa: PLC0415
 
-    first = Shop(target.api)
-    item = first.item()
-    first.quota(50, item)
+    first, item, _ = Shop(target.api).selling(50)
     made = must(first.order(item), 201)["code"]
     key = bytes(target.value("SELECT code_key FROM installation"))
     number = target.value("SELECT id FROM orders WHERE code = %s", made)
     ahead = [order_code(number + step, key) for step in (1, 2, 3)]
-    source = shop()
-    ticket = source.item()
-    source.quota(10, ticket)
+    source, ticket, _ = shop().selling(10)
     for code in ahead:
         must(source.order(ticket, code=code), 201)
     status, output = target.run(source.slug)
@@ -286,7 +278,7 @@ def test_a_code_that_a_process_may_be_about_to_give_out_is_taken_from_it(
     target.audit()
 
 
-def test_a_token_that_is_refused_is_told_in_a_line(target: Target, shop: Callable[..., Shop]) -> None:
+def test_a_token_that_is_refused_is_told_in_a_line(target: Target, shop: MakeShop) -> None:
     source = shop()
     process = target.start(source.slug, url=f"{target.source.base_url}/nowhere")
     output, _ = process.communicate(timeout=60)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,9 +11,7 @@ import httpx
 import psycopg
 import pypdf
 import pytest
-from shop import Api, Shop, must
-
-MakeShop = Callable[..., Shop]
+from shop import Api, MakeShop, Shop, must
 
 ADDRESS = {
     "company": "Beispiel & Söhne",

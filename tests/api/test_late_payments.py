@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from shop import Shop, must
-
-MakeShop = Callable[..., Shop]
+from shop import MakeShop, Shop, must
 
 GONE = 'The ordered product "Ticket" is no longer available.'
 NOT_PAYABLE = "The order is not pending or expired."

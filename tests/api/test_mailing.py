@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shop import Shop, must
+from shop import MakeShop, Shop, must
 
-MakeShop = Callable[..., Shop]
 Sale = tuple[Shop, int]
 Inbox = Callable[[str, int], list[EmailMessage]]
 
@@ -22,9 +21,8 @@ Inbox = Callable[[str, int], list[EmailMessage]]
 @pytest.fixture
 def sale(shop: MakeShop) -> Sale:
     """An event and an item of 23.00 that is never sold out."""
-    s = shop(name={"en": "Night of\r\nBcc: everybody@example.org Music", "de": "Nacht der Musik"})
-    item = s.item()
-    s.quota(None, item)
+    name = {"en": "Night of\r\nBcc: everybody@example.org Music", "de": "Nacht der Musik"}
+    s, item, _ = shop(name=name).selling(None)
     return s, item
 
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from shop import Shop, must
+from shop import MakeShop, Shop, must
 
 
 @pytest.fixture
-def hall(shop: Callable[..., Shop]) -> Shop:
+def hall(shop: MakeShop) -> Shop:
     """An event that sells Tickets (23.00), ten of them."""
     made = shop()
-    made.ticket = made.item()  # type: ignore[attr-defined]
-    made.tickets = made.quota(10, made.ticket)  # type: ignore[attr-defined]
+    _, made.ticket, made.tickets = made.selling(10)  # type: ignore[attr-defined]
     return made
 
 

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from shop import Shop, must
+from shop import MakeShop, Shop, must
 
-MakeShop = Callable[..., Shop]
 SHORT = 'There is not enough quota available on quota "Tickets" to perform the operation.'
 
 
 @pytest.fixture
 def sale(shop: MakeShop) -> tuple[Shop, int, int]:
     """An event, an item of 23.00, a quota of ten."""
-    s = shop()
-    item = s.item()
-    return s, item, s.quota(10, item)
+    return shop().selling(10)
 
 
 def test_a_pending_order_waits_for_its_payment(sale: tuple[Shop, int, int]) -> None:

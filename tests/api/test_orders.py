@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from fresh import fresh
-from shop import Api, Shop, must
+from shop import Api, MakeShop, Shop, must
 
-MakeShop = Callable[..., Shop]
 FULL = {"_scheme": "full"}
 
 
@@ -209,9 +207,7 @@ def test_bytes_that_are_no_text_find_nothing(world: World) -> None:
 
 
 def test_the_organizers_list_has_the_orders_of_all_events(world: World, api: Api, shop: MakeShop) -> None:
-    other = shop()
-    item = other.item()
-    other.quota(5, item)
+    other, item, _ = shop().selling(5)
     elsewhere = must(other.order(item, comment=f"also {world.tag}"), 201)
     answer = api.get("orders/", params={"search": world.tag})
     rows = must(answer, 200)["results"]

@@ -6,19 +6,16 @@ import asyncio
 import datetime as dt
 import time
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import httpx
-from shop import Shop
+from shop import MakeShop
 
 from engine.domain.order import Order, decode
 from engine.sales.house import open_house
 from engine.settings import Settings
 from persistence.database import Database
 from workers.expire import BATCH_MAX, expire_orders
-
-MakeShop = Callable[..., Shop]
 
 LEFT_ALONE, MOVED = BATCH_MAX + 60, 90
 AT_ONCE = 24
@@ -30,9 +27,7 @@ async def stored(database: Database, codes: list[str]) -> list[Order]:
 
 
 async def test_unpaid_orders_expire_on_time_once_and_in_batches(server: Any, shop: MakeShop) -> None:
-    s = shop()
-    item = s.item()
-    quota = s.quota(LEFT_ALONE + MOVED, item)
+    s, item, quota = shop().selling(LEFT_ALONE + MOVED)
     gate = asyncio.Semaphore(AT_ONCE)
     expires = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=6)
     later = dt.datetime.now(dt.UTC) + dt.timedelta(days=3)

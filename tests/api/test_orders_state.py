@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from shop import Shop, must
+from shop import MakeShop, Shop, must
 
-MakeShop = Callable[..., Shop]
 Sale = tuple[Shop, int, int]
 GONE = {"detail": 'The ordered product "Ticket" is no longer available.'}
 
@@ -18,9 +16,7 @@ GONE = {"detail": 'The ordered product "Ticket" is no longer available.'}
 @pytest.fixture
 def sale(shop: MakeShop) -> Sale:
     """An event, an item of 23.00 and a quota of one."""
-    s = shop()
-    item = s.item()
-    return s, item, s.quota(1, item)
+    return shop().selling(1)
 
 
 def made(s: Shop, *positions: Any, **fields: Any) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from shop import Shop, must
+from shop import MakeShop, Shop, must
 
-MakeShop = Callable[..., Shop]
 Sale = tuple[Shop, int, int]
 BANK = {"payer": "Peter Miller", "iban": "DE02120300000000202051", "bic": "BYLADEM1001"}
 
@@ -16,9 +14,7 @@ BANK = {"payer": "Peter Miller", "iban": "DE02120300000000202051", "bic": "BYLAD
 @pytest.fixture
 def sale(shop: MakeShop) -> Sale:
     """An event, an item of 23.00 and a quota of one."""
-    s = shop()
-    item = s.item()
-    return s, item, s.quota(1, item)
+    return shop().selling(1)
 
 
 def made(s: Shop, *positions: Any, **fields: Any) -> str:

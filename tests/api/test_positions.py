@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from shop import Shop, must
+from shop import MakeShop, Shop, must
 
 UNKNOWN = ["Select a valid choice. That choice is not one of the available choices."]
 
@@ -16,11 +15,10 @@ def full(name: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def hall(shop: Callable[..., Shop]) -> Shop:
+def hall(shop: MakeShop) -> Shop:
     """An event that sells Tickets (23.00), ten of them."""
     made = shop()
-    made.ticket = made.item()  # type: ignore[attr-defined]
-    made.tickets = made.quota(10, made.ticket)  # type: ignore[attr-defined]
+    _, made.ticket, made.tickets = made.selling(10)  # type: ignore[attr-defined]
     return made
 
 

@@ -186,9 +186,7 @@ def test_a_deleted_quota_is_gone_on_both_paths(shop: Make) -> None:
 
 
 def test_the_numbers_are_there_where_asked_for(shop: Make) -> None:
-    event = shop()
-    item = event.item()
-    quota = event.quota(10, item)
+    event, item, quota = shop().selling(10)
     must(event.cart(item), 201)
     assert event.availability(quota) == {
         "available": True,
@@ -222,9 +220,7 @@ def test_closed_unlimited_and_empty_quotas_still_count(shop: Make) -> None:
 
 
 def test_a_quota_closes_by_selling_out_and_opens_on_request(shop: Make) -> None:
-    event = shop()
-    item = event.item()
-    quota = event.quota(1, item, close_when_sold_out=True)
+    event, item, quota = shop().selling(1, close_when_sold_out=True)
     must(event.order(item), 201)
     path = f"quotas/{quota}/"
     assert must(event.get(path), 200)["closed"] is True

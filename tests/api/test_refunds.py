@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from shop import Shop, must
+from shop import MakeShop, Shop, must
 
-MakeShop = Callable[..., Shop]
 Sale = tuple[Shop, str, int]
 
 
 @pytest.fixture
 def sale(shop: MakeShop) -> Sale:
     """An event, the code of a paid order of 23.00, and its quota of one."""
-    s = shop()
-    item = s.item()
-    quota = s.quota(1, item)
+    s, item, quota = shop().selling(1)
     return s, must(s.order(item, status="p"), 201)["code"], quota
 
 

@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import httpx
+import plans
 import pytest
-from shop import Shop, must
-
-MakeShop = Callable[..., Shop]
+from shop import MakeShop, Shop, must
 
 
 def layout(*rows: int, **row: Any) -> dict[str, Any]:
     """Return one zone with rows of so many seats, S-1-1 and on; category Stalls."""
-    return {
-        "name": "Plan",
-        "categories": [{"name": "Stalls", "color": "#7f4a91"}],
-        "zones": [
-            {
-                "name": "Main",
-                "position": {"x": 0, "y": 0},
-                "rows": [
-                    {
-                        "row_number": str(number),
-                        "position": {"x": 0, "y": 0},
-                        "seats": [
-                            {"seat_guid": f"S-{number}-{n}", "seat_number": str(n), "category": "Stalls"}
-                            for n in range(1, seats + 1)
-                        ],
-                        **row,
-                    }
-                    for number, seats in enumerate(rows, 1)
-                ],
-            }
-        ],
-        "size": {"width": 600, "height": 400},
-    }
+    return plans.layout(*([f"S-{number}-{n + 1}" for n in range(seats)] for number, seats in enumerate(rows, 1)), **row)
 
 
 def plan(api: httpx.Client, *rows: int, **row: Any) -> int:
@@ -50,9 +26,7 @@ def taken(number: int, row: int = 1) -> str:
 @pytest.fixture
 def hall(shop: MakeShop) -> tuple[Shop, int, int]:
     """A shop that sells one item with the seats S-1-1 to S-1-3 and S-2-1, the item, and its quota of five."""
-    s = shop()
-    item = s.item()
-    quota = s.quota(5, item)
+    s, item, quota = shop().selling(5)
     must(s.patch("", {"seating_plan": plan(s.api, 3, 1), "seat_category_mapping": {"Stalls": item}}), 200)
     return s, item, quota
 
@@ -137,9 +111,7 @@ def test_an_event_gets_the_seats_of_its_plan(shop: MakeShop) -> None:
 
 
 def test_labels_name_seats(shop: MakeShop) -> None:
-    s = shop()
-    item = s.item()
-    s.quota(5, item)
+    s, item, _ = shop().selling(5)
     plan_id = plan(s.api, 1, row_label="Box %s", seat_label="Chair %s")
     must(s.patch("", {"seating_plan": plan_id, "seat_category_mapping": {"Stalls": item}}), 200)
     seat = must(s.cart(item, seat="S-1-1"), 201)["seat"]
@@ -239,8 +211,8 @@ def test_a_deleted_item_leaves_its_seats_to_others(shop: MakeShop, hall: Any) ->
 
     series = shop(has_subevents=True)
     item, other = series.item(), series.item()
-    plans = {"seating_plan": plan(series.api, 1), "seat_category_mapping": {"Stalls": item, "Box": other}}
-    date = series.date(**plans)
+    seated = {"seating_plan": plan(series.api, 1), "seat_category_mapping": {"Stalls": item, "Box": other}}
+    date = series.date(**seated)
     must(series.delete(f"items/{item}/"), 204)
     assert must(series.get(f"subevents/{date}/"), 200)["seat_category_mapping"] == {"Box": other}
     assert [seat["product"] for seat in must(series.get(f"subevents/{date}/seats/"), 200)["results"]] == [None]

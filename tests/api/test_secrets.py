@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from shop import Shop, must
+from shop import MakeShop, must
 
 EMPTY = {"count": 0, "next": None, "previous": None, "results": []}
 
 
 @pytest.fixture
-def hall(shop: Callable[..., Shop]) -> Any:
+def hall(shop: MakeShop) -> Any:
     made: Any = shop()
-    made.ticket = made.item()
-    made.quota(10, made.ticket)
+    _, made.ticket, _ = made.selling(10)
     return made
 
 

@@ -5,15 +5,12 @@ What is refused changes nothing, and what is done leaves units, seat, voucher an
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from shop import Shop, must
 from test_seats import layout
-
-MakeShop = Callable[..., Shop]
 
 QUIET = {"send_email": False}
 BANK = {"payer": "Peter Miller", "iban": "DE02120300000000202051"}
@@ -63,9 +60,7 @@ PAIRS = [(start, action) for start in STARTS for action in ACTIONS]
 @pytest.fixture(scope="module")
 def hall(api: Any) -> tuple[Shop, int, int]:
     """A shop with one item, a seat for each pair of state and operation, and its quota."""
-    s = Shop(api)
-    item = s.item()
-    quota = s.quota(1000, item)
+    s, item, quota = Shop(api).selling(1000)
     plan = must(api.post("seatingplans/", json={"name": "Walk", "layout": layout(len(PAIRS))}), 201)["id"]
     must(s.patch("", {"seating_plan": plan, "seat_category_mapping": {"Stalls": item}}), 200)
     return s, item, quota

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from shop import Shop, must
-
-MakeShop = Callable[..., Shop]
+from plans import layout
+from shop import MakeShop, Shop, must
 
 USED_CART = {"voucher": ["The specified voucher has already been used the maximum number of times."]}
 USED_ORDER = "The voucher has already been used the maximum number of times."
@@ -19,9 +17,7 @@ PAST = "2020-01-01T00:00:00Z"
 @pytest.fixture
 def sale(shop: MakeShop) -> tuple[Shop, int, int]:
     """A shop that sells one item out of a quota of ten."""
-    s = shop()
-    item = s.item()
-    return s, item, s.quota(10, item)
+    return shop().selling(10)
 
 
 def redeemed(s: Shop, voucher: Any) -> int:
@@ -106,9 +102,7 @@ def test_a_batch_makes_all_vouchers_or_none(sale: Any) -> None:
 
 def test_one_batch_keeps_a_seat_for_one_voucher(sale: Any) -> None:
     s, item, _ = sale
-    seats = [{"seat_guid": guid, "seat_number": guid, "category": "Stalls"} for guid in ("A1", "A2")]
-    layout = {"zones": [{"name": "Main", "rows": [{"row_number": "1", "seats": seats}]}]}
-    plan = must(s.api.post("seatingplans/", json={"name": "Hall", "layout": layout}), 201)["id"]
+    plan = must(s.api.post("seatingplans/", json={"name": "Hall", "layout": layout(["A1", "A2"])}), 201)["id"]
     must(s.patch("", {"seating_plan": plan, "seat_category_mapping": {"Stalls": item}}), 200)
     rows = [{"item": item, "seat": "A1"}, {"item": item, "seat": "A2"}, {"item": item, "seat": "A1"}, {"item": item}]
     errors = must(s.post("vouchers/batch_create/", rows), 400)
@@ -258,9 +252,7 @@ def test_orders_at_once_use_a_voucher_as_often_as_it_may_be(sale: Any) -> None:
 
 
 def test_a_reservation_is_for_those_who_have_the_voucher(shop: MakeShop) -> None:
-    s = shop()
-    item = s.item()
-    quota = s.quota(2, item)
+    s, item, quota = shop().selling(2)
     voucher = s.add("vouchers/", item=item, block_quota=True, max_usages=2)
     must(s.cart(item), 400)
     cart = must(s.cart(item, voucher=voucher["code"]), 201)
@@ -277,9 +269,7 @@ def test_a_reservation_is_for_those_who_have_the_voucher(shop: MakeShop) -> None
 
 
 def test_a_voucher_may_ignore_the_quota(shop: MakeShop) -> None:
-    s = shop()
-    item = s.item()
-    quota = s.quota(0, item)
+    s, item, quota = shop().selling(0)
     code = s.add("vouchers/", allow_ignore_quota=True, max_usages=9)["code"]
     must(s.cart(item, voucher=code), 201)
     must(s.order({"item": item, "voucher": code}, {"item": item, "voucher": code}), 201)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from shop import Shop, must
-
-MakeShop = Callable[..., Shop]
+from shop import MakeShop, must
 
 
 def test_those_who_wait_count_in_availability_until_they_go(shop: MakeShop) -> None:

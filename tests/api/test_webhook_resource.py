@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
-from shop import Api, Shop, must
+from shop import Api, MakeShop, must
 
-MakeShop = Callable[..., Shop]
 PLACED = "pretix.event.order.placed"
 
 

@@ -11,20 +11,7 @@ import psycopg
 import pytest
 import redis
 from auditing import audit, rules
-
-LAYOUT = {
-    "zones": [
-        {
-            "name": "Main",
-            "rows": [
-                {
-                    "row_number": "1",
-                    "seats": [{"seat_guid": f"A{n}", "seat_number": str(n), "category": "Stalls"} for n in range(1, 6)],
-                }
-            ],
-        }
-    ]
-}
+from plans import layout
 
 
 class Books:
@@ -37,7 +24,7 @@ class Books:
         self.server = server
         with httpx.Client(headers={"Authorization": f"Token {server.token}"}, timeout=30) as client:
             self.client, self.root = client, f"{server.base_url}/api/v1/organizers/{server.organizer}/"
-            plan = self.post("seatingplans/", {"name": "Hall", "layout": LAYOUT})["id"]
+            plan = self.post("seatingplans/", {"name": "Hall", "layout": layout(["A1", "A2", "A3", "A4", "A5"])})["id"]
             event = {"name": {"en": "Hall"}, "slug": "hall", "currency": "EUR", "date_from": "2031-01-01T10:00:00Z"}
             self.post("events/", {**event, "seating_plan": plan})
             self.root += "events/hall/"

@@ -6,33 +6,26 @@ import datetime as dt
 
 import msgspec
 import pytest
-from sample_events import LONG_AGO_MS, MINUTE_MS, after, event, following, group, move, now_ms, order, product, quota
+from sample_events import (
+    LONG_AGO_MS,
+    MINUTE_MS,
+    after,
+    event,
+    following,
+    group,
+    move,
+    now_ms,
+    order,
+    product,
+    quota,
+    voucher,
+)
 
-from engine.domain.catalogue import Voucher, whole_quota
+from engine.domain.catalogue import whole_quota
 from engine.domain.errors import SoldOut, VoucherSpent
 from engine.domain.order import encode
 from engine.ledger import keys
 from engine.ledger.values import Held, HoldGroup, HoldPosition, Short, UsedUp, VoucherMove, VoucherUse
-
-
-def voucher(number, item=None, *, quota_id=None, usages=1, till=None):
-    """Return a voucher that keeps units of an item, or of a quota, free."""
-    return Voucher(
-        id=number,
-        code=f"V{number}",
-        max_usages=usages,
-        valid_until=till,
-        block_quota=True,
-        allow_ignore_quota=False,
-        price_mode="none",
-        value=None,
-        budget=None,
-        item=item,
-        variation=None,
-        quota=quota_id,
-        subevent=None,
-        seat=None,
-    )
 
 
 def using(number, *vouchers, usages=1, skips=False, cart="c@api", deadline_ms=None):

@@ -6,9 +6,8 @@ import sample_events
 from hall import RESERVED, RESERVING, USAGES
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from sample_events import product, quota
+from sample_events import product, quota, voucher
 
-from engine.domain.catalogue import Voucher
 from engine.ledger.values import VoucherUse
 
 NUMBERS = (1, 2, (9, 91))
@@ -19,22 +18,7 @@ DATED = tuple((*product(number)[:2], date) for number in NUMBERS for date in DAT
 CARTS = ("a", "a1", "a-b", "ü|:")
 SEATS = ("A", "B", "C ü|", "D")
 EVERYTHING = quota(90, None, 3)
-KEEPING = Voucher(
-    id=RESERVING,
-    code="KEEP",
-    max_usages=USAGES[RESERVING],
-    valid_until=None,
-    block_quota=True,
-    allow_ignore_quota=False,
-    price_mode="none",
-    value=None,
-    budget=None,
-    item=RESERVED[0],
-    variation=None,
-    quota=None,
-    subevent=None,
-    seat=None,
-)
+KEEPING = voucher(RESERVING, RESERVED[0], usages=USAGES[RESERVING])
 
 indexes = st.integers(0, 99)
 halls = st.sampled_from((0, 1))
@@ -62,11 +46,11 @@ def event(*quotas, **fields):
     return sample_events.event(*quotas, reserving=(KEEPING,), **fields)
 
 
-def with_voucher(of, voucher):
+def with_voucher(of, number):
     """Return a group, or an order, whose first position has a voucher; the reserving one only fits its product."""
     first = of.positions[0]
     made_for = getattr(first, "product", None) or (first.item, first.variation or 0, first.subevent or 0)
-    if not voucher or (voucher == RESERVING and made_for != RESERVED):
+    if not number or (number == RESERVING and made_for != RESERVED):
         return of
-    use = VoucherUse(voucher, USAGES[voucher], voucher == RESERVING) if hasattr(first, "product") else voucher
+    use = VoucherUse(number, USAGES[number], number == RESERVING) if hasattr(first, "product") else number
     return replace(of, positions=type(of.positions)([replace(first, voucher=use), *of.positions[1:]]))

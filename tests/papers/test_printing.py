@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import unicodedata
+from collections.abc import AsyncIterator
 
 import pypdfium2
 import pytest
@@ -40,6 +41,13 @@ NAMES = (
     "\n" * 3000,
     "",
 )
+
+
+@pytest.fixture
+async def press() -> AsyncIterator[Press]:
+    made = Press()
+    yield made
+    await made.aclose()
 
 
 def ticket(**fields: object) -> Ticket:
@@ -142,43 +150,31 @@ def test_all_languages_have_words_and_a_calendar() -> None:
     assert words("xx") is words("en")
 
 
-async def test_the_press_prints_on_after_what_cannot_be_printed() -> None:
-    press = Press()
-    try:
-        with pytest.raises(Unprintable):
-            await printed(press, sheet(ticket(secret="x" * 10_000)))
-        assert scanned(await printed(press, sheet())) == ["abcdefghijkmnpqrstuvwxyz23456789"]
-    finally:
-        await press.aclose()
+async def test_the_press_prints_on_after_what_cannot_be_printed(press: Press) -> None:
+    with pytest.raises(Unprintable):
+        await printed(press, sheet(ticket(secret="x" * 10_000)))
+    assert scanned(await printed(press, sheet())) == ["abcdefghijkmnpqrstuvwxyz23456789"]
 
 
-async def test_a_press_that_dies_is_replaced() -> None:
-    press = Press()
-    try:
-        await printed(press, sheet())
-        assert press._process is not None
-        os.kill(press._process.pid, signal.SIGSTOP)
-        asked = asyncio.create_task(printed(press, sheet()))
-        await asyncio.sleep(0.05)
-        os.kill(press._process.pid, signal.SIGKILL)
-        with pytest.raises(Unprintable, match="the press broke"):
-            await asked
-        assert (await printed(press, sheet())).startswith(b"%PDF")
-    finally:
-        await press.aclose()
+async def test_a_press_that_dies_is_replaced(press: Press) -> None:
+    await printed(press, sheet())
+    assert press._process is not None
+    os.kill(press._process.pid, signal.SIGSTOP)
+    asked = asyncio.create_task(printed(press, sheet()))
+    await asyncio.sleep(0.05)
+    os.kill(press._process.pid, signal.SIGKILL)
+    with pytest.raises(Unprintable, match="the press broke"):
+        await asked
+    assert (await printed(press, sheet())).startswith(b"%PDF")
 
 
-async def test_a_press_that_hangs_is_ended() -> None:
-    press = Press()
-    try:
-        await printed(press, sheet())
-        assert press._process is not None
-        os.kill(press._process.pid, signal.SIGSTOP)
-        with pytest.raises(Unprintable, match="not done after"):
-            await press.draw("tickets", json.encode(sheet()).decode(), timeout_s=0.2)
-        assert (await printed(press, sheet())).startswith(b"%PDF")
-    finally:
-        await press.aclose()
+async def test_a_press_that_hangs_is_ended(press: Press) -> None:
+    await printed(press, sheet())
+    assert press._process is not None
+    os.kill(press._process.pid, signal.SIGSTOP)
+    with pytest.raises(Unprintable, match="not done after"):
+        await press.draw("tickets", json.encode(sheet()).decode(), timeout_s=0.2)
+    assert (await printed(press, sheet())).startswith(b"%PDF")
 
 
 def test_the_press_ends_with_whoever_it_prints_for() -> None:

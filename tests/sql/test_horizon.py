@@ -37,12 +37,9 @@ def document(number: int, moment: dt.datetime, version: int = 1) -> dict[str, ob
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url)
-    await database.open()
+async def database(database: Database) -> AsyncIterator[Database]:
     yield database
     await database.run("DELETE FROM orders WHERE organizer_id = %(organizer)s", {"organizer": ORGANIZER})
-    await database.close()
 
 
 async def codes(database: Database, since: dt.datetime) -> set[str]:

@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-import pytest
-
 from persistence import orders, sequences
 from persistence.database import Database
 
 _FIRST = 8_800_000_001
 _BEYOND = 27**16
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    opened = Database(database_url)
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 async def test_claimed_numbers_of_a_block_are_found_beside_one_that_no_sequence_reaches(database: Database) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
 
@@ -19,14 +18,6 @@ INSERT INTO positions (id, order_id, event_id, positionid, item, price, tax_valu
 VALUES (%s, %s, %s, 1, %s, 23, 0, %s, 's', 'p', %s, timestamptz '2031-01-01T10:00Z' + %s * interval '1 second',
         %s, %s, %s)
 """
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    opened = Database(database_url)
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture(scope="module")

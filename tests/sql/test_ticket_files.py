@@ -22,13 +22,10 @@ LOOK, OTHER_LOOK = "a" * 24, "b" * 24
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url)
-    await database.open()
+async def database(database: Database) -> AsyncIterator[Database]:
     await database.run("DELETE FROM ticket_files")
     yield database
     await database.run("DELETE FROM ticket_files")
-    await database.close()
 
 
 @pytest.fixture
