@@ -41,7 +41,7 @@ async def test_a_postgres_that_hangs_for_long_leaves_no_request_hanging(up: Any,
             assert status == 503, "a list needs Postgres"
             assert headers["Retry-After"].isdigit()
         before = crowd.confirmed()
-        await until("orders are confirmed again", lambda: crowd.confirmed() > before + 10, 10)
+        await until("orders are confirmed again", lambda: crowd.confirmed() > before + 10)
     await books.compare(up, crowd)
 
 

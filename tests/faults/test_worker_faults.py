@@ -29,8 +29,8 @@ LARGE = (100_000, 100_000)
 
 @pytest.fixture(scope="module")
 def environment() -> dict[str, str]:
-    """Orders wait for Postgres for two seconds only."""
-    return {"HOLDFAST_ACK_TIMEOUT_S": "2"}
+    """Orders wait for Postgres for five seconds only."""
+    return {"HOLDFAST_ACK_TIMEOUT_S": "5"}
 
 
 async def test_a_worker_killed_in_mid_batch_loses_nothing_and_doubles_nothing(up: Any, api: Client) -> None:

@@ -15,27 +15,32 @@ import pytest
 
 Doors = Callable[..., Any]
 
+PATIENCE_S = 60
+"""How long something that has to happen may take on a busy machine."""
+
 
 def said(connection: socket.socket) -> tuple[int, bytes]:
     """Return the status and the rest of what comes until the other side closes."""
-    connection.settimeout(15)
+    connection.settimeout(PATIENCE_S)
     whole = b""
-    while piece := connection.recv(65536):
-        whole += piece
+    # whoever closes while something is still on its way to him resets
+    with contextlib.suppress(ConnectionResetError):
+        while piece := connection.recv(65536):
+            whole += piece
     return (int(whole.split()[1]) if whole else 0), whole
 
 
 def connect(door: Any) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", door.port), 10)
+    return socket.create_connection(("127.0.0.1", door.port), PATIENCE_S)
 
 
 def test_a_token_that_asks_too_often_is_throttled_alone(front_door: Doors, own: Any) -> None:
-    door = front_door(RATE_LIMIT="5/m")
+    door = front_door(RATE_LIMIT="3/m")
     with httpx.Client(headers=door.headers) as client:
-        answers = [client.get(door.root + "events/") for _ in range(8)]
-    assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 3
+        answers = [client.get(door.root + "events/") for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [200] * 3 + [429] * 3
     wait = answers[-1].headers["Retry-After"]
-    assert 1 <= int(wait) <= 12
+    assert 1 <= int(wait) <= 20
     assert answers[-1].json() == {"detail": f"Request was throttled. Expected available in {wait} seconds."}
     # another token is not meant, and neither is another front door
     made = httpx.post(
@@ -50,13 +55,13 @@ def test_a_token_that_asks_too_often_is_throttled_alone(front_door: Doors, own: 
 
 
 def test_who_tries_tokens_is_throttled_and_nobody_who_has_one(front_door: Doors, own: Any) -> None:
-    door = front_door(AUTH_FAILURE_LIMIT="5/m")
+    door = front_door(AUTH_FAILURE_LIMIT="3/m")
     wrong: list[dict[str, str]] = [{}, {"Authorization": "Token none"}, {"Authorization": "Token"}]
     with httpx.Client() as client:
-        answers = [client.get(door.root + "events/", headers=wrong[n % 3]) for n in range(9)]
-        assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 4
+        answers = [client.get(door.root + "events/", headers=wrong[n % 3]) for n in range(6)]
+        assert [answer.status_code for answer in answers] == [401] * 3 + [429] * 3
         wait = answers[-1].headers["Retry-After"]
-        assert 1 <= int(wait) <= 12
+        assert 1 <= int(wait) <= 20
         assert answers[-1].json() == {"detail": f"Request was throttled. Expected available in {wait} seconds."}
         assert client.get(f"{door.base_url}/live/stream").status_code == 429
         # a token that this front door has never seen, and one that it has
@@ -76,30 +81,29 @@ def test_bodies_that_do_not_arrive_end_with_408(front_door: Doors) -> None:
     door = front_door(BODY_TIMEOUT_S=1)
     with connect(door) as connection:
         head = f"POST {door.root}events/ HTTP/1.1\r\nHost: x\r\nAuthorization: {door.headers['Authorization']}\r\n"
-        connection.sendall(head.encode() + b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
         began = time.monotonic()
-        connection.settimeout(10)
+        connection.sendall(head.encode() + b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
         answer = connection.recv(65536)
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert b'{"detail":"The request body did not arrive in time."}' in answer
-        assert 0.5 < time.monotonic() - began < 8
+        assert 0.5 < time.monotonic() - began < 25
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "])
 def test_connections_without_a_whole_request_are_closed(front_door: Doors, sent: bytes) -> None:
     door = front_door(IDLE_TIMEOUT_S=1)
+    began = time.monotonic()
     with connect(door) as connection:
         connection.sendall(sent)
-        began = time.monotonic()
         assert said(connection)[0] == 0
-        assert 0.5 < time.monotonic() - began < 8
+        assert time.monotonic() - began > 0.5
 
 
 def test_a_head_that_trickles_is_closed_too(front_door: Doors) -> None:
     door = front_door(IDLE_TIMEOUT_S=1)
     with connect(door) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
-        deadline = time.monotonic() + 8
+        deadline = time.monotonic() + PATIENCE_S
         with contextlib.suppress(ConnectionError):
             while time.monotonic() < deadline:
                 connection.sendall(b"X-A: b\r\n")
@@ -117,10 +121,14 @@ def test_more_connections_than_allowed_are_told_to_come_again(front_door: Doors)
     assert b"Retry-After: 1\r\n" in whole
     assert whole.endswith(b'\r\n\r\n{"detail":"Too many connections."}')
     kept.pop().close()
-    deadline = time.monotonic() + 5
-    while (answer := httpx.get(door.root, headers=door.headers)).status_code == 503:
+    deadline = time.monotonic() + PATIENCE_S
+    status = 503
+    while status == 503:
         assert time.monotonic() < deadline
-    assert answer.status_code == 200
+        # whoever is one too many may find the connection closed before he has sent his request
+        with contextlib.suppress(httpx.TransportError):
+            status = httpx.get(door.root, headers=door.headers).status_code
+    assert status == 200
     for connection in kept:
         connection.close()
 
@@ -153,7 +161,6 @@ def test_what_is_too_large_is_413_before_it_is_sent(front_door: Doors) -> None:
     with connect(door) as connection:
         head = f"POST {door.root}events/ HTTP/1.1\r\nHost: x\r\nAuthorization: {door.headers['Authorization']}\r\n"
         connection.sendall(head.encode() + b"Content-Type: application/json\r\nContent-Length: 999999999\r\n\r\n")
-        connection.settimeout(5)
         assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
 
 
@@ -203,7 +210,7 @@ def test_many_large_bodies_at_once_do_not_fill_the_memory(front_door: Doors) -> 
     assert most - before < 220_000_000
     statuses = set()
     for connection in connections:
-        connection.settimeout(8)
+        connection.settimeout(PATIENCE_S)
         try:
             statuses.add(int(connection.recv(65536).split()[1]))
         except OSError:
