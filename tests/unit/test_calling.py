@@ -79,7 +79,7 @@ async def test_an_answer_that_does_not_come_is_waited_for_so_long(monkeypatch):
     begun = time.monotonic()
     with pytest.raises(NotCalled, match="no answer within"):
         await call("http://127.0.0.1:PORT/", answer=(b"HTTP/1.1 ", b""))
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 25
 
 
 @pytest.mark.parametrize("head", [b"SSH-2.0\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000 + b"\r\n\r\n"])
