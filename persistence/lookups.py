@@ -11,7 +11,7 @@ from persistence.queries import Queries
 _SQL = Queries("lookups")
 _ID_MAX = 2**63 - 1
 
-Kind = Literal["items", "variations", "subevents", "vouchers"]
+Kind = Literal["items", "variations", "subevents", "vouchers", "questions", "question_options", "tax_rules"]
 
 
 async def known(database: Database, organizer_id: int, kind: Kind, ids: Collection[int]) -> set[int]:

@@ -58,6 +58,8 @@ class Line(Struct, frozen=True):
     """The other fields of Position, by their names there: name in parts, e-mail, address."""
     answers: tuple[Answer, ...] = ()
     seat: Seat | None = None
+    seat_misfit: str | None = None
+    """What is wrong with the seat that was asked for, or with there being none."""
 
     @property
     def product(self) -> Product:
@@ -68,34 +70,15 @@ class Line(Struct, frozen=True):
         )
 
 
-def refuse_unsellable(lines: Iterable[Line], event: Event) -> None:
-    """Refuse positions that no quota or no date lets be sold. Raises Invalid with a row for each position."""
-    rows: list[dict[str, list[str]]] = []
-    for line in lines:
-        if not sold_on(line.item, line.variation, line.subevent):
-            rows.append({"item": [f'The product "{line.item.name}" is not available on this date.']})
-        elif not event.quotas_of(line.product) and not (line.voucher and line.voucher.skips_quota):
-            rows.append({"item": [f'The product "{line.item.name}" is not assigned to a quota.']})
-        else:
-            rows.append({})
-    if any(rows):
-        raise Invalid({"positions": rows})
-
-
-def refuse_same_seats(lines: Iterable[Line]) -> None:
-    """Refuse positions that ask for a seat that an earlier one asks for. Raises Invalid with a row for each."""
-    seen: set[int] = set()
-    rows: list[dict[str, list[str]]] = []
-    for line in lines:
-        error: dict[str, list[str]] = {}
-        if line.seat:
-            place = line.seat.place
-            if place.id in seen:
-                error = {"seat": [f'The selected seat "{place.name}" is not available.']}
-            seen.add(place.id)
-        rows.append(error)
-    if any(rows):
-        raise Invalid({"positions": rows})
+def unsellable(line: Line, event: Event) -> str | None:
+    """Say why no date or no quota lets a position be sold, if so."""
+    if line.voucher and line.voucher.skips_quota:
+        return None
+    if not sold_on(line.item, line.variation, line.subevent):
+        return f'The product "{line.item.name}" is not available on this date.'
+    if not event.quotas_of(line.product):
+        return f'The product "{line.item.name}" is not assigned to a quota.'
+    return None
 
 
 def within_budgets(lines: Sequence[Line], left: dict[int, Decimal], event: Event) -> list[Line]:
@@ -110,7 +93,8 @@ def within_budgets(lines: Sequence[Line], left: dict[int, Decimal], event: Event
         if line.voucher is None or line.voucher.id not in left:
             continue
         full_price = list_price(line.item, line.variation, line.subevent)
-        discount = max(ZERO, full_price - price_with(line.voucher, full_price, event.currency))
+        price = price_with(line.voucher, full_price, event.currency) if line.price is None else line.price
+        discount = max(ZERO, full_price - price)
         budget = max(ZERO, left[line.voucher.id])
         if discount > budget:
             if not budget or line.price is not None:
@@ -152,6 +136,8 @@ def position_of(line: Line, order: Order, event: Event, base: Item | None = None
         taxed = tax.of_list_price(price, rule, order.invoice_address, event.currency)
     else:
         taxed = tax.of_given(line.price, rule, order.invoice_address, event.currency)
+        # who pays more than the voucher asks for has had less of it
+        price = max(price, taxed.gross if rule is None or rule.price_includes_tax else taxed.net)
     valid_from, valid_until = line.validity or _validity(line, order, event)
     return Position(
         id=0,

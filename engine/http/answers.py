@@ -9,9 +9,10 @@ from typing import Any
 
 from engine.domain.catalogue import Event, Question
 from engine.domain.order import Answer
-from engine.http.field_kinds import Date, DateTime, Reference, Text
+from engine.http.field_kinds import Date, DateTime, Text
 from engine.http.fields import Field, FieldError, ListOf, Schema
 from engine.http.kept import Pk
+from engine.http.products import EventReference, doubtful
 
 _TIME = re.compile(r"\d{1,2}:\d{1,2}(:\d{1,2}(\.\d{1,6})?)?", re.ASCII)
 _TRUE, _FALSE = {"true", "True", "TRUE", "1"}, {"false", "False", "FALSE", "0"}
@@ -44,16 +45,19 @@ def _answer(question: Question, text: str, option_ids: list[int], event: Event) 
         raise FieldError("You can specify at most one option for this question.")
     for option_id in option_ids:
         if option_id not in question.options:
+            text = "The specified option does not belong to this question."
             if any(option_id in other.options for other in event.questions.values()):
-                raise FieldError("The specified option does not belong to this question.")
-            raise FieldError({"options": [f'Invalid pk "{option_id}" - object does not exist.']})
-    chosen = [question.options[option_id] for option_id in dict.fromkeys(option_ids)]
+                raise FieldError(text)
+            raise FieldError({"options": [doubtful("question_options", option_id, text, "non_field_errors")]})
+    chosen = set(option_ids)
+    # put into words as they were sent, listed as the question lists them
+    listed = [option for option in question.options.values() if option.id in chosen]
     return Answer(
         question.id,
-        ", ".join(option.answer for option in chosen),
+        ", ".join(question.options[option_id].answer for option_id in dict.fromkeys(option_ids)),
         question.identifier,
-        tuple(option.id for option in chosen),
-        tuple(option.identifier for option in chosen),
+        tuple(option.id for option in listed),
+        tuple(option.identifier for option in listed),
     )
 
 
@@ -101,12 +105,23 @@ def _time(text: str) -> str:
     raise FieldError("Time has wrong format. Use one of these formats instead: hh:mm[:ss[.uuuuuu]].")
 
 
+class _Answers(ListOf):
+    """Answers to different questions: of two to the same one the first counts."""
+
+    def clean(self, value: Any, event: Event | None) -> list[Any]:
+        answers = super().clean(value, event)
+        first = {answer.question: answer for answer in reversed(answers)}
+        return [answer for answer in answers if first[answer.question] is answer]
+
+
 _DATE: Field = Date()
 _DATETIME: Field = DateTime()
 
-ANSWERS = ListOf(
+ANSWERS = _Answers(
     _AnswerSchema(
-        question=Reference(lambda event: event.questions),
+        question=EventReference(
+            "questions", lambda event: event.questions, "The specified question does not belong to this event."
+        ),
         answer=Text(),
         options=ListOf(Pk(), max_length=1000, default=list),
     ),

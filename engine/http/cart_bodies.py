@@ -15,8 +15,8 @@ from engine.domain.catalogue import Event, Product, SeatPlace
 from engine.domain.errors import Invalid
 from engine.domain.order import Answer
 from engine.http.call import Reply, reply
-from engine.http.products import seat_taken
 from engine.sales.holds import Held, Outcome, SeatTaken, Short, StoredHold, UsedUp
+from engine.sales.refusals import seat_taken
 
 _USED_UP: dict[str, Any] = {"voucher": ["The specified voucher has already been used the maximum number of times."]}
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)

@@ -26,14 +26,16 @@ from engine.http.cart_bodies import (
     stored_body,
 )
 from engine.http.field_kinds import Boolean, DateTime, Money, Text
-from engine.http.fields import FieldError, Form, ListOf, Schema
+from engine.http.fields import FieldError, Form, ListOf
 from engine.http.paging import page_body, page_generated, page_of
 from engine.http.people import ATTENDEE, SALES_CHANNELS, Named, merged_name
 from engine.http.products import (
     ItemField,
+    ProductSchema,
     SubeventField,
     VariationField,
     check_product,
+    fitting_seat,
     product_of,
     read,
     settled,
@@ -66,13 +68,14 @@ class _CartId(Text):
         return {**super().form(), "pattern": "^$|@api$"}
 
 
-class _ChildSchema(Schema):
+class _ChildSchema(ProductSchema):
     """A position to be made; its product and its name in parts are added to the cleaned fields."""
 
     def clean(self, value: Any, event: Event | None) -> dict[str, Any]:
         assert event is not None
         values = super().clean(value, event)
         check_product(values, event, _GENERAL)
+        values["seat"] = fitting_seat(values, event)
         values["parts"] = merged_name(values, "attendee_")
         voucher = values["voucher"] = cart_voucher(event, values)
         values["product"] = product_of(values)

@@ -25,7 +25,15 @@ from engine.http.field_kinds import Boolean, Choice, DateTime, Email, Money, Ref
 from engine.http.fields import FieldError, Form, ListOf, Schema
 from engine.http.order_create import POSITION
 from engine.http.people import Country, NameParts, check_state, merged_name
-from engine.http.products import NEEDS_SUBEVENT, ItemField, SubeventField, VariationField, check_product, read
+from engine.http.products import (
+    NEEDS_SUBEVENT,
+    ItemField,
+    SubeventField,
+    VariationField,
+    check_product,
+    fitting_seat,
+    read,
+)
 from engine.http.resources import order_body
 from engine.http.terms import terms
 from engine.sales import orders
@@ -63,11 +71,14 @@ class _Addition(Schema):
         if isinstance(value, dict):
             value = {name: inner for name, inner in value.items() if name not in _NOT_ADDABLE}
         try:
-            return Line(**{**POSITION.clean(value, event), "positionid": 0})
+            line = Line(**{**POSITION.clean(value, event), "positionid": 0})
         except FieldError as error:
             if error.detail == {"subevent": [NEEDS_SUBEVENT]}:
                 raise Invalid(["You need to choose a subevent for the new position."]) from None
             raise
+        if line.seat_misfit:
+            raise FieldError({"seat": [line.seat_misfit]})
+        return line
 
     def form(self, *, partial: bool = False) -> Form:
         fields = {name: field for name, field in POSITION.fields.items() if name not in _NOT_ADDABLE}
@@ -240,6 +251,7 @@ def _product(values: dict[str, Any], position: Position, event: Event) -> dict[s
         "seat": values["seat"] if "seat" in values else _kept_seat(position, item, values, event),
     }
     check_product(whole, event, "variation")
+    whole["seat"] = fitting_seat(whole, event)
     return {
         "seat": whole["seat"].place if whole["seat"] else None,
         "item": item.id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from typing import Any
 
@@ -14,7 +15,7 @@ from engine.domain.names import with_scheme
 from engine.domain.new_order import Line
 from engine.domain.order import Order, OrderStatus
 from engine.domain.order_contents import POSITIONS_MAX, TOO_MANY
-from engine.http import shapes
+from engine.http import order_lines, shapes
 from engine.http.answers import ANSWERS
 from engine.http.call import Call, Reply, reply, unconfirmed
 from engine.http.field_kinds import Boolean, Choice, Date, DateTime, Email, Integer, Json, Money, Reference, Text
@@ -29,11 +30,21 @@ from engine.http.people import (
     check_state,
     merged_name,
 )
-from engine.http.products import ItemField, SubeventField, VariationField, check_product, read
+from engine.http.products import (
+    EventReference,
+    ItemField,
+    ProductSchema,
+    SubeventField,
+    VariationField,
+    check_product,
+    read,
+    seat_asked_for,
+)
 from engine.http.resources import order_body, preview_body
 from engine.http.terms import flags, terms
-from engine.http.voucher_use import VoucherField, bounded, know_vouchers, refuse_misused
+from engine.http.voucher_use import VoucherField, bounded, know_vouchers
 from engine.sales import orders
+from engine.sales.refusals import refused
 
 PROVIDERS = frozenset({"manual", "banktransfer", "free", "boxoffice", "offsetting", "giftcard"})
 
@@ -52,6 +63,16 @@ class _Code(Text):
         return {**super().form(), "pattern": f"^{_OWN_CODE.pattern}$"}
 
 
+class _Deadline(DateTime):
+    """An instant that is still to come."""
+
+    def clean(self, value: Any, event: Event | None) -> dt.datetime:
+        deadline = super().clean(value, event)
+        if deadline < clock.now():
+            raise FieldError("Expiration date must be in the future.")
+        return deadline
+
+
 class _Provider(Text):
     def clean(self, value: Any, event: Event | None) -> str:
         provider = super().clean(value, event)
@@ -63,7 +84,7 @@ class _Provider(Text):
         return {"type": "string", "enum": sorted(PROVIDERS)}
 
 
-class _PositionSchema(Schema):
+class _PositionSchema(ProductSchema):
     """A position to be made; cleaned into the fields of Line, `positionid` still as sent."""
 
     def clean(self, value: Any, event: Event | None) -> dict[str, Any]:
@@ -72,6 +93,7 @@ class _PositionSchema(Schema):
         check_product(values, event, "variation")
         parts = with_scheme(merged_name(values, "attendee_"), event)
         check_state(values)
+        seat, seat_misfit = seat_asked_for(values, event)
         # both left out asks for the item's validity, and null is an answer of its own
         given = "valid_from" in values or "valid_until" in values
         return {
@@ -87,7 +109,8 @@ class _PositionSchema(Schema):
             "requested_valid_from": values["requested_valid_from"],
             "attendee": _attendee(parts, values),
             "answers": tuple(values["answers"]),
-            "seat": values["seat"],
+            "seat": seat,
+            "seat_misfit": seat_misfit,
         }
 
 
@@ -196,7 +219,13 @@ FEE = _FeeSchema(
     value=Money(),
     description=Text(blank=True, max_length=190, default=""),
     internal_type=Text(blank=True, max_length=255, default=""),
-    tax_rule=Reference(lambda event: event.tax_rules, null=True, default=None),
+    tax_rule=EventReference(
+        "tax_rules",
+        lambda event: event.tax_rules,
+        "The specified tax rate does not belong to this event.",
+        null=True,
+        default=None,
+    ),
     _treat_value_as_percentage=Boolean(default=False),
     _split_taxes_like_products=Boolean(default=False),
 )
@@ -221,7 +250,7 @@ ORDER = Schema(
     checkin_text=Text(null=True, blank=True, default=None),
     require_approval=Boolean(default=False),
     valid_if_pending=Boolean(default=False),
-    expires=DateTime(null=True, default=None),
+    expires=_Deadline(null=True, default=None),
     invoice_address=INVOICE_ADDRESS,
     positions=_Positions(POSITION),
     fees=ListOf(FEE, null=True, max_length=100, default=list),
@@ -252,14 +281,24 @@ async def create(call: Call) -> Reply:
     lines: list[Line] = values["positions"]
     force: bool = values["force"]
     carts: list[str] = values["consume_carts"] or []
-    refuse_misused(lines, event)
-    lines = await bounded(call, lines, event)
-    new_order.refuse_same_seats(lines)
-    if not force:
-        new_order.refuse_unsellable(lines, event)
+    wrong = order_lines.wrong_with(lines, event, force=force)
+    try:
+        lines = await bounded(call, lines, event)
+    except Invalid as overspent:
+        wrong = order_lines.with_more(wrong, overspent)
     draft = new_order.drafted(_blank(values, event), lines, values["fees"] or [], event)
+    if any(wrong):
+        raise await refused(call.house, event, draft, wrong, consume_carts=carts, force=force)
     if values["simulate"]:
-        await orders.simulate(call.house, event, draft, consume_carts=carts, force=force)
+        await orders.simulate(
+            call.house,
+            event,
+            draft,
+            consume_carts=carts,
+            force=force,
+            own_code=values["code"],
+            own_secrets=[line.secret for line in lines],
+        )
         return reply(preview_body(call, event, draft), 201)
     try:
         payable = new_order.first_payment(

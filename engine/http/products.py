@@ -13,7 +13,7 @@ from engine.domain.catalogue import Event, Item, Product, Seat, Subevent, Variat
 from engine.domain.errors import Invalid
 from engine.http.call import Call
 from engine.http.field_kinds import Reference
-from engine.http.fields import Field, FieldError
+from engine.http.fields import Field, FieldError, Schema
 from persistence import lookups
 
 NEEDS_SUBEVENT = "You need to set a subevent."
@@ -31,7 +31,9 @@ class Doubt(str):
     field: str | None
 
 
-class _EventReference(Reference):
+class EventReference(Reference):
+    """The id of something in the event; one that another event has is refused in words of its own."""
+
     def __init__(
         self,
         kind: lookups.Kind,
@@ -44,14 +46,17 @@ class _EventReference(Reference):
         self.kind, self.elsewhere, self.field = kind, elsewhere, field
 
     def missing(self, value: int) -> FieldError:
-        error = super().missing(value)
-        assert isinstance(error.detail, list)
-        doubt = Doubt(error.detail[0])
-        doubt.kind, doubt.number, doubt.elsewhere, doubt.field = self.kind, value, self.elsewhere, self.field
-        return FieldError([doubt])
+        return FieldError([doubtful(self.kind, value, self.elsewhere, self.field)])
 
 
-class ItemField(_EventReference):
+def doubtful(kind: lookups.Kind, number: int, elsewhere: str, field: str | None = None) -> Doubt:
+    """Return the error for an id that the event does not have."""
+    doubt = Doubt(f'Invalid pk "{number}" - object does not exist.')
+    doubt.kind, doubt.number, doubt.elsewhere, doubt.field = kind, number, elsewhere, field
+    return doubt
+
+
+class ItemField(EventReference):
     """An active item of the event."""
 
     def __init__(self, **options: Any) -> None:
@@ -65,14 +70,14 @@ class ItemField(_EventReference):
         return item
 
 
-class VariationField(_EventReference):
+class VariationField(EventReference):
     """A variation of any item of the event; `check_product` looks whose."""
 
     def __init__(self, errors_under: str | None = None) -> None:
         super().__init__("variations", _variations, _WRONG_VARIATION, errors_under, null=True, default=None)
 
 
-class SubeventField(_EventReference):
+class SubeventField(EventReference):
     """A date of the series, None for an event that is none."""
 
     def __init__(self) -> None:
@@ -83,9 +88,34 @@ class SubeventField(_EventReference):
         assert event is not None
         if value is None and event.has_subevents:
             raise FieldError(NEEDS_SUBEVENT)
-        return super().accept(value, event)
+        try:
+            return super().accept(value, event)
+        except FieldError as error:
+            if not event.has_subevents:
+                _reword(error.detail, _NO_SERIES)
+            raise
 
 
+class ProductSchema(Schema):
+    """Fields among which are `item` and `variation`."""
+
+    def collect(
+        self, body: Any, event: Event | None, *, partial: bool = False
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        cleaned, errors = super().collect(body, event, partial=partial)
+        if "variation" in errors and "item" in cleaned and not cleaned["item"].variations:
+            _reword(errors["variation"], _NO_VARIATIONS)
+        return cleaned, errors
+
+
+def _reword(errors: Any, elsewhere: str) -> None:
+    """Have `elsewhere` said where an id turns out to be another event's."""
+    for doubt in _doubts(errors):
+        doubt.elsewhere = elsewhere
+
+
+_NO_SERIES = "You cannot set a subevent for this event."
+_NO_VARIATIONS = "You cannot specify a variation for this item."
 _WRONG_VARIATION = "The specified variation does not belong to the specified item."
 
 
@@ -103,36 +133,35 @@ def check_product(values: dict[str, Any], event: Event, errors_under: str) -> No
     if item.variations and variation is None:
         raise FieldError({errors_under: ["You should specify a variation for this item."]})
     if not item.variations and variation is not None:
-        raise FieldError({errors_under: ["You cannot specify a variation for this item."]})
+        raise FieldError({errors_under: [_NO_VARIATIONS]})
     if variation is not None and variation.id not in item.variations:
         raise FieldError({errors_under: [_WRONG_VARIATION]})
     subevent: Subevent | None = values["subevent"]
     if event.has_subevents and subevent is None:
         raise FieldError({"subevent": [NEEDS_SUBEVENT]})
     if not event.has_subevents and subevent is not None:
-        raise FieldError({"subevent": ["You cannot set a subevent for this event."]})
-    values["seat"] = _seat(values, event)
+        raise FieldError({"subevent": [_NO_SERIES]})
 
 
-def _seat(values: dict[str, Any], event: Event) -> Seat | None:
-    """Return the seat with the guid that was sent; there is one exactly if the product needs one. Raises FieldError."""
+def seat_asked_for(values: dict[str, Any], event: Event) -> tuple[Seat | None, str | None]:
+    """Return the seat with the guid that was sent, and what is wrong: there is one exactly if the product needs one."""
     guid: str | None = values.get("seat")
     date: int = values["subevent"].id if values["subevent"] else 0
     seated = (values["item"].id, date) in event.seated
     if not guid:
-        if seated:
-            raise FieldError({"seat": ["The specified product requires to choose a seat."]})
-        return None
+        return None, "The specified product requires to choose a seat." if seated else None
     if not seated:
-        raise FieldError({"seat": ["The specified product does not allow to choose a seat."]})
+        return None, "The specified product does not allow to choose a seat."
     seat = event.seats.by_name.get((date, guid))
-    if seat is None:
-        raise FieldError({"seat": ["The specified seat does not exist."]})
+    return seat, None if seat else "The specified seat does not exist."
+
+
+def fitting_seat(values: dict[str, Any], event: Event) -> Seat | None:
+    """Return the seat that was asked for. Raises FieldError if it does not fit."""
+    seat, misfit = seat_asked_for(values, event)
+    if misfit:
+        raise FieldError({"seat": [misfit]})
     return seat
-
-
-def seat_taken(name: str) -> str:
-    return f'The selected seat "{name}" is not available.'
 
 
 def product_of(values: dict[str, Any]) -> Product:

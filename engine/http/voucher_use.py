@@ -6,13 +6,12 @@ Whether a voucher can be used once more is for the ledger to decide. (spec/facts
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
 from engine.domain import clock
 from engine.domain.catalogue import Event, Voucher, code_key
-from engine.domain.errors import Invalid
 from engine.domain.new_order import Line, within_budgets
 from engine.domain.vouchers import applies, expired
 from engine.http.call import Call
@@ -68,15 +67,8 @@ def cart_voucher(event: Event, values: dict[str, Any]) -> Voucher | None:
     raise FieldError({"voucher": [complaint]})
 
 
-def refuse_misused(lines: Sequence[Line], event: Event) -> None:
-    """Refuse positions of an order whose voucher is not for them. Raises Invalid with a row for each position."""
-    now = clock.now()
-    complaints = [_complaint(line, event, now) for line in lines]
-    if any(complaints):
-        raise Invalid({"positions": [{"voucher": [text]} if text else {} for text in complaints]})
-
-
-def _complaint(line: Line, event: Event, now: dt.datetime) -> str | None:
+def misuse(line: Line, event: Event, now: dt.datetime) -> str | None:
+    """Say why a position of an order cannot have its voucher, if so."""
     voucher = line.voucher
     if voucher is None:
         return None

@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -32,6 +33,7 @@ from engine.ledger.replies import CommittedOrder, Kept
 from engine.ledger.values import DELETED, Committed
 from engine.meters import METERS
 from engine.sales.house import House
+from engine.sales.refusals import asking, refused, shortcomings
 from engine.sales.seats import seat_moves, seat_of
 from engine.sales.taken import entering, product_of, unit_moves, units, uses, voucher_moves
 from persistence import orders as stored
@@ -41,6 +43,12 @@ _TRIES = 5
 """How often a change is judged anew when somebody else changed the order in between."""
 
 _LOOK_AGAIN_S = 0.05
+
+_CODE_IN_USE: dict[str, Any] = {"code": ["This order code is already in use."]}
+_SECRET_IN_USE = {"secret": ["You cannot assign a position secret that already exists."]}
+
+_REASONS = {VoucherSpent: "voucher", SeatsTaken: "seat", SoldOut: "sold_out"}
+"""What refusals are counted as."""
 
 Keep = Callable[[Order | Invalid], Kept | None]
 """From what a change comes to, the order or a refusal, to the reply that is kept with it, if any."""
@@ -101,9 +109,22 @@ async def create(
 
 
 async def simulate(
-    house: House, event: Event, order: Order, *, consume_carts: Sequence[str] = (), force: bool = False
+    house: House,
+    event: Event,
+    order: Order,
+    *,
+    consume_carts: Sequence[str] = (),
+    force: bool = False,
+    own_code: str | None = None,
+    own_secrets: Sequence[str | None] = (),
 ) -> None:
-    """Check like `create`, keep nothing. Raises Invalid, StaleCatalogue."""
+    """Check like `create`, keep nothing; `own_secrets` are those of the positions. Raises Invalid, StaleCatalogue."""
+    if own_code and await stored.code_used(house.database, event.organizer_id, own_code):
+        raise Invalid(_CODE_IN_USE)
+    if chosen := sorted({secret for secret in own_secrets if secret}):
+        used = await stored.secrets_used(house.database, event.id, chosen)
+        if used:
+            raise Invalid({"positions": [_SECRET_IN_USE if secret in used else {} for secret in own_secrets]})
     await _commit_new(house, event, order, consume_carts, "simulate", force=force)
 
 
@@ -187,9 +208,8 @@ async def _commit_new(
     force: bool,
     kept: Kept | None = None,
 ) -> Committed:
-    skipping = {voucher.id for voucher in event.vouchers.values() if voucher.skips_quota}
-    asking = [index for index, p in enumerate(order.positions) if not force and p.voucher not in skipping]
-    if mode == "commit" and len(asking) < len(order.positions):
+    asked = asking(event, order, force=force)
+    if mode == "commit" and len(asked) < len(order.positions):
         mode = "force" if force else "admit"
     try:
         return await house.ledger.order_commit(
@@ -197,7 +217,7 @@ async def _commit_new(
             order,
             encode(order),
             moves=unit_moves({}, units(order)),
-            needs=[product_of(order.positions[index]) for index in asking],
+            needs=[product_of(order.positions[index]) for index in asked],
             vouchers=voucher_moves(event, {}, uses(order)),
             seats=seat_moves(None, order),
             carts=list(dict.fromkeys(consume_carts)),
@@ -205,31 +225,14 @@ async def _commit_new(
             judged=True,
             kept=kept,
         )
-    except VoucherSpent as spent:
-        METERS.refuse("voucher")
-        raise Invalid({"positions": _spent_rows(order, spent.lacking)}) from None
     except VoucherOverspent:
         raise Busy(reason="others have used up the budget of a voucher") from None
-    except SeatsTaken as taken:
-        METERS.refuse("seat")
-        raise Invalid(
-            {
-                "positions": [
-                    {"seat": [f'The selected seat "{position.seat.name}" is not available.']}
-                    if position.seat and seat_of(position) in taken.seats
-                    else {}
-                    for position in order.positions
-                ]
-            }
-        ) from None
-    except SoldOut as short:
-        METERS.refuse("sold_out")
-        rows: list[dict[str, list[str]]] = [{} for _ in order.positions]
-        for index, quota in ((asking[place], quota) for place, quota in short.failures):
-            name = event.quotas[quota].name if quota in event.quotas else ""
-            text = f'There is not enough quota available on quota "{name}" to perform the operation.'
-            rows[index] = {"item": [text]}
-        raise Invalid({"positions": rows}) from None
+    except (VoucherSpent, SeatsTaken, SoldOut) as short:
+        METERS.refuse(_REASONS[type(short)])
+        rows = shortcomings(short, event, order, asked)
+        if isinstance(short, SoldOut):  # nothing is looked at after that
+            raise Invalid({"positions": rows}) from None
+        raise await refused(house, event, order, rows, consume_carts=consume_carts, force=force) from None
 
 
 def _refusal(short: SoldOut | SeatsTaken, order: Order, following: Next, event: Event) -> Invalid:
@@ -321,21 +324,9 @@ async def _voucher_gone(house: House, event: Event, spent: VoucherSpent | Vouche
     return Invalid.detail(f'The voucher "{code}" no longer has sufficient budget.')
 
 
-def _spent_rows(order: Order, lacking: dict[int, int]) -> list[dict[str, list[str]]]:
-    """Return a row of errors for each position: the last ones with a voucher are those for which it is used up."""
-    rows: list[dict[str, list[str]]] = [{} for _ in order.positions]
-    left = dict(lacking)
-    for index in reversed(range(len(rows))):
-        voucher = order.positions[index].voucher
-        if voucher is not None and left.get(voucher, 0) > 0:
-            left[voucher] -= 1
-            rows[index] = {"voucher": ["The voucher has already been used the maximum number of times."]}
-    return rows
-
-
 async def _claim_code(house: House, event: Event, order: Order) -> None:
     """Claim a code for the organizer; one that could be generated must not have been, and must never be."""
-    taken = Invalid({"code": ["This order code is already in use."]})
+    taken = Invalid(_CODE_IN_USE)
     number = codes.order_number(order.code, await house.ids.code_key())
     if number is not None and (
         await sequences.order_number_leased(house.database, number)
@@ -360,6 +351,6 @@ async def _claim_secrets(house: House, event: Event, order: Order, own: frozense
             and await stored.claim(house.database, "secret", event.id, secret, order.id)
         )
         seen.add(secret)
-        rows.append({} if fresh else {"secret": ["You cannot assign a position secret that already exists."]})
+        rows.append({} if fresh else _SECRET_IN_USE)
     if any(rows):
         raise Invalid({"positions": rows})

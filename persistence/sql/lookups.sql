@@ -10,6 +10,18 @@ WHERE v.id = ANY(%(ids)s) AND e.organizer_id = %(organizer_id)s;
 SELECT s.id FROM subevents s JOIN events e ON e.id = s.event_id
 WHERE s.id = ANY(%(ids)s) AND e.organizer_id = %(organizer_id)s;
 
+-- name: questions those of some ids that are questions of the organizer, in any of its events
+SELECT q.id FROM questions q JOIN events e ON e.id = q.event_id
+WHERE q.id = ANY(%(ids)s) AND e.organizer_id = %(organizer_id)s;
+
+-- name: question_options those of some ids that are options of the organizer's questions, in any of its events
+SELECT o.id FROM question_options o JOIN events e ON e.id = o.event_id
+WHERE o.id = ANY(%(ids)s) AND e.organizer_id = %(organizer_id)s;
+
+-- name: tax_rules those of some ids that are tax rules of the organizer, in any of its events
+SELECT t.id FROM tax_rules t JOIN events e ON e.id = t.event_id
+WHERE t.id = ANY(%(ids)s) AND e.organizer_id = %(organizer_id)s;
+
 -- name: vouchers those of some ids that are vouchers of the organizer, in any of its events
 SELECT v.id FROM vouchers v JOIN events e ON e.id = v.event_id
 WHERE v.id = ANY(%(ids)s) AND e.organizer_id = %(organizer_id)s;

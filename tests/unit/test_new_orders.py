@@ -14,7 +14,7 @@ from engine.domain import names
 from engine.domain.catalogue import Item, Subevent, Variation
 from engine.domain.errors import Invalid
 from engine.domain.fees import FeeLine
-from engine.domain.new_order import Line, blank_order, drafted, first_payment, numbered, refuse_unsellable
+from engine.domain.new_order import Line, blank_order, drafted, first_payment, numbered, unsellable
 from engine.domain.order import Order, OrderStatus, PaymentState
 from engine.domain.places import state_error
 from engine.domain.pricing import list_price, sold_on
@@ -159,11 +159,10 @@ def test_sums_that_no_store_can_hold_are_refused() -> None:
         draft(dear, replace(dear, positionid=2))
 
 
-def test_products_without_quota_are_refused_row_by_row() -> None:
+def test_products_without_quota_are_not_sold() -> None:
     event = replace(EVENT, quotas_by_product={(7, 0, 0): (1,)})
-    with pytest.raises(Invalid) as refused:
-        refuse_unsellable([Line(1, ITEM), Line(2, SHIRT, RED)], event)
-    assert refused.value.body == {"positions": [{}, {"item": ['The product "Shirt" is not assigned to a quota.']}]}
+    assert unsellable(Line(1, ITEM), event) is None
+    assert unsellable(Line(2, SHIRT, RED), event) == 'The product "Shirt" is not assigned to a quota.'
 
 
 FREE = Line(1, ITEM, price=Decimal("0.00"))
