@@ -13,18 +13,18 @@ from http.client import HTTPException
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
 from loadtests import bench_report, drain
 from loadtests.api import Api, ApiError
+from loadtests.bench_report import Measured
 from loadtests.child import Child, child
 from loadtests.drain import Drain
 from loadtests.figures import number
 from loadtests.full_hold import ROUNDS, Comparison, FullHolds
 from loadtests.measured import TITLES, Point
 from loadtests.measuring import ALL, FEW, Measuring
-from loadtests.store_floor import Scripts, StoreFloor
+from loadtests.store_floor import Scripts
 from loadtests.target import Target, TargetError, add_options, opened, started, stop_on_sigterm
 from loadtests.targets import CROWD, FIRST_FROM, WIDE, verdicts
 
@@ -38,16 +38,6 @@ EXAMPLES = """examples:
   python -m loadtests.bench --ready-file F --quick
 
 exit status: 0 measured, 1 an answer was unexpected or (with --check) a target was missed, 2 could not run"""
-
-
-class Measured(Struct):
-    """All that a run of the bench has found out. `scaled` are points with other numbers of front doors."""
-
-    points: list[Point] = []
-    scaled: list[Point] = []
-    comparisons: list[Comparison] = []
-    store: StoreFloor | None = None
-    drained: Drain | None = None
 
 
 def main(arguments: list[str] | None = None) -> int:

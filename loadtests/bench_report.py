@@ -1,18 +1,29 @@
-"""What the bench prints and writes."""
+"""What the bench has found out, and how it prints and writes that."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
+from msgspec import Struct
 
+from loadtests.drain import Drain
 from loadtests.figures import number, table
+from loadtests.full_hold import Comparison
 from loadtests.measured import BULK, GROUPS, TITLES, Point
+from loadtests.store_floor import StoreFloor
 from loadtests.targets import Verdict
 
-if TYPE_CHECKING:
-    from loadtests.bench import Measured
+
+class Measured(Struct):
+    """All that a run of the bench has found out. `scaled` are points with other numbers of front doors."""
+
+    points: list[Point] = []
+    scaled: list[Point] = []
+    comparisons: list[Comparison] = []
+    store: StoreFloor | None = None
+    drained: Drain | None = None
 
 
 def as_json(found: Measured, judged: Sequence[Verdict]) -> dict[str, Any]:

@@ -14,13 +14,13 @@ from http.client import HTTPException
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
 from loadtests import growth_report
 from loadtests.api import Api, ApiError
 from loadtests.child import Child, child
 from loadtests.figures import number
+from loadtests.growth_report import Growth, Memory, Step
 from loadtests.measured import Point
 from loadtests.measuring import Measuring
 from loadtests.psql import Psql
@@ -36,53 +36,6 @@ HOT_S = 10
 """How long a written order stays in Redis here, so that one can see it leave."""
 ROUNDS = 3
 QUIET_S = 120.0
-
-
-class Step(Struct):
-    """What one kind of request costs where there is so much already: some rounds, each beside the bare handler."""
-
-    kind: str
-    size: int
-    points: list[Point]
-
-    @property
-    def cpu_us(self) -> dict[str, float]:
-        """Return the CPU of a request by process, over all rounds."""
-        requests = sum(point.requests for point in self.points)
-        groups = self.points[0].cpu_us
-        return {name: sum(one.cpu_us[name] * one.requests for one in self.points) / requests for name in groups}
-
-    @property
-    def floors(self) -> float:
-        """Return the median of what a request costs in bare handlers."""
-        ratios = sorted(point.ratio or 0.0 for point in self.points)
-        return ratios[len(ratios) // 2]
-
-
-class Memory(Struct):
-    """Bytes of Redis a hold and an order, and how many orders were in Redis once written and some time later."""
-
-    holds: int
-    hold_bytes: float
-    orders: int
-    order_bytes: float
-    written: int
-    left: int
-    hot_s: int
-
-
-class Growth(Struct):
-    """All that was found."""
-
-    when: str
-    machine: dict[str, object]
-    steps: list[Step] = []
-    memory: Memory | None = None
-
-    def times(self, step: Step) -> float:
-        """Return what a step costs in multiples of the first of its kind."""
-        first = next(one for one in self.steps if one.kind == step.kind)
-        return step.floors / first.floors
 
 
 class Filling:

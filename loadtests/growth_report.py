@@ -1,19 +1,16 @@
-"""What bench-growth prints, writes and draws."""
+"""What bench-growth has found out, and how it prints, writes and draws that."""
 
 from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct
 
 from loadtests.charts import Series, sheet, stacked_columns
 from loadtests.figures import number, table
-from loadtests.measured import GROUPS
-
-if TYPE_CHECKING:
-    from loadtests.growth import Growth
+from loadtests.measured import GROUPS, Point
 
 MOST = 1.2
 """What a request may cost at most, in multiples of what it costs where there is nothing."""
@@ -25,6 +22,53 @@ KINDS = {
 NAMES = {"front_doors": ("front door", "doors"), "redis": ("Redis", "redis")}
 NAMES |= {"workers": ("worker", "workers"), "postgres": ("Postgres", "postgres")}
 """Words and colours of processes."""
+
+
+class Step(Struct):
+    """What one kind of request costs where there is so much already: some rounds, each beside the bare handler."""
+
+    kind: str
+    size: int
+    points: list[Point]
+
+    @property
+    def cpu_us(self) -> dict[str, float]:
+        """Return the CPU of a request by process, over all rounds."""
+        requests = sum(point.requests for point in self.points)
+        groups = self.points[0].cpu_us
+        return {name: sum(one.cpu_us[name] * one.requests for one in self.points) / requests for name in groups}
+
+    @property
+    def floors(self) -> float:
+        """Return the median of what a request costs in bare handlers."""
+        ratios = sorted(point.ratio or 0.0 for point in self.points)
+        return ratios[len(ratios) // 2]
+
+
+class Memory(Struct):
+    """Bytes of Redis a hold and an order, and how many orders were in Redis once written and some time later."""
+
+    holds: int
+    hold_bytes: float
+    orders: int
+    order_bytes: float
+    written: int
+    left: int
+    hot_s: int
+
+
+class Growth(Struct):
+    """All that was found."""
+
+    when: str
+    machine: dict[str, object]
+    steps: list[Step] = []
+    memory: Memory | None = None
+
+    def times(self, step: Step) -> float:
+        """Return what a step costs in multiples of the first of its kind."""
+        first = next(one for one in self.steps if one.kind == step.kind)
+        return step.floors / first.floors
 
 
 def write(growth: Growth, report: Path, plot: Path) -> None:

@@ -1,7 +1,7 @@
 """The drain's own connection: it holds the lock that elects the drain, and writes its batches.
 
 Blocking on purpose: a batch is one round trip, and an event loop between it and the socket costs more than the work
-(research/limits.md, section 10). Losing the connection is losing the lock, so nobody writes who is not elected.
+(docs/decisions/0001). Losing the connection is losing the lock, so nobody writes who is not elected.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 One drain works at a time, elected by an advisory lock. Its transaction opens with a conditional update of the
 watermarks: from the entry it thinks was written last, under the epoch it knows. If that fails, another drain or the
-fence was there, and everything is read anew. So a batch is written once, whoever dies when (DESIGN.md, The outbox).
+fence was there, and everything is read anew. So a batch is written once, whoever dies when (docs/guarantees.md).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from persistence.outbox import DRAIN_LOCK, NO_EPOCH, EntryId
 log = logging.getLogger("holdfast.drain")
 
 BATCH_MAX = 500
-"""Entries in one transaction: beyond this a larger one is no cheaper an order (research/limits.md, section 10)."""
+"""Entries in one transaction: beyond this a larger one is no cheaper an order, as measured."""
 BATCH_BYTES_MAX = 16 * 1024 * 1024
 """Documents in one transaction, unless one alone is larger: Postgres needs many times that in memory."""
 _TIDY_MAX = 100

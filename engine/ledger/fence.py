@@ -1,4 +1,4 @@
-"""The fence: no sale on a server whose contents nobody has verified (DESIGN.md, The fence).
+"""The fence: no sale on a server whose contents nobody has verified (docs/guarantees.md).
 
 Any process may raise the alarm; one of them, elected by an advisory lock, verifies, the others wait, and depose it if
 it stops. A shard whose outbox reaches at least to its watermark, under the epoch that Postgres knows, has lost nothing

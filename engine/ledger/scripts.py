@@ -1,7 +1,7 @@
 """The Lua scripts: files put together with their includes, known by their hash, and what their statuses mean.
 
 A file says `--#include name` where include/name.lua has to stand. Scripts are only ever run by hash: a server that does
-not know the hash has been restarted or replaced, and that is the fence's alarm (DESIGN.md, The fence).
+not know the hash has been restarted or replaced, and that is the fence's alarm (engine/ledger/fence.py).
 """
 
 from __future__ import annotations

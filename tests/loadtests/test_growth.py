@@ -12,7 +12,8 @@ from aiohttp import web
 
 from loadtests import compare, growth_report
 from loadtests.child import child
-from loadtests.growth import Filling, Growth, Memory
+from loadtests.growth import Filling
+from loadtests.growth_report import Growth, Memory
 from loadtests.lean import Crowd, send
 from loadtests.record import Record
 from loadtests.result import Result
