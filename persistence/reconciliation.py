@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 
 from msgspec import Struct
 
@@ -24,12 +23,9 @@ class Difference(Struct, frozen=True):
 
 
 class Progress(Struct, frozen=True):
-    """For metrics: events compared and passed over, rounds through all of them, and differences now, by rule."""
+    """For metrics: how many comparisons there were of an event, and differences now, by rule."""
 
     compared: int
-    passed_over: int
-    rounds: int
-    round_ended: datetime | None
     differences: dict[str, int]
 
 

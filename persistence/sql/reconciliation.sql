@@ -20,7 +20,7 @@ INSERT INTO differences (event_id, rule, place, expected, found, cause)
 VALUES (%(event_id)s, %(rule)s, %(place)s, %(expected)s, %(found)s, %(cause)s);
 
 -- name: progress how far it has come, and how many differences there are by rule
-SELECT reconciliation.compared, reconciliation.passed_over, reconciliation.rounds, reconciliation.round_ended,
+SELECT reconciliation.compared,
        (SELECT coalesce(json_object_agg(rule, differing), '{}')
         FROM (SELECT rule, count(*) AS differing FROM differences GROUP BY rule) AS by_rule) AS differences
 FROM reconciliation;

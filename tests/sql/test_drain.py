@@ -1,238 +1,18 @@
-"""What the drain writes: each order in its newest version; and what it does with an entry that it cannot write."""
+"""The drain: reads an outbox, writes it, lets it go; and what it does with an entry that it cannot write."""
 
 from __future__ import annotations
 
-from itertools import count
-
 import msgspec
-import psycopg
 import pytest
-import redis
-from databases import empty_database
-from sample_events import event, following, order
+from batches import OTHER_SHARD, SHARD, fresh, listen, noted, order_ids, spoiled, stored
+from sample_events import following
 
-from engine.domain.order import Mail, MailKind, decode, encode
+from engine.domain.order import encode
 from engine.ledger import keys
 from engine.ledger.scripts import load_scripts
 from engine.settings import Settings
-from persistence.follower import Follower, Moved, Step, Unwritable
-from persistence.migrate import migrate
+from persistence.follower import Moved
 from workers.drain import BATCH_BYTES_MAX, BATCH_MAX, Drain, _batches
-
-SHARD, OTHER_SHARD = 3, 5
-_order_ids = count(9_000_001)
-
-
-@pytest.fixture(scope="module")
-def drained_url(database_url):
-    with empty_database(database_url) as url:
-        migrate(url)
-        yield url
-
-
-@pytest.fixture(scope="module")
-def sql(drained_url):
-    with psycopg.connect(drained_url, autocommit=True) as connection:
-        yield connection
-
-
-@pytest.fixture
-def follower(drained_url):
-    with Follower(drained_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-def client(redis_url):
-    with redis.Redis.from_url(redis_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-def of(sql):
-    """An event that Postgres knows: orders refer to it."""
-    organizer = sql.execute(
-        "INSERT INTO organizers (slug, name) VALUES (gen_random_uuid()::text, 'Big Events') RETURNING id"
-    ).fetchone()[0]
-    number = sql.execute(
-        "INSERT INTO events (organizer_id, slug, body) VALUES (%s, 'conf', '{}') RETURNING id", [organizer]
-    ).fetchone()[0]
-    return msgspec.structs.replace(event(), id=number, organizer_id=organizer)
-
-
-@pytest.fixture
-def marks(sql, follower):
-    """The watermarks of two shards, at epoch 7."""
-
-    sql.execute("DELETE FROM shards")
-    for shard in (SHARD, OTHER_SHARD):
-        sql.execute("INSERT INTO shards (shard, epoch, last_ms, last_seq) VALUES (%s, 7, 1000, 0)", [shard])
-
-
-def fresh(of, *numbers, **changes):
-    made = order(of, *numbers or (1,))
-    return msgspec.structs.replace(made, id=next(_order_ids), **changes)
-
-
-def step(shard=SHARD, old=1000, new=1001, epoch=7):
-    return Step(shard, epoch, (old, 0), (new, 0))
-
-
-def write(follower, steps, *orders):
-    follower.write(steps, [one if isinstance(one, bytes) else encode(one) for one in orders], {}, {})
-
-
-def stored(sql, number):
-    row = sql.execute("SELECT doc::text, version, status FROM orders WHERE id = %s", [number]).fetchone()
-    if row is None:
-        return None
-    found = decode(row[0])
-    assert (found.version, found.status) == row[1:]
-    return found
-
-
-def last_ms(sql, shard=SHARD):
-    return sql.execute("SELECT last_ms FROM shards WHERE shard = %s", [shard]).fetchone()[0]
-
-
-# ---------------------------------------------------------------------------------------------------- one write
-
-
-def test_an_order_is_written_whole(sql, follower, of, marks):
-    new = fresh(of, 1, (9, 91))
-    write(follower, [step()], new)
-    assert stored(sql, new.id) == new
-    rows = sql.execute(
-        "SELECT id, item, variation, secret, canceled FROM positions WHERE order_id = %s ORDER BY id", [new.id]
-    )
-    assert [tuple(row) for row in rows] == [(p.id, p.item, p.variation, p.secret, p.canceled) for p in new.positions]
-    assert last_ms(sql) == 1001
-
-
-def test_an_older_version_never_overwrites_a_newer_one(sql, follower, of, marks):
-    first = fresh(of)
-    gone = msgspec.structs.replace(first.positions[0], canceled=True)
-    second = msgspec.structs.replace(following(first, "p"), positions=(gone,))
-    write(follower, [step()], second)
-    write(follower, [step(old=1001, new=1002)], first)
-    assert stored(sql, first.id) == second
-    assert sql.execute("SELECT canceled FROM positions WHERE order_id = %s", [first.id]).fetchall() == [(True,)]
-    write(follower, [step(old=1002, new=1003)], following(second, "c"))
-    assert stored(sql, first.id).version == 3
-
-
-def test_the_same_again_changes_nothing(sql, follower, of, marks):
-    new = fresh(of)
-    write(follower, [step()], new)
-    before = sql.execute("SELECT ctid::text FROM orders WHERE id = %s", [new.id]).fetchone()
-    write(follower, [step(old=1001, new=1002)], new)
-    assert sql.execute("SELECT ctid::text FROM orders WHERE id = %s", [new.id]).fetchone() == before
-
-
-def noted(sql, number):
-    """Return what is to be told of an order: split, and version and status of each version, None where it is not."""
-    rows = sql.execute("SELECT split, versions FROM order_changes WHERE order_id = %s ORDER BY id", [number]).fetchall()
-    return [(split, [each and (each["version"], each["status"]) for each in versions]) for split, versions in rows]
-
-
-def listen(sql, of, *, enabled=True):
-    sql.execute(
-        """INSERT INTO webhooks (organizer_id, enabled, target_url, all_events, limit_events, action_types)
-           VALUES (%s, %s, 'http://a/', true, '{}', '{}')""",
-        [of.organizer_id, enabled],
-    )
-
-
-def test_what_happens_is_noted_with_each_order_while_somebody_listens(sql, follower, of, marks):
-    listen(sql, of, enabled=False)
-    first, other = fresh(of), fresh(of)
-    write(follower, [step()], first)
-    assert noted(sql, first.id) == []
-    listen(sql, of)
-    second = following(first, "p")
-    write(follower, [step(old=1001, new=1002)], second, other)
-    # an older one is not written, so it is not told of either
-    write(follower, [step(old=1002, new=1003)], first)
-    follower.write([step(old=1003, new=1004)], [], {}, {}, [first.id])
-    assert noted(sql, first.id) == [(False, [(1, "n"), (2, "p")]), (False, [(2, "p"), None])]
-    assert noted(sql, other.id) == [(False, [None, (1, "n")])]
-
-
-def test_mails_of_all_versions_are_written_once_and_go_with_their_order(sql, follower, of, marks):
-    first = fresh(of, mails=(Mail(1, MailKind.PLACED),))
-    write(follower, [step()], first)
-    sql.execute("UPDATE mails SET sent_at = now() WHERE order_id = %s", [first.id])
-    # two versions later: the drain writes the newest of a batch alone
-    paid, canceled = Mail(2, MailKind.PAID), Mail(3, MailKind.CANCELED, "Sorry")
-    third = msgspec.structs.replace(following(following(first, "p"), "c"), mails=(*first.mails, paid, canceled))
-    write(follower, [step(old=1001, new=1002)], third)
-    write(follower, [step(old=1002, new=1003)], third)
-    rows = "SELECT version, kind, comment, sent_at IS NOT NULL FROM mails WHERE order_id = %s ORDER BY version"
-    assert sql.execute(rows, [first.id]).fetchall() == [
-        (1, "placed", "", True),
-        (2, "paid", "", False),
-        (3, "canceled", "Sorry", False),
-    ]
-    follower.write([step(old=1003, new=1004)], [], {}, {}, [first.id])
-    assert sql.execute(rows, [first.id]).fetchall() == []
-
-
-@pytest.mark.parametrize(
-    "steps",
-    [
-        [step(old=999)],
-        [step(old=1001, new=1002)],
-        [step(epoch=6)],
-        [step(epoch=8)],
-        [step(shard=60_000)],
-        [step(), step(shard=OTHER_SHARD, old=999)],
-        [step(), step(shard=OTHER_SHARD, epoch=6)],
-    ],
-    ids=["behind", "ahead", "old epoch", "new epoch", "no such shard", "one of two behind", "one of two by old epoch"],
-)
-def test_a_drain_that_was_overtaken_writes_nothing(sql, follower, of, marks, steps):
-    new = fresh(of)
-    with pytest.raises(Moved):
-        write(follower, steps, new)
-    assert stored(sql, new.id) is None
-    assert (last_ms(sql), last_ms(sql, OTHER_SHARD)) == (1000, 1000)
-    write(follower, [step()], new)
-    assert stored(sql, new.id) == new
-
-
-def spoiled(of, **changes):
-    """Return the document of an order with some fields that Postgres does not take."""
-    return msgspec.json.encode(msgspec.to_builtins(fresh(of)) | changes)
-
-
-UNWRITABLE = {
-    "nothing": lambda of: b"",
-    "no JSON": lambda of: b"{",
-    "not UTF-8": lambda of: b'{"id": "\xff"}',
-    "no order": lambda of: b"{}",
-    "a list": lambda of: b"[]",
-    "a number": lambda of: b"7",
-    "a character that no text may have": lambda of: spoiled(of, email="a\x00b"),
-    "an id out of range": lambda of: spoiled(of, id=2**63),
-    "no date": lambda of: spoiled(of, expires="never"),
-    "no status": lambda of: spoiled(of, status=None),
-    "too deep": lambda of: spoiled(of, api_meta="DEEP").replace(b'"DEEP"', b"[" * 100_000 + b"]" * 100_000),
-    "too long for an index": lambda of: spoiled(of, code="".join(map(str, range(200_000)))),
-}
-
-
-@pytest.mark.parametrize("case", UNWRITABLE)
-def test_a_document_that_cannot_be_written_stops_its_batch(sql, follower, of, marks, case):
-    good = fresh(of)
-    with pytest.raises(Unwritable):
-        write(follower, [step()], good, UNWRITABLE[case](of))
-    assert stored(sql, good.id) is None
-    assert last_ms(sql) == 1000
-    write(follower, [step()], good)
-    assert stored(sql, good.id) == good
-
-
-# ----------------------------------------------------------------------------------------------- the whole drain
 
 
 @pytest.fixture
@@ -251,7 +31,7 @@ def drain(redis_url, drained_url, client, follower, marks):
 def feed(client, of, *orders, shard=SHARD):
     """Add orders, or documents by themselves, to an outbox as a commit does."""
     for one in orders:
-        number, version = (one.id, one.version) if not isinstance(one, bytes) else (next(_order_ids), 1)
+        number, version = (one.id, one.version) if not isinstance(one, bytes) else (next(order_ids), 1)
         document = one if isinstance(one, bytes) else encode(one)
         key = keys.order(shard, of.id, f"C{number}")
         client.hset(key, mapping={"v": version, "d": document})
