@@ -252,7 +252,7 @@ class TestAFrontDoorThatDied:
                 await holds.hold(house, event, [late], Kept(claim, b"late"))
             return running, made
 
-        running, made = self.run(server, send, key, ("POST", "cartpositions/", body), wait_out, claim_ms=700)
+        running, made = self.run(server, send, key, ("POST", "cartpositions/", body), wait_out, claim_ms=2500)
         assert (running.status_code, made.status_code) == (409, 201)
         assert same(send("POST", "cartpositions/", key, body), made)
         assert send.shop.left(send.quota) == 9

@@ -127,18 +127,22 @@ async def test_the_deadline_is_the_servers_now_and_the_time_to_live(ledger, serv
 
 async def test_a_hold_ends_exactly_at_its_deadline(ledger, server_redis, open_event):
     of = await open_event(quota(1, 1, 1))
-    [answer] = await ledger.hold(of, [group(1, ttl_ms=20)])
-    looked_before = looked_after = 0
-    while not looked_after:
-        began = now_ms(server_redis)
-        free = (await counts(ledger, of)).free
-        ended = now_ms(server_redis)
-        if ended <= answer.deadline_ms:
-            assert free == 0
-            looked_before += 1
-        elif began > answer.deadline_ms:
-            assert free == 1
-            looked_after += 1
+    # a machine that stands still for a moment may miss a short one
+    for ttl_ms in (20, 200, 2000):
+        [answer] = await ledger.hold(of, [group(1, ttl_ms=ttl_ms)])
+        looked_before = looked_after = 0
+        while not looked_after:
+            began = now_ms(server_redis)
+            free = (await counts(ledger, of)).free
+            ended = now_ms(server_redis)
+            if ended <= answer.deadline_ms:
+                assert free == 0
+                looked_before += 1
+            elif began > answer.deadline_ms:
+                assert free == 1
+                looked_after += 1
+        if looked_before:
+            break
     assert looked_before
     [again] = await ledger.hold(of, [group(1)])
     assert isinstance(again, Held)
@@ -366,7 +370,7 @@ async def test_pages_are_in_the_order_asked_for(ledger, open_event):
 async def test_the_sweep_releases_what_is_due_and_later_forgets_it(ledger, server_redis, open_event):
     of = await open_event(quota(1, 300, 1))
     shard = ledger.shard_of(of)
-    deadline = now_ms(server_redis) + 60
+    deadline = now_ms(server_redis) + 500
     await ledger.hold(of, [group(*[1] * 250, deadline_ms=deadline), group(1), group(1, deadline_ms=LONG_AGO_MS)])
     await after(server_redis, deadline)
     sweeps = 0

@@ -174,7 +174,7 @@ async def test_others_may_be_held_and_sold_while_something_goes(ledger, open_eve
 async def test_what_is_to_be_kept_free_must_be_free(ledger, open_event, server_redis):
     of = await open_event(quota(1, 3, 1), quota(2, None, 1), quota(3, 9, 2, closed=True))
     await ledger.hold(of, [group(1)])
-    deadline = now_ms(server_redis) + 50
+    deadline = now_ms(server_redis) + 1000
     await ledger.hold(of, [group(1, deadline_ms=deadline)])
     newer = event(*of.quotas.values(), like=of)
     for room in ({1: 2}, {3: 1}, {2: 100, 1: 2}):
