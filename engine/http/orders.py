@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
+from functools import wraps
 from typing import Any
 
 from engine.domain import clock, invoicing, mails, order_changes, payments
@@ -22,6 +23,7 @@ from engine.http.order_query import PARAMETERS, wanted
 from engine.http.paging import page_body, page_generated, page_of
 from engine.http.people import INVOICE_ADDRESS, Phone
 from engine.http.resources import order_body
+from engine.http.routing import Handler
 from engine.http.selection import Selection
 from engine.http.terms import flags, terms
 from engine.ledger.replies import Kept
@@ -81,6 +83,28 @@ def code_of(call: Call) -> str:
     return code
 
 
+def known_first(find: Callable[[Order, int], Any] | None = None) -> Callable[[Handler], Handler]:
+    """Have a handler say first that there is no such order, or that it has not the part that `find` looks for.
+
+    It is looked for only when something is wrong with a request: what is right costs nothing more.
+    """
+
+    def asking(handler: Handler) -> Handler:
+        @wraps(handler)
+        async def handle(call: Call) -> Reply:
+            try:
+                return await handler(call)
+            except Invalid:
+                order = await orders.get(call.house, event_of(call), code_of(call))
+                if find is not None:
+                    find(order, call.number("local_id") or 0)
+                raise
+
+        return handle
+
+    return asking
+
+
 @terms(lists=shapes.Order, partly=True, query=PARAMETERS | flags(*_INCLUSIONS) | PDF_DATA)
 async def index(call: Call) -> Reply:
     """List the orders of an event."""
@@ -123,6 +147,7 @@ def _options(call: Call) -> dict[str, bool]:
 
 
 @terms(PATCH, shows=shapes.Order, waits=True, query=PDF_DATA)
+@known_first()
 async def patch(call: Call) -> Reply:
     """Change fields of an order that are about it as a whole."""
     values = PATCH.read(await call.body(), event_of(call), partial=True)
@@ -223,6 +248,7 @@ async def resend_link(call: Call) -> Reply:
 
 
 @terms(_EXTEND, shows=shapes.Order, waits=True, query=PDF_DATA)
+@known_first()
 async def extend(call: Call) -> Reply:
     """Give a pending or expired order until the end of another day."""
     body = await call.body()

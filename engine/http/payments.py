@@ -13,7 +13,7 @@ from engine.http.call import Call, Reply, reply
 from engine.http.field_kinds import Boolean, Choice, DateTime, Json, Money, Text
 from engine.http.fields import FieldError, Schema
 from engine.http.mailing import TOLD, telling
-from engine.http.orders import FORCE, NOTHING, change, code_of, event_of
+from engine.http.orders import FORCE, NOTHING, change, code_of, event_of, known_first
 from engine.http.paging import page_body, page_of
 from engine.http.resources import payment_body, refund_body
 from engine.http.terms import terms
@@ -69,6 +69,7 @@ async def detail(call: Call) -> Reply:
 
 
 @terms(_NEW, makes=shapes.Payment, waits=True, example=_EXAMPLE)
+@known_first()
 async def create(call: Call) -> Reply:
     """Add a payment to an order; a confirmed one may pay it."""
     event = event_of(call)
@@ -86,6 +87,7 @@ async def create(call: Call) -> Reply:
 
 
 @terms(_CONFIRM, shows=shapes.Payment, waits=True, example={})
+@known_first(payments.find)
 async def confirm(call: Call) -> Reply:
     """Confirm a payment; the order is paid once nothing is due."""
     event, local_id = event_of(call), local_id_of(call)
@@ -110,6 +112,7 @@ async def cancel(call: Call) -> Reply:
 
 
 @terms(_REFUND, shows=shapes.Refund, waits=True, example={"amount": "10.00"})
+@known_first(payments.find)
 async def refund(call: Call) -> Reply:
     """Refund a payment, all of it or some; answers the refund."""
     local_id = local_id_of(call)

@@ -11,7 +11,7 @@ from engine.http import shapes
 from engine.http.call import Call, Reply, reply
 from engine.http.field_kinds import Boolean, Choice, DateTime, Integer, Json, Money, Text
 from engine.http.fields import Schema
-from engine.http.orders import NOTHING, change, code_of, event_of
+from engine.http.orders import NOTHING, change, code_of, event_of, known_first
 from engine.http.paging import page_body, page_of
 from engine.http.payments import local_id_of
 from engine.http.resources import refund_body
@@ -52,6 +52,7 @@ async def detail(call: Call) -> Reply:
 
 
 @terms(REFUND, makes=shapes.Refund, waits=True, example=_EXAMPLE)
+@known_first()
 async def create(call: Call) -> Reply:
     """Note a refund, done or to be done."""
     values = REFUND.read(await call.body(), event_of(call))
@@ -78,6 +79,7 @@ async def done(call: Call) -> Reply:
 
 
 @terms(PROCESS, shows=shapes.Refund, waits=True)
+@known_first(refunds.find)
 async def process(call: Call) -> Reply:
     """Process a refund that came from outside."""
     values = PROCESS.read(await call.body(), call.event)

@@ -174,3 +174,26 @@ def test_of_two_answers_to_a_question_the_first_counts_and_options_come_in_their
     [position] = must(hall.s.order({"item": hall.free, "answers": answers}), 201)["positions"]
     [answer] = position["answers"]
     assert (answer["answer"], answer["options"]) == ("C, A", [first, last])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PATCH", "orders/NOSUCH/", {"email": "x"}),
+        ("POST", "orders/NOSUCH/extend/", {"expires": "x"}),
+        ("POST", "orders/NOSUCH/payments/", {}),
+        ("POST", "orders/NOSUCH/refunds/", {}),
+        ("POST", "orders/{code}/payments/9/confirm/", {"force": "x"}),
+        ("POST", "orders/{code}/payments/9/refund/", {"amount": "x"}),
+        ("POST", "orders/{code}/refunds/9/process/", {"mark_canceled": "x"}),
+    ],
+)
+def test_what_is_not_there_is_told_before_what_is_wrong_with_a_body(
+    hall: Hall, method: str, path: str, body: dict[str, Any]
+) -> None:
+    code = must(hall.s.order({"item": hall.free}), 201)["code"]
+    asked = f"events/{hall.s.slug}/{path.format(code=code)}"
+    assert must(hall.s.api.request(method, asked, json=body), 404).keys() == {"detail"}
+    there = asked.replace("NOSUCH", code)
+    if there != asked:
+        must(hall.s.api.request(method, there, json=body), 400)
