@@ -1,8 +1,8 @@
 """Declarative checks of request bodies, with pretix's texts (spec/facts.md, Conventions).
 
 A `Schema` names its fields once; `clean` checks a decoded JSON body against all of them, collects every error and
-returns only known fields, converted. Unknown fields are ignored. Fields look things up in the `context` they are given
-(the event of the request), so a schema is made once, at import. What fields there are: field_kinds.py.
+returns only known fields, converted. Unknown fields are ignored. Fields look things up in the event that they are given
+(that of the request), so a schema is made once, at import. What fields there are: field_kinds.py.
 
     QUOTA = Schema(name=Text(max_length=200), size=Integer(null=True, minimum=0))
     values = QUOTA.clean(body, event)      # raises Invalid({"size": ["A valid integer is required."]})

@@ -88,10 +88,5 @@ SELECT id, slug, body, settings FROM events WHERE organizer_id = %(organizer_id)
 -- name: one by its id
 SELECT id, slug, body, settings FROM events WHERE id = %(id)s;
 
--- name: slug_taken whether another event of the organizer has a slug
-SELECT EXISTS (
-    SELECT FROM events WHERE organizer_id = %(organizer_id)s AND slug = %(slug)s AND id <> %(id)s
-) AS taken;
-
 -- name: replace its content
 UPDATE events SET body = %(body)s, settings = %(settings)s WHERE id = %(id)s;

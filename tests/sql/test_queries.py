@@ -1,14 +1,16 @@
-"""Every named query is one statement that the migrated database understands."""
+"""Every named query is one statement that the migrated database understands, and somebody asks for it."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from persistence.queries import FOLDER, Queries
 
+REPO = Path(__file__).parents[2]
 ALL = [(file.stem, name) for file in sorted(FOLDER.glob("*.sql")) for name, _ in Queries(file.stem)]
 ALL.remove(("migrations", "create_table"))  # Postgres prepares no CREATE, and each migration runs this one
 PARAMETER = re.compile(r"%\((\w+)\)s")
@@ -52,3 +54,9 @@ def test_each_query_says_what_it_is_for_and_has_a_name_of_its_own(file):
 def test_a_query_that_is_not_there_is_an_error():
     with pytest.raises(LookupError, match=r"orders\.sql has no query named 'nothing'"):
         Queries("orders")["nothing"]
+
+
+def test_each_query_is_asked_for():
+    rooms = ("engine", "persistence")
+    code = "".join(file.read_text(encoding="utf-8") for room in rooms for file in REPO.glob(f"{room}/**/*.py"))
+    assert [(file, name) for file, name in ALL if f'"{name.removeprefix("clear_")}"' not in code] == []
