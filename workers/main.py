@@ -105,7 +105,7 @@ def run(settings: Settings) -> None:
 async def _run(settings: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    async with open_house(settings) as house, aclosing(Press()) as press:
+    async with open_house(settings, "worker") as house, aclosing(Press()) as press:
         # not before: opening may wait for a store, and a signal shall end that wait too
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
@@ -119,7 +119,6 @@ async def _run(settings: Settings) -> None:
             asyncio.create_task(_jobs(house, settings, press), name="jobs"),
             asyncio.create_task(stop.wait(), name="stop"),
         ]
-        house.ledger.reports.begin("worker")
         log.info("working; mails go to %s", "an SMTP server" if settings.smtp_url else settings.mail_folder)
         await asyncio.wait([drained, *tasks], return_when=asyncio.FIRST_COMPLETED)
         halt.set()
@@ -190,10 +189,24 @@ async def _jobs(house: House, settings: Settings, press: Press) -> None:
         except (RedisError, OSError) as error:
             log.warning("the queue is away: %s", error)
         finally:
-            # closing wants to delete a key, which fails just when the queue is away
-            with suppress(RedisError, OSError):
-                await worker.close()
+            await _close(worker)
             with suppress(RedisError, OSError):
                 await reconciler.close()
             await couriers.close()
         await asyncio.sleep(_RETRY_S)
+
+
+async def _close(worker: Worker) -> None:
+    """Close arq's worker, once its jobs have ended.
+
+    It would wait for them itself, but end as if we were canceled where one is that has not begun or is just done; and
+    this process would end with it, in the middle of what it does besides: a verification, for one.
+    """
+    jobs = list(worker.tasks.values())
+    for job in jobs:
+        job.cancel()
+    await asyncio.gather(*jobs, return_exceptions=True)
+    worker.tasks.clear()
+    # it wants to delete a key, which fails just when the queue is away
+    with suppress(RedisError, OSError):
+        await worker.close()

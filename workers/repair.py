@@ -20,7 +20,7 @@ async def run(settings: Settings, shards: Sequence[int]) -> list[str]:
     ledger = Ledger(settings, database)
     await database.open()
     try:
-        await ledger.open()
+        await ledger.open("command")
         done = []
         for shard in shards:
             await ledger.fence.repair(shard)

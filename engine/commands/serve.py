@@ -65,9 +65,8 @@ def _with_files(settings: Settings) -> Settings:
 async def _serve(settings: Settings, bound: socket.socket, host: str, ready_file: Path | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    async with open_house(settings) as house:
+    async with open_house(settings, "front_door") as house:
         app = server(house)
-        house.ledger.reports.begin("front_door")
         # What is there by now stays. Walking it again and again took a fifth of an order's time.
         gc.collect()
         gc.freeze()

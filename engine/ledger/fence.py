@@ -60,6 +60,7 @@ class Fence:
         self._shards = settings.shards
         self._scripts = scripts
         self._verifying: dict[Pipe, asyncio.Task[None]] = {}
+        self._opened = False
 
     async def open(self) -> None:
         """Verify each server unless that has been done. Raises SettingsError if the number of shards has changed."""
@@ -69,11 +70,12 @@ class Fence:
         self._nodes.taken_over = lambda pipe: self.alarm(pipe, "another server has the shards")
         if not self._nodes.clustered:
             await self._verify(self._nodes.pipe(0), None)
-            return
-        for pipe in self._nodes.all():
-            self._begin(pipe, None)
-        # a master that is away keeps nobody from selling what the others have
-        await asyncio.wait(list(self._verifying.values()), timeout=_OPEN_S)
+        else:
+            for pipe in self._nodes.all():
+                self._begin(pipe, None)
+            # a master that is away keeps nobody from selling what the others have
+            await asyncio.wait(list(self._verifying.values()), timeout=_OPEN_S)
+        self._opened = True
 
     async def close(self) -> None:
         tasks = list(self._verifying.values())
@@ -88,7 +90,7 @@ class Fence:
 
     def closed(self) -> dict[str, bool]:
         """Tell of each server, by its name, whether this process sells nothing there now."""
-        return {pipe.name: pipe.away or pipe in self._verifying for pipe in self._nodes.all()}
+        return {pipe.name: not self._opened or pipe.away or pipe in self._verifying for pipe in self._nodes.all()}
 
     def alarm(self, pipe: Pipe, reason: str, lost: Loss | None = None) -> Fenced:
         """Start verifying; return the error for the request at hand. `lost` is what a script missed, if one did."""

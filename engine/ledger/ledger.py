@@ -70,10 +70,14 @@ class Ledger(LiveCatalogue, KeptReplies):
         self.timekeeper = Timekeeper(self.nodes)
         self.reports = Reports(self.nodes, self.fence)
 
-    async def open(self) -> None:
+    async def open(self, role: str = "") -> None:
+        """Connect, and see to it that what is there has been verified; as a process of a role, tell metrics of it."""
         await self.nodes.open()
         await self.timekeeper.open()
         await self.watermark.open()
+        if role:
+            # before the fence: it may be this process that verifies
+            self.reports.begin(role)
         await self.fence.open()
 
     async def close(self) -> None:

@@ -22,6 +22,7 @@ from engine.ledger import keys
 from engine.ledger.fence import Fence
 from engine.ledger.nodes import Nodes
 from engine.meters import METERS, Meters, Pulse
+from persistence.outbox import SILENCE_S
 
 log = logging.getLogger("holdfast.reports")
 
@@ -66,7 +67,7 @@ class Reports:
         self._known: dict[str, Report] = {}
 
     def begin(self, role: str) -> None:
-        """Report from now on, as a process of this role: front_door or worker."""
+        """Report from now on, as a process of this role: front_door, worker or command."""
         self._role = role
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._began = clock.now().timestamp()
@@ -133,8 +134,10 @@ class Reports:
                 continue
             if report.at < now - _STALE_S:
                 gone.append(name)
-            else:
-                found[report.process] = report
+                continue
+            if report.at < now - SILENCE_S:  # whoever verified is dead, or deposed
+                report.meters.verifying, report.meters.rebuilds = [], {}
+            found[report.process] = report
         self._known = found
         self._read_at = time.monotonic()
         if gone:

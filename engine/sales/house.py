@@ -42,16 +42,17 @@ _RETRY_S = 0.2
 
 
 @asynccontextmanager
-async def open_house(settings: Settings) -> AsyncIterator[House]:
+async def open_house(settings: Settings, role: str = "command") -> AsyncIterator[House]:
     """Open both stores and everything on top of them; close in reverse order.
 
-    Raises Fenced if a store stays away, SettingsError if the settings do not fit the stores.
+    `role` is what this process is called in metrics. Raises Fenced if a store stays away, SettingsError if the settings
+    do not fit the stores.
     """
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         async with AsyncExitStack() as stack:
             try:
-                house = await _opened(stack, settings)
+                house = await _opened(stack, settings, role)
             except Fenced as error:
                 if time.monotonic() > deadline:
                     raise
@@ -62,11 +63,11 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         await asyncio.sleep(_RETRY_S)
 
 
-async def _opened(stack: AsyncExitStack, settings: Settings) -> House:
+async def _opened(stack: AsyncExitStack, settings: Settings, role: str) -> House:
     database = Database(settings.database_url)
     stack.push_async_callback(database.close)
     await database.open()
     ledger = Ledger(settings, database)
     stack.push_async_callback(ledger.close)
-    await ledger.open()
+    await ledger.open(role)
     return House(settings, database, ledger, Catalogue(database, ledger), Ids(database))

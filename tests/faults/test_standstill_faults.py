@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -12,7 +13,7 @@ import books
 import pytest
 import redis
 from crowd import PRICE, Client, Crowd
-from machine import until
+from machine import PATIENCE_S, pids, until
 from stored import shard_of
 
 from engine.embedded.redis import redis_server
@@ -116,3 +117,25 @@ async def test_the_queue_of_jobs_is_emptied_in_a_rush(up: Any, api: Client, queu
         jobs: Any = queue.zcard(f"{keys.LAYOUT}:queue")
         assert jobs <= 20, "jobs pile up"
     await books.compare(up, crowd)
+
+
+async def test_a_worker_outlives_a_queue_that_cuts_it_off_while_it_begins_with_jobs(
+    up: Any, api: Client, queue_url: str
+) -> None:
+    shop, worker = await api.shop(3), pids(up, "workers")
+    expires = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=1)).isoformat()
+    await api.must("POST", f"{shop.path}cartpositions/", {"item": shop.items[0], "price": PRICE, "expires": expires})
+    with redis.Redis.from_url(queue_url) as queue, redis.Redis.from_url(up.redis_url) as store:
+
+        def cut_at_a_job() -> None:
+            before: Any = set(queue.keys("arq:in-progress:*"))
+            deadline = time.monotonic() + PATIENCE_S
+            while set(queue.keys("arq:in-progress:*")) <= before:
+                assert time.monotonic() < deadline, "no job is begun"
+            queue.execute_command("CLIENT KILL TYPE normal SKIPME yes")
+
+        for _ in range(5):
+            await asyncio.to_thread(cut_at_a_job)
+        await until("jobs are done again", lambda: not store.zcard(keys.due(shard_of(up, shop.slug))))
+    # nor is what it does besides broken off, a verification for one
+    assert pids(up, "workers") == worker

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
+import msgspec
 import psycopg
 import pytest
 import redis
+
+from engine.ledger import keys
+from engine.ledger.reports import Report
+from engine.meters import Meters, Rebuild
 
 Scrape = Callable[..., Any]
 EVENT = "/api/v1/organizers/{organizer}/events/{event}/"
@@ -103,37 +112,93 @@ def test_an_entry_that_waits_for_postgres_is_seen_and_how_long(own: Any, sold: N
     assert found["holdfast_reconcile_compared_total"][0][1] >= 1
 
 
-def test_a_rebuild_is_seen_while_it_lasts_by_whoever_asks_any_front_door(own: Any, sold: None, scrape: Scrape) -> None:
+@contextmanager
+def lost_shards(own: Any) -> Iterator[int]:
+    """Lose what Redis knows of all shards, and keep whoever rebuilds them waiting as long as the block lasts.
+
+    How many positions there are to be counted.
+    """
     with psycopg.connect(own.database_url) as owner, redis.Redis.from_url(own.redis_url) as store:
-        positions = owner.execute("SELECT count(*) FROM positions").fetchone()
-        # whoever rebuilds waits for what an event has for sale
+        [[positions]] = owner.execute("SELECT count(*) FROM positions").fetchall()
+        # he reads what an event has for sale; who stands in his way for 10 s ends this attempt, and he begins anew
         owner.execute("LOCK TABLE quotas IN ACCESS EXCLUSIVE MODE")
-        # whoever stands in the way of a rebuild is waited for, and ended after 10 s
+        store.delete(*store.keys("hf1:*:shard"))
+        yield positions
+
+
+def verifying(answer: Any) -> set[str]:
+    """Return the processes that verify, if it is told how far they are."""
+    told = {labels["process"] for labels, _ in answer.get("holdfast_rebuild_positions", [])}
+    return told & {labels["process"] for labels, value in answer["holdfast_server_verifying"] if value}
+
+
+def end_of_rebuild(own: Any, scrape: Scrape) -> None:
+    deadline = time.monotonic() + 120
+    while True:
+        found = scrape(own.base_url)
+        if "holdfast_rebuild_positions" not in found and not any(v for _, v in found["holdfast_server_verifying"]):
+            return
+        assert time.monotonic() < deadline, "the end of the rebuild is not seen"
+        time.sleep(0.2)
+
+
+def test_a_rebuild_is_seen_while_it_lasts_by_whoever_asks_any_front_door(own: Any, sold: None, scrape: Scrape) -> None:
+    with lost_shards(own) as positions:
         deadline = time.monotonic() + 120
-        lose_at = time.monotonic()
         while True:
-            if time.monotonic() >= lose_at:
-                store.delete("hf1:any", *store.keys("hf1:*:shard"))
-                lose_at = time.monotonic() + 15
             answers = [scrape(own.base_url) for _ in range(8)]
-            found = [answer.get("holdfast_rebuild_positions", []) for answer in answers]
-            if all(found) and all(any(v for _, v in answer["holdfast_server_verifying"]) for answer in answers):
+            if all(verifying(answer) for answer in answers):
                 break
             assert time.monotonic() < deadline, f"the rebuild is not seen: {answers[-1]}"
             time.sleep(0.2)
     for answer in answers:
-        processes = {labels["process"] for labels, value in answer["holdfast_server_verifying"] if value}
-        assert len(processes) == 1, "one process verifies"
+        [process] = verifying(answer)
+        assert {labels["process"] for labels, value in answer["holdfast_server_verifying"] if value} == {process}
         to_read = answer["holdfast_rebuild_positions"]
-        assert {labels["process"] for labels, _ in to_read} == processes
-        assert (sum(value for _, value in to_read),) == positions
+        assert {labels["process"] for labels, _ in to_read} == {process}
+        assert sum(value for _, value in to_read) == positions
         assert {value for _, value in answer["holdfast_rebuild_positions_read"]} == {0}
-    while True:
-        found = scrape(own.base_url)
-        if "holdfast_rebuild_positions" not in found and not any(v for _, v in found["holdfast_server_verifying"]):
-            break
-        assert time.monotonic() < deadline + 60, "the end of the rebuild is not seen"
-        time.sleep(0.2)
+    end_of_rebuild(own, scrape)
+
+
+def test_a_rebuild_by_a_process_that_has_just_been_started_is_seen(own: Any, sold: None, scrape: Scrape) -> None:
+    with lost_shards(own):
+        [pid] = json.loads(own.ready_file.read_text())["processes"]["workers"]
+        os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + 120
+        while True:
+            answer = scrape(own.base_url)
+            others = {process for process in verifying(answer) if not process.endswith(f":{pid}")}
+            if others:
+                break
+            assert time.monotonic() < deadline, f"the rebuild is not seen: {answer}"
+            time.sleep(0.2)
+    roles = {labels["process"]: labels["role"] for labels, _ in answer["holdfast_process_start_time_seconds"]}
+    assert {roles[process] for process in others} == {"worker"}
+    closed = {labels["process"] for labels, value in answer["holdfast_server_fenced"] if value}
+    assert others <= closed
+    end_of_rebuild(own, scrape)
+
+
+def test_what_a_dead_process_was_doing_is_not_told_for_long(own: Any, scrape: Scrape) -> None:
+    meters = Meters(holds=7, verifying=["some"], rebuilds={3: Rebuild(positions=5)})
+    with redis.Redis.from_url(own.redis_url) as store:
+        deadline = time.monotonic() + 120
+        while True:
+            at = time.time()
+            for process, reported in (("dead", at - 15), ("busy", at + 30)):
+                report = Report(process, "worker", reported, at - 100, {"some": True}, meters)
+                store.hset(keys.reports(), process, msgspec.msgpack.encode(report))
+            found = scrape(own.base_url)
+            holds = {labels["process"]: value for labels, value in found["holdfast_holds_total"]}
+            if {"dead", "busy"} <= holds.keys():
+                break
+            assert time.monotonic() < deadline, f"what they report is not known: {found}"
+            time.sleep(0.2)
+        store.hdel(keys.reports(), "dead", "busy")
+    assert holds["dead"] == holds["busy"] == 7
+    assert verifying(found) == {"busy"}
+    assert [labels["process"] for labels, _ in found["holdfast_rebuild_positions"]] == ["busy"]
 
 
 def test_strangers_are_told_nothing(own: Any) -> None:
