@@ -23,11 +23,13 @@ from engine.http.answers import ANSWERS
 from engine.http.call import Call, Reply
 from engine.http.field_kinds import Boolean, Choice, DateTime, Email, Money, Reference, Text
 from engine.http.fields import FieldError, Form, ListOf, Schema
+from engine.http.kept import no_such
 from engine.http.order_create import POSITION
 from engine.http.people import Country, NameParts, check_state, merged_name
 from engine.http.products import (
     NEEDS_SUBEVENT,
-    ItemField,
+    SEAT_FORBIDDEN,
+    SEAT_NEEDED,
     SubeventField,
     VariationField,
     check_product,
@@ -46,6 +48,11 @@ _NOT_ADDABLE = frozenset({"positionid", "secret", "voucher", "use_reusable_mediu
 
 _PRODUCT = frozenset({"item", "variation", "subevent", "seat"})
 _NAMES = frozenset({"attendee_name", "attendee_name_parts"})
+_ABOUT_SEATS = {
+    SEAT_NEEDED: "The selected product requires you to select a seat.",
+    SEAT_FORBIDDEN: "The selected product does not allow to select a seat.",
+}
+"""What is said instead of positions that are added."""
 
 
 class Patch(Schema):
@@ -64,7 +71,7 @@ class Patch(Schema):
 class _Addition(Schema):
     """A position to be added; cleaned into a Line whose `addon_to` is the positionid of its base.
 
-    A missing date is found after all fields here, so it is told in a bare list: raises Invalid.
+    A missing date or seat is found after all fields here, so it is told in a bare list: raises Invalid.
     """
 
     def clean(self, value: Any, event: Event | None) -> Any:
@@ -75,7 +82,9 @@ class _Addition(Schema):
         except FieldError as error:
             if error.detail == {"subevent": [NEEDS_SUBEVENT]}:
                 raise Invalid(["You need to choose a subevent for the new position."]) from None
-            raise
+            raise FieldError(_here(error.detail)) from None
+        if line.seat_misfit in _ABOUT_SEATS:
+            raise Invalid([_ABOUT_SEATS[line.seat_misfit]])
         if line.seat_misfit:
             raise FieldError({"seat": [line.seat_misfit]})
         return line
@@ -97,14 +106,28 @@ class _Anything(dict[int, int]):
         return key
 
 
+class _Date(SubeventField):
+    """A date of the event; of dates of other events nothing is known here."""
+
+    def missing(self, value: int) -> FieldError:
+        return FieldError(no_such(value))
+
+
+def _here(errors: Any) -> Any:
+    """Return errors in which products of other events are simply unknown."""
+    if not isinstance(errors, dict):
+        return errors
+    return {name: [str(text) for text in told] if name in _PRODUCT else told for name, told in errors.items()}
+
+
 def _rows(**fields: Any) -> ListOf:
     return ListOf(Schema(**fields), max_length=POSITIONS_MAX, default=list)
 
 
 _CONTENTS = {
-    "item": ItemField(),
+    "item": Reference(lambda event: event.items),
     "variation": VariationField(),
-    "subevent": SubeventField(),
+    "subevent": _Date(),
     "seat": Text(null=True, max_length=255),
     "price": Money(null=True),
     "tax_rule": Reference(lambda event: event.tax_rules, null=True),
@@ -251,9 +274,10 @@ def _product(values: dict[str, Any], position: Position, event: Event) -> dict[s
         "seat": values["seat"] if "seat" in values else _kept_seat(position, item, values, event),
     }
     check_product(whole, event, "variation")
-    whole["seat"] = fitting_seat(whole, event)
+    # whoever says that there is to be no seat has the last word
+    seat = None if values.get("seat", "") is None else fitting_seat(whole, event)
     return {
-        "seat": whole["seat"].place if whole["seat"] else None,
+        "seat": seat.place if seat else None,
         "item": item.id,
         "variation": whole["variation"].id if whole["variation"] else None,
         "subevent": whole["subevent"].id if whole["subevent"] else None,

@@ -17,6 +17,8 @@ from engine.http.fields import Field, FieldError, Schema
 from persistence import lookups
 
 NEEDS_SUBEVENT = "You need to set a subevent."
+SEAT_NEEDED = "The specified product requires to choose a seat."
+SEAT_FORBIDDEN = "The specified product does not allow to choose a seat."
 
 
 class Doubt(str):
@@ -149,9 +151,9 @@ def seat_asked_for(values: dict[str, Any], event: Event) -> tuple[Seat | None, s
     date: int = values["subevent"].id if values["subevent"] else 0
     seated = (values["item"].id, date) in event.seated
     if not guid:
-        return None, "The specified product requires to choose a seat." if seated else None
+        return None, SEAT_NEEDED if seated else None
     if not seated:
-        return None, "The specified product does not allow to choose a seat."
+        return None, SEAT_FORBIDDEN
     seat = event.seats.by_name.get((date, guid))
     return seat, None if seat else "The specified seat does not exist."
 
