@@ -37,6 +37,7 @@ AWAY = (
     psycopg.InterfaceError,
     psycopg.errors.ReadOnlySqlTransaction,  # a standby, or a master that was told to write no more
     psycopg.errors.IdleInTransactionSessionTimeout,
+    psycopg.errors.TransactionTimeout,
 )
 """What psycopg says when the server is not there for us, or not now: trying again is right."""
 _SILENCE_S = 10.0

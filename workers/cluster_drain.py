@@ -19,7 +19,8 @@ from engine.ledger import keys
 from engine.ledger.cluster import elsewhere, masters
 from engine.settings import Settings
 from persistence.outbox import EntryId
-from workers.drain import BATCH_MAX, Drain, Entry, entry_of, name_of
+from workers.drain import BATCH_MAX, Drain, State
+from workers.entries import Entry, entry_of, name_of
 
 log = logging.getLogger("holdfast.drain")
 
@@ -49,17 +50,17 @@ class ClusterDrain(Drain):
             redis.close()
         super().close()
 
-    def epochs(self) -> Iterable[tuple[int, bytes | None]]:
-        """Return the epochs that masters know, by shard; nothing of those that are away."""
+    def states(self) -> dict[int, State]:
+        """Return what masters know, by shard; nothing of those that are away."""
         if self._doubtful:
             self._find()
-        found: list[tuple[int, bytes | None]] = []
+        found: dict[int, State] = {}
         for url, shards in self._shards.items():
             pipe = self._pipe(url)
             for shard in shards:
-                pipe.hget(keys.shard(shard), "epoch")
+                pipe.hmget(keys.shard(shard), ["epoch", "last"])
             answers = self._answers(url, pipe)
-            found += [pair for pair in zip(shards, answers, strict=False) if not isinstance(pair[1], Exception)]
+            found |= {n: state for n, state in zip(shards, answers, strict=False) if not isinstance(state, Exception)}
         return found
 
     def read(self, *, wait: bool = True) -> list[Entry]:
@@ -117,6 +118,11 @@ class ClusterDrain(Drain):
                 if not isinstance(answer, Exception):
                     entries += [entry_of(shard, identity, fields) for identity, fields in answer]
         return entries
+
+    def server(self, shard: int) -> Redis:
+        """Return who has a shard."""
+        [url] = (url for url, shards in self._shards.items() if shard in shards)
+        return self._by_url[url]
 
     def announce(self, reached: dict[int, EntryId]) -> None:
         """Tell all who wait how far Postgres has followed; any node of a cluster passes it on to the others."""

@@ -3,6 +3,7 @@
 One drain works at a time, elected by an advisory lock. Its transaction opens with a conditional update of the
 watermarks: from the entry it thinks was written last, under the epoch it knows. If that fails, another drain or the
 fence was there, and everything is read anew. So a batch is written once, whoever dies when (docs/guarantees.md).
+Each entry names the one before it, so none can go missing unnoticed.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from threading import Event
 from typing import Any
 
-from msgspec import Struct
 from redis import Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, WatchError
 
 from engine.domain.errors import Fenced
 from engine.ledger import keys
@@ -23,8 +24,9 @@ from engine.ledger.commits import entry_id
 from engine.ledger.scripts import load_scripts
 from engine.meters import METERS
 from engine.settings import Settings
-from persistence.follower import Follower, KeptReply, Moved, Step, Unwritable
+from persistence.follower import Follower, Moved, Step, Unwritable
 from persistence.outbox import DRAIN_LOCK, NO_EPOCH, EntryId
+from workers.entries import UNREADABLE, Entry, entry_of, name_of, orders_of
 
 log = logging.getLogger("holdfast.drain")
 
@@ -43,24 +45,8 @@ _LOOK_S = 1.0
 _ANSWER_TIMEOUT_S = 5.0
 _RETRY_S = 0.2
 
-
-class Entry(Struct, frozen=True):
-    """One entry of an outbox; an unknown `kind` changes nothing.
-
-    order: `number` is its id, `version` and `document` its newest; `split` is the new order that took over positions
-    of it. order_deleted: `number` is the order's id. quota_closed and quota_allowance: `number` is the
-    quota's id, `version` the client's last word on `closed`, or the units allowed beyond the size.
-    """
-
-    shard: int
-    id: EntryId
-    kind: bytes
-    number: int
-    version: int
-    document: bytes
-    key: bytes
-    split: Entry | None = None
-    reply: KeptReply | None = None
+State = tuple[bytes | None, bytes | None]
+"""Of a shard: its epoch and the newest entry of its outbox; None where there is none."""
 
 
 class Drain:
@@ -127,15 +113,21 @@ class Drain:
         """Read epochs and watermarks. A shard whose epoch differs between the stores is left alone."""
         marks = follower.marks()
         before = self._epochs
+        states = self.states()
         self._epochs = {
             shard: marks[shard].epoch
-            for shard, epoch in self.epochs()
+            for shard, (epoch, _) in states.items()
             if epoch is not None and shard in marks and marks[shard].epoch == int(epoch)
         }
         self._told = {shard: marks[shard].told_epoch for shard in self._epochs}
+        self._last = {shard: marks[shard].last for shard in self._epochs}
+        for shard, last in list(self._last.items()):
+            newest = entry_id(states[shard][1] or b"0-0")
+            if newest > last and not self._waits(shard, last):
+                self._give_up(follower, shard, newest)
+                del self._epochs[shard], self._last[shard]
         complete = len(self._epochs) == self._settings.shards
         self._learn_at = time.monotonic() + (_LOOK_S if complete else _BLOCK_MS / 1000)
-        self._last = {shard: marks[shard].last for shard in self._epochs}
         self.tidy({shard: self._last[shard] for shard, epoch in self._epochs.items() if before.get(shard) != epoch})
 
     def tidy(self, last: dict[int, EntryId]) -> None:
@@ -164,12 +156,20 @@ class Drain:
         self._let_go(pipe, entries, reached)
         _check(pipe.execute(raise_on_error=False))
 
-    def epochs(self) -> Iterable[tuple[int, bytes | None]]:
-        """Return the epochs that Redis knows, by shard."""
+    def states(self) -> dict[int, State]:
+        """Return what Redis knows, by shard."""
         pipe = self._redis.pipeline(transaction=False)
         for shard in range(self._settings.shards):
-            pipe.hget(keys.shard(shard), "epoch")
-        return enumerate(pipe.execute())
+            pipe.hmget(keys.shard(shard), ["epoch", "last"])
+        return dict(enumerate(pipe.execute()))
+
+    def server(self, shard: int) -> Redis:
+        """Return who has a shard."""
+        return self._redis
+
+    def _waits(self, shard: int, last: EntryId) -> bool:
+        """Tell whether anything that was added after an entry is still there."""
+        return bool(self.server(shard).xrange(keys.outbox(shard), min=f"({name_of(last)}", count=1))
 
     def read(self, *, wait: bool = True) -> list[Entry]:
         """Return what has been added since, oldest first in each shard; `wait` a little if there is nothing."""
@@ -190,7 +190,7 @@ class Drain:
 
     def write(self, follower: Follower, entries: list[Entry]) -> None:
         """Write a batch in one transaction, then trim, settle and announce it. Raises Moved."""
-        reached = _reached(entries)
+        reached = self._chained(follower, entries)
         began = time.monotonic()
         try:
             self._commit(follower, entries, reached)
@@ -210,7 +210,49 @@ class Drain:
         self._last.update(reached)
         self.finish(entries, reached)
 
+    def _chained(self, follower: Follower, entries: Iterable[Entry]) -> dict[int, EntryId]:
+        """Return the last entry of each shard. Raises Moved unless each follows the one that was written before it."""
+        reached: dict[int, EntryId] = {}
+        for entry in entries:
+            before = reached.get(entry.shard, self._last[entry.shard])
+            if entry.after is not None and entry.after != before:
+                self._broken(follower, entry.shard, entry.after, before)
+            reached[entry.shard] = entry.id
+        return reached
+
+    def _broken(self, follower: Follower, shard: int, after: EntryId, before: EntryId) -> None:
+        """See what it means that an entry follows another than the one before it. Raises Moved, unless it is fine."""
+        if after > before:
+            self._give_up(follower, shard, after)
+            raise Moved
+        if self.states().get(shard, (None, None))[0] != b"%d" % self._epochs[shard]:
+            raise Moved
+        # those in between were added by hand, or by a front door of an earlier version
+
+    def _give_up(self, follower: Follower, shard: int, lost: EntryId) -> None:
+        """Delete an outbox that lacks an entry, unless fence or another drain are at work. That is the fence's alarm.
+
+        What Postgres lacks is in Redis still, and the fence makes an outbox of it, but only if there is none.
+        """
+        with self.server(shard).pipeline() as pipe:
+            pipe.watch(keys.shard(shard), keys.outbox(shard))  # type: ignore[no-untyped-call]
+            mark = follower.marks()[shard]
+            ours = (mark.epoch, mark.last) == (self._epochs[shard], self._last[shard])
+            if not ours or pipe.hexists(keys.shard(shard), "restored") or not pipe.exists(keys.outbox(shard)):
+                return
+            log.error("shard %d: entry %s was taken out of the outbox before it was written", shard, name_of(lost))
+            pipe.multi()
+            self.delete(pipe, shard)
+            with suppress(WatchError):
+                pipe.execute()
+
+    def delete(self, pipe: Any, shard: int) -> None:
+        """Delete an outbox."""
+        pipe.delete(keys.outbox(shard))
+
     def _commit(self, follower: Follower, entries: list[Entry], reached: dict[int, EntryId]) -> None:
+        if any(entry.kind == UNREADABLE for entry in entries):
+            raise Unwritable("no script of Holdfast writes such an entry")
         newest: dict[int, Entry] = {}
         earlier: list[bytes] = []
         for entry in orders_of(entries):
@@ -230,7 +272,7 @@ class Drain:
         METERS.parked += 1
         log.error("entry %s of shard %d cannot be written and was parked: %s", entry.id, entry.shard, error)
         identity = f"{entry.id[0]}-{entry.id[1]}"
-        documents = [order.document for order in orders_of([entry])]
+        documents = [order.document for order in orders_of([entry])] or [entry.document]
         body = b"\n".join(documents).decode(errors="replace").replace("\x00", "")
         [step] = self._steps({entry.shard: entry.id})
         follower.park(step, identity, body, str(error))
@@ -294,39 +336,3 @@ def _check(answers: Iterable[Any]) -> None:
     for answer in answers:
         if isinstance(answer, Exception) and not isinstance(answer, NoScriptError):
             raise answer
-
-
-def orders_of(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Return what the entries say of orders, those that were split off included; a deleted one has no document."""
-    for entry in entries:
-        if entry.kind in (b"order", b"order_deleted"):
-            yield entry
-            if entry.split is not None:
-                yield entry.split
-
-
-def name_of(entry: EntryId) -> str:
-    """Return an id as Redis writes it."""
-    return f"{entry[0]}-{entry[1]}"
-
-
-def entry_of(shard: int, identity: bytes, fields: dict[bytes, bytes]) -> Entry:
-    number, kind = entry_id(identity), fields[b"kind"]
-    split = None
-    if b"split_id" in fields:
-        split = Entry(shard, number, kind, int(fields[b"split_id"]), 1, fields[b"split_d"], fields[b"split_key"])
-    reply = None
-    if b"reply" in fields:
-        name = fields[b"reply_key"].decode().rpartition("reply:")[2]
-        reply = KeptReply(name, fields[b"reply_request"].decode(), fields[b"reply"])
-    return Entry(
-        shard,
-        number,
-        kind,
-        int(fields.get(b"id", 0)),
-        int(fields.get(b"v", 0)),
-        fields.get(b"d", b""),
-        fields.get(b"key", b""),
-        split,
-        reply,
-    )

@@ -43,7 +43,7 @@ async def expire_orders(house: House) -> int:
 
 
 async def sweep(house: House) -> None:
-    """Release due holds of quiet shards, and forget expired ones that were listed long enough.
+    """Release due holds of quiet shards, and forget expired ones that were listed long enough; have the fence look.
 
     A shard whose node is away or being verified is left for the next time; those of other nodes have their turn.
     """
@@ -56,5 +56,6 @@ async def sweep(house: House) -> None:
             except Fenced:
                 fenced += 1
                 more = False
+    await house.ledger.fence.look()
     if fenced:
         log.info("%d shards could not be swept yet", fenced)

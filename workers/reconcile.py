@@ -25,7 +25,7 @@ from persistence import audit as audited
 from persistence import catalogue, outbox, reconciliation
 from persistence.database import Database
 from persistence.reconciliation import Difference
-from workers.drain import Entry, entry_of, orders_of
+from workers.entries import Entry, entry_of, orders_of
 from workers.rules import OF_HOLDS, Problem, compared
 from workers.sums import Sums
 

@@ -121,7 +121,7 @@ class Fence:
 
     async def _verify(self, pipe: Pipe, lost: Loss | None) -> None:
         async with self._elected() as session:
-            if await self._needed(pipe, lost):
+            if await self._needed(session, pipe, lost):
                 await self._verify_elected(session, pipe, lost)
 
     @asynccontextmanager
@@ -152,12 +152,21 @@ class Fence:
             if not drained:
                 raise Fenced(reason=f"shard {shard} waits for Postgres; does a worker run?")
 
-    async def _needed(self, pipe: Pipe, lost: Loss | None) -> bool:
+    async def look(self) -> None:
+        """Raise the alarm where a shard has not the epoch of Postgres, though nobody verifies it.
+
+        Then its keys are not those that were verified but older ones: somebody has put them back, or swapped databases.
+        """
+        for pipe in self._nodes.all():
+            if not pipe.away and pipe not in self._verifying and await self._aged(self._database, pipe):
+                self.alarm(pipe, "a shard is not the one that was verified")
+
+    async def _needed(self, session: Session, pipe: Pipe, lost: Loss | None) -> bool:
         """Tell whether the alarm still stands now that the lock is ours; another process may have answered it."""
         known = await pipe.call("SCRIPT", "EXISTS", *(script.sha for script in self._scripts.values()))
         if not all(known):
             return True
-        if await self._moved(pipe):
+        if await self._moved(pipe) or await self._aged(session, pipe):
             return True
         if lost is None:
             return False
@@ -169,6 +178,15 @@ class Fence:
         shards = self._nodes.shards(pipe)
         verified_on = await asyncio.gather(*(pipe.call("HGET", keys.shard(shard), "node") for shard in shards))
         return any(node != own for node in verified_on)
+
+    async def _aged(self, database: Database | Session, pipe: Pipe) -> bool:
+        """Tell whether a shard has another epoch than Postgres, as it also does while somebody verifies it."""
+        shards = self._nodes.shards(pipe)
+        epochs = await asyncio.gather(*(pipe.call("HGET", keys.shard(shard), "epoch") for shard in shards))
+        marks = await outbox.marks(database)
+        return any(
+            shard in marks and epoch != b"%d" % marks[shard].epoch for shard, epoch in zip(shards, epochs, strict=True)
+        )
 
     async def _identity(self, pipe: Pipe) -> bytes:
         """Return what a server is known by: a replica that is promoted is another one, and again when it comes back."""
@@ -239,14 +257,20 @@ class Fence:
         # a stream stays when its last entry goes
         lost = [mark for mark, last in known if last == (0, 0)]
         restored = {mark.shard: mark for (mark, last), flag in zip(known, flags, strict=True) if flag or last == (0, 0)}
+        made: dict[int, EntryId] = {}
         if restored:
             await self._close(pipe)
-            await restore_outboxes(session, pipe, lost)
+            made = await restore_outboxes(session, pipe, lost)
         for shard, mark in restored.items():
             # a verification that ended half-way may have raised the epoch of Postgres alone: then nothing is drained
             await self._reopen(pipe, mark, rebuilt=False)
             if not await self._drained(pipe, shard):
                 raise Fenced(reason=f"shard {shard} waits for Postgres; does a worker run?")
+        reached = await outbox.marks(session) if made else {}
+        for shard, last in made.items():
+            if reached[shard].last < last:
+                await pipe.call("DEL", keys.outbox(shard))
+                raise Fenced(reason=f"somebody takes entries out of the outbox of shard {shard}")
         return set(restored)
 
     @staticmethod

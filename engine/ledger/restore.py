@@ -18,15 +18,15 @@ from engine.ledger import keys
 from engine.ledger.pipe import Pipe
 from persistence import orders, outbox
 from persistence.database import Session
-from persistence.outbox import Mark
+from persistence.outbox import EntryId, Mark
 
 log = logging.getLogger("holdfast.fence")
 
 _PAGE = 500
 
 
-async def restore_outboxes(session: Session, pipe: Pipe, marks: Sequence[Mark]) -> None:
-    """Make the outboxes of shards anew, with all that Postgres lacks.
+async def restore_outboxes(session: Session, pipe: Pipe, marks: Sequence[Mark]) -> dict[int, EntryId]:
+    """Make the outboxes of shards anew, with all that Postgres lacks; return the last entry of each.
 
     Ids go on from the watermark one by one, so that none is later than that of the entry that was lost: nobody who
     waits for one is told that Postgres has it while others are still to be written.
@@ -41,12 +41,15 @@ async def restore_outboxes(session: Session, pipe: Pipe, marks: Sequence[Mark]) 
                 found[whose].append(key)
         if int(cursor) == 0:
             break
+    made = {}
     for mark in marks:
         # SCAN may tell of a key twice; and orders come before events
-        await _restore(session, pipe, mark, sorted(set(found[f"{keys.prefix(mark.shard)}".encode()]), reverse=True))
+        known = sorted(set(found[f"{keys.prefix(mark.shard)}".encode()]), reverse=True)
+        made[mark.shard] = await _restore(session, pipe, mark, known)
+    return made
 
 
-async def _restore(session: Session, pipe: Pipe, mark: Mark, known: Sequence[bytes]) -> None:
+async def _restore(session: Session, pipe: Pipe, mark: Mark, known: Sequence[bytes]) -> EntryId:
     # under a name of its own: who has stood still may go on with one that he had begun
     shard, made = mark.shard, keys.restored(mark.shard, secrets.token_hex(8))
     ms, sequence = mark.last
@@ -64,6 +67,7 @@ async def _restore(session: Session, pipe: Pipe, mark: Mark, known: Sequence[byt
     if count:
         await pipe.call("RENAMENX", made, keys.outbox(shard))
     log.warning("shard %d had lost its outbox: %d entries made anew", shard, count)
+    return ms, sequence + count
 
 
 async def _lost(session: Session, pipe: Pipe, known: Sequence[bytes]) -> list[list[Any]]:

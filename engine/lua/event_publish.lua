@@ -21,9 +21,10 @@
 --        no_room        a quota has no room for what is to be kept free
 --        ok
 -- RETURNS status, live version
--- WRITES event, outbox, due; if anything has to be unused or free, what has expired: events, seats, holds, due, purge
+-- WRITES event, outbox, shard, due; if anything has to be unused or free, what has expired: events, seats, holds, due, purge
 -- COST   O(fields of the event + quotas × their products); of what has changed, if nothing has to be unused
 --#include now_ms
+--#include outbox
 --#include units
 --#include vouchers
 --#include seats

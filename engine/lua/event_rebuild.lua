@@ -13,6 +13,7 @@
 -- WRITES event, due
 -- COST   O(counts + quotas × their products)
 --#include now_ms
+--#include outbox
 --#include units
 --#include vouchers
 --#include quotas

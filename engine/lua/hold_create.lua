@@ -30,10 +30,11 @@
 --        ok
 -- RETURNS ok, now in ms, then for each group: held, first id, deadline ms |
 --        short, what it cannot have (quota id, voucher: and its id, or seat: and its field as in include/seats.lua), 0
--- WRITES event, seats, holds, carts, due, purge; of other events of the shard what expired; outbox, what a voucher that
---        asks for no room has allowed; reply, if anything was held: decided is what is returned
+-- WRITES event, seats, holds, carts, due, purge; of other events of the shard what expired; outbox and shard, what a
+--        voucher that asks for no room has allowed; reply, if anything was held: decided is what is returned
 -- COST   O(positions × quotas of a product), log n in the sorted sets; at most 8 (64 when short) releases
 --#include now_ms
+--#include outbox
 --#include units
 --#include vouchers
 --#include seats
@@ -206,8 +207,7 @@ local function allow_beyond(group)
       local beyond = units_get(units, 'u' .. quota) - size
       if size >= 0 and beyond > units_get(units, 'a' .. quota) then
         units_set(units, 'a' .. quota, beyond)
-        redis.call('XADD', string.sub(due_key, 1, -4) .. 'outbox', 'NOMKSTREAM', '*', 'kind', 'quota_allowance',
-          'id', quota, 'v', beyond)
+        outbox_add(string.sub(due_key, 1, -4) .. 'outbox', 'kind', 'quota_allowance', 'id', quota, 'v', beyond)
       end
     end
   end

@@ -35,9 +35,10 @@
 --        ok
 -- RETURNS ok, epoch, then for each order a list: one of the statuses from not_owner on; ok is followed by the id of the
 --        outbox entry, which is empty for a simulation
--- WRITES event, seats, orders, splits, outbox, holds, carts, due, purge; replies: decided is entry, epoch, order id, version
+-- WRITES event, seats, orders, splits, outbox, shard, holds, carts, due, purge; replies: decided is entry, epoch, order id, version
 -- COST   O(positions × quotas of a product + holds consumed); at most 8 (72 when more are due) releases
 --#include now_ms
+--#include outbox
 --#include units
 --#include vouchers
 --#include seats
@@ -50,7 +51,8 @@ local holds_key, carts_key, due_key = KEYS[4], KEYS[5], KEYS[6]
 local event, version, listed_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local now = now_ms()
 
-local epoch = redis.call('HGET', shard_key, 'epoch')
+local epoch
+epoch, outbox_last = unpack(redis.call('HMGET', shard_key, 'epoch', 'last'))
 if not epoch then return {'unverified'} end
 
 -- The arguments of all orders, and what is read of the event for all of them at once.
@@ -235,7 +237,7 @@ end
 local function tell(order)
   local kind = order.document == '' and 'order_deleted' or 'order'
   if order.split_id == '' and order.owner == '' then
-    return redis.call('XADD', outbox_key, 'NOMKSTREAM', '*', 'kind', kind, 'id', order.id, 'v', successor(order),
+    return outbox_add(outbox_key, 'kind', kind, 'id', order.id, 'v', successor(order),
       'd', order.document, 'key', order.key)
   end
   -- in the same entry, so that Postgres gets both orders or neither, and the reply with them
@@ -247,7 +249,7 @@ local function tell(order)
     for _, word in ipairs({'reply', order.reply, 'reply_key', order.reply_key,
       'reply_request', redis.call('HGET', order.reply_key, 'request')}) do more[#more + 1] = word end
   end
-  return redis.call('XADD', outbox_key, 'NOMKSTREAM', '*', 'kind', kind, 'id', order.id, 'v', successor(order),
+  return outbox_add(outbox_key, 'kind', kind, 'id', order.id, 'v', successor(order),
     'd', order.document, 'key', order.key, unpack(more))
 end
 
@@ -280,13 +282,12 @@ local function settle_quotas(order)
         local beyond = units_get(units, 'u' .. quota) - size
         if beyond > 0 and mode ~= 'commit' and beyond > units_get(units, 'a' .. quota) then
           units_set(units, 'a' .. quota, beyond)
-          redis.call('XADD', outbox_key, 'NOMKSTREAM', '*', 'kind', 'quota_allowance', 'id', quota, 'v', beyond)
+          outbox_add(outbox_key, 'kind', 'quota_allowance', 'id', quota, 'v', beyond)
         end
         if units_get(units, 'f' .. quota) == 1 and units_get(units, 'l' .. quota) ~= -2
           and units_get(units, 'c' .. quota) >= size then
           units_set(units, 'l' .. quota, -2)
-          redis.call('XADD', outbox_key, 'NOMKSTREAM', '*', 'kind', 'quota_closed', 'id', quota, 'v',
-            units_get(units, 'k' .. quota))
+          outbox_add(outbox_key, 'kind', 'quota_closed', 'id', quota, 'v', units_get(units, 'k' .. quota))
         end
       end
     end

@@ -16,7 +16,7 @@ if tonumber(redis.call('HGET', KEYS[1], 'epoch') or 0) > tonumber(ARGV[1]) then 
 if ARGV[3] == '1' and redis.call('HGET', KEYS[1], 'rebuilding') ~= ARGV[1] then return {'emptied'} end
 redis.call('HSET', KEYS[1], 'epoch', ARGV[1])
 redis.call('HDEL', KEYS[1], 'next', 'rebuilding')
-if ARGV[3] == '1' then redis.call('HSET', KEYS[1], 'rebuilt', now_ms()) end
+if ARGV[3] == '1' then redis.call('HSET', KEYS[1], 'rebuilt', now_ms(), 'last', ARGV[2]) end
 if redis.call('EXISTS', KEYS[2]) == 0 then
   -- a stream exists once it has had an entry; its last id stays when the entry goes
   redis.call('XADD', KEYS[2], '0-1', 'kind', 'none')

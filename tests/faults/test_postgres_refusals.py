@@ -10,7 +10,7 @@ from typing import Any
 import books
 import psycopg
 import pytest
-from crowd import Client, Crowd
+from crowd import Client, Crowd, Shop
 from gates import gate, waiting
 from machine import until
 
@@ -133,6 +133,31 @@ async def test_a_statement_that_is_canceled_costs_nobody_an_order(up: Any, api: 
         before = crowd.confirmed()
         await until("orders are confirmed again", lambda: crowd.confirmed() > before + 25)
     await books.compare(up, crowd)
+
+
+async def test_a_transaction_that_takes_too_long_for_postgres_is_answered_503(up: Any, api: Client) -> None:
+    shop = await api.shop(10)
+    with beside(up) as connection, psycopg.connect(up.database_url) as other:
+        if connection.info.server_version < 170000:
+            pytest.skip("transaction_timeout came with Postgres 17")
+        connection.execute("ALTER DATABASE postgres SET transaction_timeout = '500ms'")
+        try:
+            connection.execute(f"SELECT pg_terminate_backend(pid) {OTHERS} AND pid <> {other.info.backend_pid}")
+            other.execute("LOCK TABLE quotas IN EXCLUSIVE MODE")
+            [quota] = shop.sizes
+            status, _, headers = await api.ask("PATCH", f"{shop.path}quotas/{quota}/", {"size": 12})
+            assert (status, headers.get("Retry-After", "").isdigit()) == (503, True)
+        finally:
+            other.rollback()
+            connection.execute("ALTER DATABASE postgres RESET transaction_timeout")
+            connection.execute(f"SELECT pg_terminate_backend(pid) {OTHERS} AND pid <> {other.info.backend_pid}")
+    await until("all is well again", lambda: sized(api, shop, 12))
+
+
+async def sized(api: Client, shop: Shop, size: int) -> bool:
+    """Tell whether the first quota of an event can be given a size."""
+    status, _, _ = await api.ask("PATCH", f"{shop.path}quotas/{next(iter(shop.sizes))}/", {"size": size})
+    return status == 200
 
 
 def worker_log(up: Any) -> str:

@@ -59,16 +59,21 @@ class _Follower(Follower):
 
 
 class _Drain(Drain):
-    """Tells `hear` what it announces."""
+    """Tells `hear` what it announces, and `lose` which outbox it gives up."""
 
     fault = ""
     hear = None
+    lose = None
 
     def finish(self, entries, reached):
         if self.fault == "before acknowledge":
             raise Died
         super().finish(entries, reached)
         self.hear(self._word(reached))
+
+    def delete(self, pipe, shard):
+        super().delete(pipe, shard)
+        self.lose(shard)
 
     def announce(self, reached):
         super().announce(reached)
@@ -112,6 +117,7 @@ class DrainActor:
         if self._drain is None:
             self._drain = _Drain(self._world.settings)
             self._drain.hear = self._world.hear
+            self._drain.lose = self._world.lose_outbox
         if self._follower is None:
             self._follower = _Follower(self._world.settings.database_url, self._world.stored)
             self._ready = False

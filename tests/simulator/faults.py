@@ -25,6 +25,7 @@ class Faults:
             self.poison: 1200,
             self.forget_scripts: 1500,
             self.delete_outbox: 1500,
+            self.empty_outbox: 1500,
             self.empty: 2000,
             self.older: 1500,
             self.no_postgres: 1500,
@@ -88,6 +89,15 @@ class Faults:
         shard = self._random.choice(sorted(world.watch.memory.shards) or [0])
         world.server.ask(("DEL", keys.outbox(shard)))
         world.watch.gone(keys.outbox(shard))
+
+    async def empty_outbox(self):
+        """Somebody takes out what waits for Postgres, or some of it, and leaves the outbox."""
+        world = self._world
+        outbox = keys.outbox(self._random.choice(sorted(world.watch.memory.shards) or [0]))
+        entries = world.server.ask(("XRANGE", outbox, "-", "+"))[0]
+        for identity, _ in entries:
+            if self._random.random() < 0.7:
+                world.server.ask(("XDEL", outbox, identity))
 
     async def empty(self):
         """Redis comes back empty, or somebody empties it and leaves the scripts."""

@@ -26,7 +26,7 @@ BUGS = {
         ("more = reap(due_key, now, most, listed_ms)", "more = false"),
     ),
     "a reply is kept for nobody": ("hold_create", ("reply_keep(reply_key", "reply_keep(nil")),
-    "an outbox that is gone is begun anew": ("order_commit", ("'NOMKSTREAM', '*', 'kind', kind", "'*', 'kind', kind")),
+    "an outbox that is gone is begun anew": ("order_commit", ("'NOMKSTREAM', '*', 'after'", "'*', 'after'")),
     "a voucher may be used once more": ("order_commit", ("beyond > 0 then", "beyond > 1 then")),
 }
 """What is broken on purpose: a script, a text in it, and another in its place."""

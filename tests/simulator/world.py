@@ -265,6 +265,11 @@ class World:
             if self.random.random() > 0.01:
                 self.loop.call_later(self.random.expovariate(4000), door.house.ledger.watermark._heard, word.encode())
 
+    def lose_outbox(self, shard):
+        """Note that a drain has given up an outbox."""
+        self.note(f"the outbox of shard {shard} is given up")
+        self.watch.gone(keys.outbox(shard))
+
     def promised(self, order_id, version):
         """Note what a client was promised; Postgres has to have it already."""
         self.require(self._kept(order_id, version, self.stored), f"order {order_id} v{version} was confirmed too early")

@@ -22,14 +22,13 @@ local function quota_apply(units, at, outbox_key)
   if ARGV[at + 4] == '1' and size >= 0 and committed >= size and closed == '0' then
     closed = '1'
     if outbox_key then
-      redis.call('XADD', outbox_key, 'NOMKSTREAM', '*', 'kind', 'quota_closed', 'id', quota,
-                 'v', units_get(units, 'k' .. quota))
+      outbox_add(outbox_key, 'kind', 'quota_closed', 'id', quota, 'v', units_get(units, 'k' .. quota))
     end
   end
   local allowance = math.max(units_get(units, 'a' .. quota), tonumber(ARGV[at + 6]))
   if outbox_key and size >= 0 and used - size > allowance then
     allowance = used - size
-    redis.call('XADD', outbox_key, 'NOMKSTREAM', '*', 'kind', 'quota_allowance', 'id', quota, 'v', allowance)
+    outbox_add(outbox_key, 'kind', 'quota_allowance', 'id', quota, 'v', allowance)
   end
   units_set(units, 'a' .. quota, allowance)
   units_set(units, 'u' .. quota, used)
