@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from engine.commands import readiness
-from engine.embedded.process import Server, StartFailed, spawn
+from engine.embedded.process import Server, StartFailed, running, spawn
 
 _QUICK_S = 5.0
 """A child that lived shorter than this is started again after a pause, which doubles each time."""
@@ -47,7 +47,7 @@ class Program:
 
     @property
     def alive(self) -> bool:
-        return self._child is not None and self._child.poll() is None
+        return running(self._child)
 
     @property
     def ended(self) -> str:

@@ -20,6 +20,9 @@ _STOP_S = 30.0
 """How long a server may take to stop in order: Postgres writes a checkpoint, Redis syncs its file."""
 
 
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 class StartFailed(Exception):
     """A server did not start; the message is one line with the server's own last word."""
 
@@ -67,6 +70,21 @@ def spawn(
             output.close()
 
 
+def running(child: subprocess.Popen[bytes] | None) -> bool:
+    """Tell whether a child is there and has not ended.
+
+    Signals wait meanwhile: one whose handler raises could leave the lock of Popen taken, and nobody could wait for the
+    child any more.
+    """
+    if child is None:
+        return False
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        return child.poll() is None
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class Server:
     """One server program on one data folder. Subclasses say how it is started, asked for readiness and stopped.
 
@@ -89,7 +107,7 @@ class Server:
 
     @property
     def alive(self) -> bool:
-        return self._child is not None and self._child.poll() is None
+        return running(self._child)
 
     def start(self, timeout_s: float = 120.0) -> None:
         """Start the server and return once it answers. Raises StartFailed."""
