@@ -45,6 +45,11 @@ async def version(database: Database, order_id: int) -> int:
     return int(row["version"]) if row else 0
 
 
+async def versions(session: Session, ids: Sequence[int]) -> dict[int, int]:
+    """Return the versions of orders by id, without those that are not there."""
+    return {row["id"]: row["version"] for row in await session.rows(_SQL["versions"], {"ids": list(ids)})}
+
+
 async def position_counts(source: Database | Session, event_ids: Sequence[int]) -> dict[int, int]:
     """Return how many positions events have, canceled ones too; nothing of those that have none."""
     rows = await source.rows(_SQL["position_counts"], {"event_ids": list(event_ids)})

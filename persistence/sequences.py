@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from persistence.database import Database
+from persistence.database import Database, Session
 from persistence.queries import Queries
 
 _SQL = Queries("sequences")
@@ -15,6 +15,11 @@ async def lease(database: Database, sequence: str) -> int:
     row = await database.row(_SQL[sequence])
     assert row is not None
     return int(row["first"])
+
+
+async def skip(session: Session) -> None:
+    """Leave out blocks that somebody may have been given already: Postgres has come back as it was some time ago."""
+    await session.row(_SQL["skip"])
 
 
 async def reserved_numbers(database: Database, first: int, last: int) -> frozenset[int]:

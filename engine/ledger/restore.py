@@ -2,7 +2,8 @@
 
 Nothing else is. An order that Postgres lacks stays in Redis without an end of life, and quotas say of themselves what
 was allowed beyond their size and which are closed; so the outbox can be made anew, and no script has written anything
-since (engine/lua/order_commit.lua). For the fence alone.
+since (engine/lua/order_commit.lua). Or it is Postgres that has lost something, a standby that lagged: what it had, and
+Redis still knows, it is told again. For the fence alone.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from typing import Any
 from engine.domain.order import decode
 from engine.ledger import keys
 from engine.ledger.pipe import Pipe
-from persistence import orders, outbox
+from persistence import orders, outbox, sequences
 from persistence.database import Session
 from persistence.outbox import EntryId, Mark
 
 log = logging.getLogger("holdfast.fence")
 
 _PAGE = 500
+_VERSION = 5
+"""Where an entry of an order says which version it is."""
 
 
 async def restore_outboxes(session: Session, pipe: Pipe, marks: Sequence[Mark]) -> dict[int, EntryId]:
@@ -53,9 +56,10 @@ async def _restore(session: Session, pipe: Pipe, mark: Mark, known: Sequence[byt
     # under a name of its own: who has stood still may go on with one that he had begun
     shard, made = mark.shard, keys.restored(mark.shard, secrets.token_hex(8))
     ms, sequence = mark.last
-    count = 0
+    count = older = 0
     for first in range(0, len(known), _PAGE):
-        entries = await _lost(session, pipe, known[first : first + _PAGE])
+        entries, again = await _lost(session, pipe, known[first : first + _PAGE])
+        older += again
         await asyncio.gather(
             *(pipe.call("XADD", made, f"{ms}-{sequence + count + n}", *entry) for n, entry in enumerate(entries, 1))
         )
@@ -64,23 +68,32 @@ async def _restore(session: Session, pipe: Pipe, mark: Mark, known: Sequence[byt
     await outbox.require(session)
     # that there is an outbox, even an empty one, does not make the shard whole
     await pipe.call("HSET", keys.shard(shard), "restored", 1)
+    if older:
+        log.error("shard %d: Postgres is older than Redis, and lacks %d orders that it had", shard, older)
+        # or somebody is given ids that others have
+        await sequences.skip(session)
     if count:
         await pipe.call("RENAMENX", made, keys.outbox(shard))
     log.warning("shard %d had lost its outbox: %d entries made anew", shard, count)
     return ms, sequence + count
 
 
-async def _lost(session: Session, pipe: Pipe, known: Sequence[bytes]) -> list[list[Any]]:
-    """Return the entries that Postgres may lack, as XADD takes them."""
+async def _lost(session: Session, pipe: Pipe, known: Sequence[bytes]) -> tuple[list[list[Any]], int]:
+    """Return the entries that Postgres may lack, as XADD takes them, and how many of them it has had."""
     found = await asyncio.gather(*(asyncio.gather(pipe.call("HGETALL", key), pipe.call("PTTL", key)) for key in known))
     entries: list[list[Any]] = []
+    written: dict[int, list[Any]] = {}
     for key, (flat, ttl) in zip(known, found, strict=True):
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
         if b":event:" in key:
             entries += _quotas(fields)
-        elif fields and ttl == -1:  # one with an end of life has been written
+        elif fields and ttl == -1:
             entries.append(await _order(session, key, fields[b"v"], fields[b"d"]))
-    return entries
+        elif fields and fields[b"d"]:  # one with an end of life has been written
+            written[decode(fields[b"d"]).id] = await _order(session, key, fields[b"v"], fields[b"d"])
+    kept = await orders.versions(session, list(written)) if written else {}
+    again = [entry for number, entry in written.items() if kept.get(number, 0) < int(entry[_VERSION])]
+    return entries + again, len(again)
 
 
 async def _order(session: Session, key: bytes, version: bytes, document: bytes) -> list[Any]:

@@ -157,6 +157,9 @@ WHERE orders.organizer_id = events.organizer_id AND orders.code = %(code)s AND o
 -- name: version of an order
 SELECT version FROM orders WHERE id = %(id)s;
 
+-- name: versions of orders
+SELECT id, version FROM orders WHERE id = ANY (%(ids)s);
+
 -- name: position_counts how many positions some events have, canceled ones too
 SELECT event_id, count(*) AS positions FROM positions WHERE event_id = ANY (%(event_ids)s) GROUP BY event_id;
 

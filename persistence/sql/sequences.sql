@@ -22,3 +22,8 @@ SELECT code_key FROM installation;
 -- name: reserved order ids of a block whose codes clients have claimed
 SELECT number FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS number
 JOIN claims ON scope = 'order_id' AND owner_id = 0 AND value = number::text;
+
+-- name: skip a hundred blocks of each, which somebody may have been given before Postgres lost its last moments
+SELECT setval('order_ids', nextval('order_ids') + 100 * 1000), setval('position_ids', nextval('position_ids') + 100 * 1000),
+       setval('fee_ids', nextval('fee_ids') + 100 * 1000), setval('checkin_ids', nextval('checkin_ids') + 100 * 1000),
+       setval('hold_ids', nextval('hold_ids') + 100 * 10000);

@@ -42,6 +42,12 @@ async def order(api: Client, shop: Shop) -> tuple[int, str]:
     return status, answer.get("code", "")
 
 
+def whole(up: Any, shard: int) -> bool:
+    """Tell whether a shard was rebuilt since it lost its outbox."""
+    with connected(up) as store:
+        return not store.hexists(keys.shard(shard), "restored")
+
+
 def written(up: Any, code: str) -> bool:
     with psycopg.connect(up.database_url) as connection:
         return connection.execute("SELECT FROM orders WHERE code = %s", (code,)).fetchone() is not None
@@ -81,7 +87,7 @@ async def test_what_is_taken_out_at_the_end_reaches_postgres_without_another_ord
             assert [status for status, _ in orders] == [202] * 3
             store.xtrim(outbox, maxlen=0, approximate=False)
         await until("they are written", lambda: all(written(up, code) for _, code in orders))
-        await until("it is over", lambda: not store.hexists(keys.shard(shard_of(up, shop.slug)), "restored"))
+    await until("it is over", lambda: whole(up, shard_of(up, shop.slug)))
     [quota] = shop.sizes
     answer = await api.must("GET", f"{shop.path}quotas/{quota}/availability/")
     assert (answer["pending_orders"], answer["available_number"]) == (3, 7)
@@ -104,6 +110,32 @@ async def test_what_somebody_else_puts_into_an_outbox_is_parked_and_holds_nobody
         parked = connection.execute("DELETE FROM parked_entries RETURNING body").fetchall()
     assert len(parked) == len(junk)
     assert any("or not" in body for (body,) in parked)
+
+
+async def test_a_postgres_that_has_lost_its_last_moments_is_told_again(up: Any, api: Client) -> None:
+    shop = await api.shop(10)
+    shard = shard_of(up, shop.slug)
+    kept = [await order(api, shop) for _ in range(2)]
+    with psycopg.connect(up.database_url, autocommit=True) as connection:
+        mark = connection.execute("SELECT last_ms, last_seq FROM shards WHERE shard = %s", (shard,)).fetchone()
+        assert mark is not None
+        lost = [await order(api, shop) for _ in range(3)]
+        assert {status for status, _ in (*kept, *lost)} == {201}
+        codes = [code for _, code in lost]
+        paid = f"{shop.path}orders/{kept[0][1]}/payments/1/confirm/"
+        await api.must("POST", paid, {"force": False})
+        ids = connection.execute("SELECT last_value FROM order_ids").fetchone()
+        with stopped(up, "workers"), connection.transaction():
+            connection.execute("DELETE FROM orders WHERE code = ANY (%s)", (codes,))
+            connection.execute("UPDATE shards SET last_ms = %s, last_seq = %s WHERE shard = %s", (*mark, shard))
+        await until("they are there again", lambda: all(written(up, code) for code in codes))
+        assert connection.execute("SELECT last_value > %s + 100000 FROM order_ids", ids).fetchone() == (True,)
+    await until("it is over", lambda: whole(up, shard))
+    [quota] = shop.sizes
+    answer = await api.must("GET", f"{shop.path}quotas/{quota}/availability/")
+    assert (answer["pending_orders"], answer["paid_orders"], answer["available_number"]) == (4, 1, 5)
+    status, code = await order(api, shop)
+    assert (status, written(up, code)) == (201, True)
 
 
 async def test_older_keys_that_are_put_back_confirm_nothing_and_are_rebuilt(up: Any, api: Client) -> None:

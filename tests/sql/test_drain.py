@@ -19,7 +19,7 @@ from workers.drain import BATCH_BYTES_MAX, BATCH_MAX, Drain, _batches
 def drain(redis_url, drained_url, client, follower, marks):
     """A drain that knows two shards, whose outboxes begin after their watermarks."""
     for shard in (SHARD, OTHER_SHARD):
-        client.delete(keys.outbox(shard))
+        client.delete(keys.outbox(shard), keys.shard(shard))
         client.hset(keys.shard(shard), "epoch", 7)
     client.script_load(load_scripts()["order_settle"].text)
     made = Drain(Settings(redis_url=redis_url, database_url=drained_url, order_hot_s=60))
