@@ -145,6 +145,8 @@ class Schema(Field):
         """Return (cleaned fields, errors by field); a value stands in one of them."""
         if isinstance(body, SentForm):
             body = body.as_json(self.fields)
+        if body is None:
+            return {}, {"non_field_errors": ["No data provided"]}
         if not isinstance(body, dict):
             kind = json_type(body)
             return {}, {"non_field_errors": [f"Invalid data. Expected a dictionary, but got {kind}."]}

@@ -216,7 +216,13 @@ def test_all_errors_of_a_body_are_told_at_once():
     assert refused.value.body == {"name": ["This field is required."], "size": [NOT_INTEGER], "tags": [NOT_NULL]}
 
 
-@pytest.mark.parametrize(("body", "kind"), [(None, "NoneType"), ([], "list"), ("a", "str"), (7, "int")])
+def test_null_is_no_body():
+    with pytest.raises(Invalid) as refused:
+        BODY.read(None, BERLIN)
+    assert refused.value.body == {"non_field_errors": ["No data provided"]}
+
+
+@pytest.mark.parametrize(("body", "kind"), [([], "list"), ("a", "str"), (7, "int")])
 def test_a_body_that_is_no_object_is_refused(body, kind):
     with pytest.raises(Invalid) as refused:
         BODY.read(body, BERLIN)
