@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from engine.domain.catalogue import Event, Question
+from engine.domain.errors import Invalid
 from engine.domain.order import Answer
 from engine.http.field_kinds import Date, DateTime, Text
 from engine.http.fields import Field, FieldError, ListOf, Schema
@@ -114,18 +115,28 @@ class _Answers(ListOf):
         return [answer for answer in answers if first[answer.question] is answer]
 
 
+class _OneEach(ListOf):
+    """Answers to different questions; that one has two is told in a bare list: raises Invalid."""
+
+    def clean(self, value: Any, event: Event | None) -> list[Any]:
+        answers = super().clean(value, event)
+        asked = [answer.question_identifier for answer in answers]
+        if twice := next((name for index, name in enumerate(asked) if name in asked[:index]), None):
+            raise Invalid([f"Question {twice} was sent twice."])
+        return answers
+
+
 _DATE: Field = Date()
 _DATETIME: Field = DateTime()
 
-ANSWERS = _Answers(
-    _AnswerSchema(
-        question=EventReference(
-            "questions", lambda event: event.questions, "The specified question does not belong to this event."
-        ),
-        answer=Text(),
-        options=ListOf(Pk(), max_length=1000, default=list),
+_ANSWER = _AnswerSchema(
+    question=EventReference(
+        "questions", lambda event: event.questions, "The specified question does not belong to this event."
     ),
-    max_length=500,
-    default=list,
+    answer=Text(),
+    options=ListOf(Pk(), max_length=1000, default=list),
 )
+ANSWERS = _Answers(_ANSWER, max_length=500, default=list)
 """The answers of one position; they may be left out."""
+NEW_ANSWERS = _OneEach(_ANSWER, max_length=500, default=list)
+"""The answers that a position has from now on."""

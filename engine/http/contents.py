@@ -19,7 +19,7 @@ from engine.domain.order_contents import POSITIONS_MAX, Changes, PositionPatch, 
 from engine.domain.splitting import SplitOff
 from engine.http import orders as orders_http
 from engine.http import shapes
-from engine.http.answers import ANSWERS
+from engine.http.answers import NEW_ANSWERS
 from engine.http.call import Call, Reply
 from engine.http.field_kinds import Boolean, Choice, DateTime, Email, Money, Reference, Text
 from engine.http.fields import FieldError, Form, ListOf, Schema
@@ -150,7 +150,7 @@ POSITION_PATCH = Patch(
     city=_line(),
     country=Country(null=True),
     state=_line(),
-    answers=ANSWERS,
+    answers=NEW_ANSWERS,
     **_CONTENTS,
 )
 ADDITION = _Addition()
@@ -285,6 +285,10 @@ def _product(values: dict[str, Any], position: Position, event: Event) -> dict[s
 
 
 def _kept_seat(position: Position, item: Item, values: dict[str, Any], event: Event) -> str | None:
-    """Return the guid of the seat that a position has, unless what it becomes is sold without one."""
+    """Return the guid of the seat that a position has, unless what it becomes is sold without one.
+
+    On another date it needs the seat of that name; only who says so (null) gives it up.
+    """
     date = values["subevent"].id if values.get("subevent") else position.subevent or 0
-    return position.seat.seat_guid if position.seat and (item.id, date) in event.seated else None
+    moves = date != (position.subevent or 0)
+    return position.seat.seat_guid if position.seat and (moves or (item.id, date) in event.seated) else None

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from shop import Shop, must
-
-MakeShop = Callable[..., Shop]
+from plans import layout
+from shop import MakeShop, Shop, must
 
 EXPIRED = "This voucher is expired."
 USED_UP = "The voucher has already been used the maximum number of times."
@@ -36,15 +34,9 @@ class Hall:
         self.quota = s.quota(5, self.free, name="QA")
         s.quota(0, self.full, name="QB")
         s.quota(1, self.seated, name="QS")
-        seats = [{"seat_guid": f"S-{n}", "seat_number": str(n), "category": "Stalls"} for n in (1, 2, 3)]
-        row = {"row_number": "1", "position": {"x": 0, "y": 0}, "seats": seats}
-        layout = {
-            "name": "Hall",
-            "categories": [{"name": "Stalls", "color": "#7f4a91"}],
-            "zones": [{"name": "Main", "position": {"x": 0, "y": 0}, "rows": [row]}],
-            "size": {"width": 600, "height": 400},
-        }
-        plan = must(s.api.post("seatingplans/", json={"name": "Hall", "layout": layout}), 201)["id"]
+        plan = must(s.api.post("seatingplans/", json={"name": "Hall", "layout": layout(["S-1", "S-2", "S-3"])}), 201)[
+            "id"
+        ]
         must(s.patch("", {"seating_plan": plan, "seat_category_mapping": {"Stalls": self.seated}}), 200)
 
     def voucher(self, item: int, **fields: Any) -> str:

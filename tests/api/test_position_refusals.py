@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from shop import Shop, must
-
-MakeShop = Callable[..., Shop]
+from plans import layout
+from shop import MakeShop, Shop, must
 
 
 @pytest.fixture
@@ -59,19 +57,34 @@ def test_a_position_can_become_a_product_that_is_no_longer_sold_but_none_can_be_
     assert must(s.patch(f"orderpositions/{number}/", {"item": off}), 200)["item"] == off
 
 
+def test_a_position_answers_a_question_once(sale: tuple[Shop, int, Any]) -> None:
+    s, item, order = sale
+    question = s.add("questions/", question={"en": "Size"}, identifier="SIZE", type="S", items=[item])
+    answers = [{"question": question["id"], "answer": text} for text in ("L", "XL")]
+    path = f"orderpositions/{order['positions'][0]['id']}/"
+    assert must(s.patch(path, {"answers": answers}), 400) == ["Question SIZE was sent twice."]
+    assert must(s.patch(path, {"answers": answers[:1]}), 200)["answers"][0]["answer"] == "L"
+
+
+def test_a_seat_is_not_lost_with_the_date(shop: MakeShop) -> None:
+    s = shop(has_subevents=True)
+    item, (seated, bare) = s.item(), (s.date("Seated"), s.date("Bare"))
+    for date in (seated, bare):
+        s.quota(3, item, subevent=date)
+    plan = must(s.api.post("seatingplans/", json={"name": "Hall", "layout": layout(["S-1", "S-2"])}), 201)["id"]
+    must(s.patch(f"subevents/{seated}/", {"seating_plan": plan, "seat_category_mapping": {"Stalls": item}}), 200)
+    order = must(s.order({"item": item, "subevent": seated, "seat": "S-1"}), 201)
+    assert patched(s, order, subevent=bare) == {"seat": ["The specified product does not allow to choose a seat."]}
+    path = f"orderpositions/{order['positions'][0]['id']}/"
+    assert must(s.patch(path, {"subevent": bare, "seat": None}), 200)["seat"] is None
+    assert must(s.patch(path, {"subevent": seated, "seat": "S-2"}), 200)["seat"]["seat_guid"] == "S-2"
+
+
 def test_positions_are_added_with_the_seat_that_they_need_and_may_lose_it(
     sale: tuple[Shop, int, Any],
 ) -> None:
     s, item, order = sale
-    seats = [{"seat_guid": f"S-{n}", "seat_number": str(n), "category": "Stalls"} for n in (1, 2)]
-    rows = [{"row_number": "1", "position": {"x": 0, "y": 0}, "seats": seats}]
-    layout = {
-        "name": "Hall",
-        "categories": [{"name": "Stalls", "color": "#7f4a91"}],
-        "zones": [{"name": "Main", "position": {"x": 0, "y": 0}, "rows": rows}],
-        "size": {"width": 600, "height": 400},
-    }
-    plan = must(s.api.post("seatingplans/", json={"name": "Hall", "layout": layout}), 201)["id"]
+    plan = must(s.api.post("seatingplans/", json={"name": "Hall", "layout": layout(["S-1", "S-2"])}), 201)["id"]
     seated = s.item("Seated")
     s.quota(3, seated, name="Seated")
     must(s.patch("", {"seating_plan": plan, "seat_category_mapping": {"Stalls": seated}}), 200)
