@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,19 @@ def environment(server: Any) -> dict[str, str]:
     """Return what a command needs to find the stores of a server."""
     stores = {"HOLDFAST_REDIS_URL": server.redis_url, "HOLDFAST_DATABASE_URL": server.database_url}
     return {**os.environ, **stores}
+
+
+@contextmanager
+def nobody_at_work(server: Any) -> Iterator[None]:
+    """Stop workers and front doors for a while: they would mend some of what is broken before an audit sees it."""
+    pids = [*server.processes["workers"], *server.processes["front_doors"]]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 def audit(server: Any) -> tuple[int, dict[str, Any]]:

@@ -8,7 +8,7 @@ import httpx
 import psycopg
 import pytest
 import redis
-from auditing import audit, rules
+from auditing import audit, nobody_at_work, rules
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_a_deadline_without_its_hold_is_found(own_server: Any, sold: dict[str, A
     ],
 )
 def test_a_broken_row_is_found(own_server: Any, sold: dict[str, Any], breaking: str, mending: str, rule: str) -> None:
-    with psycopg.connect(own_server.database_url, autocommit=True) as database:
+    with nobody_at_work(own_server), psycopg.connect(own_server.database_url, autocommit=True) as database:
         database.execute(breaking)
         status, finding = audit(own_server)
         database.execute(mending)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import psycopg
 import pytest
-from auditing import audit, rules
+from auditing import audit, nobody_at_work, rules
 
 GAPS = "the numbers of invoices have no gaps"
 WHOLE = "a canceled invoice is taken back whole, by one other"
@@ -54,18 +50,6 @@ def test_right_invoices_are_right(own_server: Any, billed: str) -> None:
     assert (status, finding["problems"]) == (0, [])
 
 
-@contextmanager
-def _nobody_at_work(server: Any) -> Iterator[None]:
-    """Stop the workers for a while: within a second they issue anew what an order seems to lack."""
-    for pid in server.processes["workers"]:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in server.processes["workers"]:
-            os.kill(pid, signal.SIGCONT)
-
-
 @pytest.mark.parametrize(
     ("breaking", "mending", "rule"),
     [
@@ -92,7 +76,7 @@ def _nobody_at_work(server: Any) -> Iterator[None]:
     ],
 )
 def test_a_broken_invoice_is_found(own_server: Any, billed: str, breaking: str, mending: str, rule: str) -> None:
-    with _nobody_at_work(own_server), psycopg.connect(own_server.database_url, autocommit=True) as database:
+    with nobody_at_work(own_server), psycopg.connect(own_server.database_url, autocommit=True) as database:
         assert database.execute(breaking).rowcount == 1
         status, finding = audit(own_server)
         assert database.execute(mending).rowcount == 1
