@@ -6,7 +6,12 @@ Blocking on purpose: a batch is one round trip, and an event loop between it and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,6 +28,9 @@ _SQL = Queries("outbox")
 _ORDERS = Queries("orders")
 _REPLIES = Queries("replies")
 _CONNECT_TIMEOUT_S = 5
+_ANSWER_TIMEOUT_S = 20.0
+"""A server that is silent for this long, or whoever stands before it, will not answer any more."""
+_LOOK_S = 1.0
 _REFUSALS = (
     psycopg.DataError,
     psycopg.IntegrityError,
@@ -67,6 +75,9 @@ class Follower:
             )
         except psycopg.Error as error:
             raise Fenced(reason=f"Postgres: {error}") from error
+        self._asked_at: float | None = None
+        self._closed = threading.Event()
+        threading.Thread(target=self._watch, name="follower", daemon=True).start()
 
     def __enter__(self) -> Self:
         return self
@@ -74,6 +85,7 @@ class Follower:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closed.set()
         self._connection.close()
 
     def lock(self, name: str) -> bool:
@@ -132,9 +144,27 @@ class Follower:
         values = {"shard": step.shard, "entry": entry, "body": body, "error": error}
         self._transact([step], [(_SQL["park"], values)])
 
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Note since when an answer is waited for."""
+        self._asked_at = time.monotonic()
+        try:
+            yield
+        finally:
+            self._asked_at = None
+
+    def _watch(self) -> None:
+        """Cut the connection when an answer takes too long: who waits for it then gets an error."""
+        while not self._closed.wait(_LOOK_S):
+            asked_at = self._asked_at
+            if asked_at is not None and time.monotonic() - asked_at > _ANSWER_TIMEOUT_S:
+                with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self._connection.fileno())) as copy:
+                    copy.shutdown(socket.SHUT_RDWR)
+
     def _rows(self, sql: str, values: dict[str, Any] | None = None) -> list[Any]:
         try:
-            return self._connection.execute(sql, values).fetchall()
+            with self._asking():
+                return self._connection.execute(sql, values).fetchall()
         except AWAY as error:
             raise Fenced(reason=f"Postgres: {error}") from error
 
@@ -148,7 +178,7 @@ class Follower:
             "new_seq": [step.new[1] for step in steps],
         }
         try:
-            with self._connection.pipeline(), self._connection.transaction():
+            with self._asking(), self._connection.pipeline(), self._connection.transaction():
                 for sql, values in [(_SQL["advance"], advance), *writes]:
                     self._connection.execute(sql, values)
         except psycopg.errors.DivisionByZero as error:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import msgspec
 import pytest
 from batches import OTHER_SHARD, SHARD, fresh, listen, noted, order_ids, spoiled, stored
 from sample_events import following
 
+from engine.domain.errors import Fenced
 from engine.domain.order import encode
 from engine.ledger import keys
 from engine.ledger.scripts import load_scripts
 from engine.settings import Settings
-from persistence.follower import Moved
+from persistence.follower import Follower, Moved
 from workers.drain import BATCH_BYTES_MAX, BATCH_MAX, Drain, _batches
 
 
@@ -199,3 +203,15 @@ def test_a_quota_that_closed_itself_is_closed_unless_a_client_spoke_since(sql, c
     run_once(drain, follower)
     rows = sql.execute("SELECT closed FROM quotas WHERE id = ANY(%s) ORDER BY id", [numbers]).fetchall()
     assert rows == [(True,), (False,)]
+
+
+def test_a_server_that_never_answers_is_left(drained_url, monkeypatch):
+    monkeypatch.setattr("persistence.follower._ANSWER_TIMEOUT_S", 1.0)
+    with Follower(drained_url) as follower:
+        silent = follower._connection.info.backend_pid
+        os.kill(silent, signal.SIGSTOP)
+        try:
+            with pytest.raises(Fenced):
+                follower.marks()
+        finally:
+            os.kill(silent, signal.SIGCONT)
