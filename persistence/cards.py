@@ -17,8 +17,10 @@ from msgspec import Struct
 PARTING = "\x7f"
 _ESCAPED = str.maketrans({sign: f"\\{sign}" for sign in "\\%_"})
 """Signs that mean something to LIKE."""
-_WORDS_MAX, _TEXT_MAX, _SECRETS_MAX = 700, 1100, 700
+_WORDS_MAX, _TEXT_MAX, _BEGINNINGS_MAX = 700, 1100, 700
 """Bytes; an entry of an index has room for 2,700, and the columns of fixed size need some."""
+BEGINNING = 2
+"""How many signs of a secret an order repeats: so short a text begins many by chance, a longer one few."""
 _WORD_MAX = 64
 """How much of a word is kept as it is; what is longer is told apart by a hash."""
 
@@ -63,8 +65,9 @@ class _Order(Struct):
 class _Card(Struct, array_like=True):
     """One order's; sql/orders.sql reads it by place. What is too long for an index comes after what is not.
 
-    `secrets` of tickets each follow a PARTING; None is too long. `first` and `last` are the lowest and the highest id
-    of its dates, `positions` has (words, long words, text, long text) of each, by id.
+    `secrets` are the beginnings of those of its tickets, each after a PARTING; None is too many. `first` and `last` are
+    the lowest and the highest id of its dates; only those in between are among the words. `positions` has (words, long
+    words, text, long text) of each, by id.
     """
 
     email: str | None
@@ -128,15 +131,15 @@ def cards(documents: Sequence[bytes]) -> str:
 
 def _card(order: _Order) -> _Card:
     payer = _payer(order.invoice_address) if order.invoice_address else []
-    words = [_known("l", order.locale), _known("w", order.sales_channel)]
+    # what stands first is found soonest: what many lists ask for, and nearly all orders have
+    words = [_known("p", payment.provider) for payment in order.payments]
+    words += (_known("w", order.sales_channel), _known("l", order.locale))
     person = exact("c", order.customer) if order.customer else None
     if person:
         words.append(person)
-    for payment in order.payments:
-        words.append(_known("p", payment.provider))
     code = fold(order.code)
     texts = [code, order.email, order.comment, *payer]
-    secrets = ""
+    beginnings: dict[str, None] = {}
     dates = []
     positions = {}
     by_id = {position.id: position for position in order.positions} if len(order.positions) > 1 else {}
@@ -145,11 +148,10 @@ def _card(order: _Order) -> _Card:
         if position.variation is not None:
             words.append(f"v{position.variation}")
         if position.subevent is not None:
-            words.append(f"s{position.subevent}")
             dates.append(position.subevent)
         secret = fold(position.secret)
         if not position.canceled:
-            secrets += PARTING + secret
+            beginnings[secret[:BEGINNING]] = None
             texts += (position.attendee_name, position.attendee_email)
             if position.attendee_name_parts:
                 texts += _names(position.attendee_name_parts)
@@ -164,13 +166,16 @@ def _card(order: _Order) -> _Card:
                 own_words.append(word("n", host.attendee_name))
         own_words += (f"t{secret}", f"t{fold(position.pseudonymization_id)}")
         positions[position.id] = _sized(_joined(own_words), _WORDS_MAX) + _sized(_text(own_texts), _TEXT_MAX)
+    first, last = (min(dates), max(dates)) if dates else (None, None)
+    if first != last:
+        words += (f"s{date}" for date in dates if date not in (first, last))
     return _Card(
         fold(order.email) if order.email else None,
         *_sized(_joined(dict.fromkeys(words)), _WORDS_MAX),
         *_sized(_text(texts), _TEXT_MAX),
-        _sized(secrets, _SECRETS_MAX)[0],
-        min(dates) if dates else None,
-        max(dates) if dates else None,
+        _sized("".join(f"{PARTING}{beginning}" for beginning in beginnings), _BEGINNINGS_MAX)[0],
+        first,
+        last,
         positions,
     )
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from engine.domain.order import Order, decode
-from persistence.cards import PARTING, among, escaped, exact, fold, within
+from persistence.cards import BEGINNING, PARTING, among, escaped, exact, fold, within
 from persistence.database import Database, Session
 from persistence.horizon import horizon
 from persistence.queries import Queries
@@ -67,7 +67,6 @@ _WORDS = {
     "p": "payment_provider",
     "i": "item",
     "v": "variation",
-    "s": "subevent",
 }
 """What is compared with the words of an order, by the letter that they begin with (persistence/cards.py)."""
 _CONDITIONS = frozenset(Wanted.__struct_fields__) - {"organizer_id", "event_id", "events", "ordering", "then"}
@@ -130,32 +129,37 @@ def values(wanted: Wanted, events: list[int], dates: Dates, offset: int, size: i
         "parts": parts,
         "part": parts[0] if parts else None,
         "more_parts": parts[1:] or None,
+        "subevent_word": None if wanted.subevent is None else within(among("s", wanted.subevent)),
         "after": after,
         "after_words": None if after is None else [exact("s", str(number)) for number in after],
         "before": before,
         "before_words": None if before is None else [exact("s", str(number)) for number in before],
         "search": within(search),
         "search_code": wanted.search_code if own_code else None,
+        "secret_beginning": None if search is None else within(f"{PARTING}{search[:BEGINNING]}"),
+        "secret_short": search is not None and len(search) <= BEGINNING,
         "secret_pattern": None if search is None else f"{escaped(search)}%",
-        "secret_beginning": None if search is None else within(f"{PARTING}{search}"),
     }
 
 
 def _order(wanted: Wanted) -> dict[str, Any]:
     """Return how to sort: by the number of the status, by a time or the code, then by `tie`, then by id.
 
-    All of it upwards, times a sign, and backwards if it is `down`.
+    All of it upwards, times a sign, and backwards if it is `down`. `bound` says what tells one place from another.
     """
     (first, first_sign), (then, then_sign) = _field(wanted.ordering), _field(wanted.then)
     id_sign = -1 if first == "status" else first_sign
     if first == "status":
         by, by_sign = (None, id_sign) if then in (None, "status") else (then, then_sign)
         tie = None
+        bound = "place" if by is None else "number, moment, word"
     else:
         by, by_sign = first, first_sign
         tie = None if first in (then, "code") else then
+        bound = "word" if first == "code" else "moment"
     return {
         "by": by,
+        "bound": bound,
         "down": by_sign < 0,
         "status_sign": first_sign * by_sign if first == "status" else 0,
         "tie": tie,

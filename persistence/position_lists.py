@@ -96,7 +96,8 @@ def values(wanted: Wanted, offset: int, size: int) -> dict[str, Any]:
 def _order(wanted: Wanted) -> dict[str, Any]:
     """Return how to sort: by a number, then by a time or a text, then by `tie`, then by id, which is backwards.
 
-    All of it upwards, times a sign or a weight, and backwards if it is `down`.
+    All of it upwards, times a sign or a weight, and backwards if it is `down`. `bound` says what tells one place from
+    another.
     """
     (first, first_sign), (then, then_sign) = _field(wanted.ordering), _field(wanted.then)
     by_number = wanted.ordering == DEFAULT_ORDERING
@@ -108,13 +109,18 @@ def _order(wanted: Wanted) -> dict[str, Any]:
         if then in weights:
             weights[then] = -then_sign
         weights[first] = first_sign * by_sign * _WEIGHT
+    bound = "word, place"
+    if any(weights.values()):
+        bound = "number, place" if by is None else "number, moment, word"
     return {
         "walk": by_number or by == first == "order__datetime",
         "by_number": by_number,
         "by": by,
+        "bound": bound,
         "down": by_sign < 0,
         "status_weight": weights["order__status"],
         "number_weight": weights["positionid"],
+        "id_sign": 1 if by_sign < 0 else -1,
         "place_sign": 0 if then not in (None, *weights) or (then and first not in weights) else -by_sign,
         "tie": None if tie == first else tie,
         "tie_sign": then_sign if by_number or first == "order__datetime" else then_sign * by_sign,

@@ -1,4 +1,7 @@
-"""Named queries: SQL lives in sql/*.sql, one file a table, `-- name: purpose` above each statement."""
+"""Named queries: SQL lives in sql/*.sql, one file a table, `-- name: purpose` above each statement.
+
+A line `-- include: what` stands for the text of sql/include/what.sql, which several statements have in common.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import re
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "sql"
+_INCLUDE = re.compile(r"^ *-- include: (\w+)\n", re.MULTILINE)
 _NAME = re.compile(r"^-- name: (\w+)[^\n]*\n", re.MULTILINE)
 
 
@@ -14,7 +18,7 @@ class Queries:
 
     def __init__(self, name: str) -> None:
         self._file = FOLDER / f"{name}.sql"
-        parts = _NAME.split(self._file.read_text(encoding="utf-8"))
+        parts = _NAME.split(_INCLUDE.sub(_included, self._file.read_text(encoding="utf-8")))
         self._by_name = {parts[i]: parts[i + 1].strip().rstrip(";") for i in range(1, len(parts), 2)}
 
     def __getitem__(self, name: str) -> str:
@@ -25,3 +29,7 @@ class Queries:
 
     def __iter__(self):  # type: ignore[no-untyped-def]
         return iter(self._by_name.items())
+
+
+def _included(line: re.Match[str]) -> str:
+    return (FOLDER / "include" / f"{line[1]}.sql").read_text(encoding="utf-8")

@@ -298,9 +298,9 @@ CREATE INDEX checkin_lists_event_idx ON checkin_lists (event_id, id);
 -- filled from. The columns and the tables below repeat what filters, sums and constraints need; one statement writes
 -- them all (sql/orders.sql), so they cannot part. stored_at is when this version was written here, by the clock of this
 -- server: what clients fetch differences by. words and search are what lists look for, folded (persistence/cards.py); where
--- they are more than an index takes, they are in long_words and long_search instead. secrets are those of its tickets, and
--- null where they are too many for the index: then the positions have them. email is folded, too. subevent_first
--- and subevent_last are the lowest and highest id among an order's dates. positions repeat what lists need of their order.
+-- they are more than an index takes, they are in long_words and long_search instead. secrets are the first signs of those of its
+-- tickets, and null where they are too many for the index. email is folded, too. subevent_first and subevent_last are the lowest and highest id among an order's dates; only those between them are among its words.
+-- positions repeat what lists need of their order.
 -- (docs/decisions/0004-lists-and-sync.md)
 
 CREATE TABLE orders (

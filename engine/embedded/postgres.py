@@ -56,7 +56,7 @@ class PostgresServer(Server):
         settings = {
             "listen_addresses": "",
             "unix_socket_directories": f'"{self._sockets.path}"',
-            "shared_buffers": "128MB",
+            "shared_buffers": "256MB",
             "max_connections": "100",
             "timezone": "UTC",
             "log_timezone": "UTC",

@@ -6,7 +6,8 @@
 -- a list takes one core from a sale at most, and what is not visible to all yet makes reading everything look cheap
 SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true),
        set_config('max_parallel_workers_per_gather', '0', true), set_config('enable_seqscan', 'off', true),
-       set_config('work_mem', '32MB', true), set_config('random_page_cost', '1.1', true);
+       set_config('work_mem', '32MB', true), set_config('hash_mem_multiplier', '16', true),
+       set_config('random_page_cost', '1.1', true);
 
 -- name: events of an organizer, all or those of some slugs
 SELECT id FROM events
@@ -23,11 +24,14 @@ FROM subevents WHERE event_id = ANY (%(event_ids)s);
 -- all is sorted upwards, by number, moment, word and what breaks ties, and read backwards where that is asked for
 WITH matching AS NOT MATERIALIZED (
     SELECT orders.id, orders.event_id,
-           CASE %(status_sign)s::integer WHEN 0 THEN 0 WHEN 1 THEN ascii(orders.status) ELSE -ascii(orders.status) END AS number,
+           CASE WHEN %(status_sign)s::bigint = 0 OR %(by)s::text IS NULL THEN 0
+                ELSE %(status_sign)s::bigint * ascii(orders.status) END AS number,
            CASE %(by)s::text WHEN 'datetime' THEN orders.datetime WHEN 'last_modified' THEN orders.last_modified
                 ELSE timestamptz '-infinity' END AS moment,
            CASE %(by)s WHEN 'code' THEN orders.code ELSE '' END AS word,
-           CASE WHEN %(by)s IS NULL THEN orders.id ELSE 0 END AS place,
+           -- the status and the id as one number
+           CASE WHEN %(by)s IS NULL THEN %(status_sign)s::bigint * (1::bigint << 55) * ascii(orders.status) + orders.id ELSE 0
+           END AS place,
            CASE %(tie)s::text WHEN 'datetime' THEN %(tie_sign)s::integer * extract(epoch FROM orders.datetime)
                 WHEN 'last_modified' THEN %(tie_sign)s::integer * extract(epoch FROM orders.last_modified)
                 WHEN 'status' THEN %(tie_sign)s::integer * ascii(orders.status) END AS tie,
@@ -47,6 +51,11 @@ WITH matching AS NOT MATERIALIZED (
            OR (orders.words IS NULL AND (
                    SELECT whole.long_words LIKE ALL (%(parts)s::text[]) FROM orders AS whole WHERE whole.id = orders.id)))
       AND (%(more_parts)s::text[] IS NULL OR orders.words IS NULL OR orders.words LIKE ALL (%(more_parts)s::text[]))
+      AND (%(subevent)s::bigint IS NULL OR orders.subevent_first = %(subevent)s OR orders.subevent_last = %(subevent)s
+           -- only what lies between the two is among the words
+           OR (%(subevent)s BETWEEN orders.subevent_first AND orders.subevent_last
+               AND coalesce(orders.words, (SELECT whole.long_words FROM orders AS whole WHERE whole.id = orders.id))
+                   LIKE %(subevent_word)s))
       -- width_bucket tells how many of the dates come no later: where none lies between, there is none to be found
       AND (%(after)s::bigint[] IS NULL OR orders.subevent_first = ANY (%(after)s::bigint[])
            OR (orders.subevent_last > orders.subevent_first
@@ -64,19 +73,19 @@ WITH matching AS NOT MATERIALIZED (
                             SELECT whole.long_words FROM orders AS whole WHERE whole.id = orders.id)), E'\x7f') AS parts (words),
                             unnest(parts.words) AS part (word)
                         WHERE part.word = ANY (%(before_words)s::text[])))))
-      -- few orders have more text than the index takes; most of what is looked for begins no secret
+      -- few orders have more text than the index takes, and most of what is looked for begins no secret
       AND (%(search)s::text IS NULL
            OR orders.search LIKE %(search)s
            OR (orders.search IS NULL AND (
                    SELECT whole.long_search LIKE %(search)s FROM orders AS whole WHERE whole.id = orders.id))
            OR ((SELECT EXISTS (
                     SELECT FROM positions
-                    WHERE positions.event_id = ANY (%(event_ids)s)
-                      AND lower(positions.secret) LIKE %(secret_pattern)s))
-               AND (orders.secrets LIKE %(secret_beginning)s
-                    OR (orders.secrets IS NULL AND (
-                            SELECT count(*) > 0 FROM positions
-                            WHERE positions.order_id = orders.id AND NOT positions.canceled
+                    WHERE positions.event_id = ANY (%(event_ids)s) AND lower(positions.secret) LIKE %(secret_pattern)s))
+               AND ((%(secret_short)s AND orders.secrets LIKE %(secret_beginning)s)
+                    OR ((orders.secrets IS NULL OR (NOT %(secret_short)s AND orders.secrets LIKE %(secret_beginning)s))
+                        AND orders.id IN (
+                            SELECT positions.order_id FROM positions
+                            WHERE positions.event_id = ANY (%(event_ids)s) AND NOT positions.canceled
                               AND lower(positions.secret) LIKE %(secret_pattern)s))))
            OR (%(search_code)s::text IS NOT NULL AND strpos(orders.code, %(search_code)s) > 0
                AND (%(search_event)s::text IS NULL OR orders.event_id = ANY (ARRAY(
@@ -110,78 +119,28 @@ WITH matching AS NOT MATERIALIZED (
           AND (%(created_before)s IS NULL OR orders.datetime < %(created_before)s)
           AND (%(modified_since)s IS NULL OR orders.stored_at >= %(modified_since)s)
         OFFSET 10000)
+), those AS NOT MATERIALIZED (
+    SELECT * FROM matching WHERE NOT %(walk)s AND event_id = ANY (%(event_ids)s)
 ), sample AS MATERIALIZED (
-    -- five that follow each other are quick to read; their places are random, for what repeats itself
-    SELECT number, place, moment, word,
-           row_number() OVER (ORDER BY number, place, moment, word) AS nth, count(*) OVER () AS rows
-    FROM matching
-    WHERE NOT %(walk)s AND matching.event_id = ANY (%(event_ids)s)
-      AND matching.id = ANY (ARRAY(
-              SELECT run.first + abs(hashint8(run.first)::bigint) %% (span.step - 4) + another
-              FROM span, generate_series(span.first, span.last, span.step) AS run (first), generate_series(0, 4) AS another))
-), guess AS MATERIALIZED (
-    -- how many of the sample come before the page and before its end, give or take three standard deviations and some
-    SELECT rows, floor(first - 25 - 3 * sqrt(first * (rows - first) / rows)) AS first,
-           ceil(last + 25 + 3 * sqrt(last * (rows - last) / rows)) AS last
-    FROM (
-        SELECT one.rows, least(one.rows, %(offset)s * 5.0 / span.step) AS first,
-               least(one.rows, (%(offset)s::bigint + %(size)s::bigint) * 5.0 / span.step) AS last
-        FROM span, (SELECT rows FROM sample LIMIT 1) AS one
-    ) AS exact
-), low AS MATERIALIZED (
-    SELECT sample.* FROM sample, guess
-    WHERE sample.nth = CASE WHEN %(down)s THEN guess.rows + 1 - guess.last ELSE guess.first END
-), high AS MATERIALIZED (
-    SELECT sample.* FROM sample, guess
-    WHERE sample.nth = CASE WHEN %(down)s THEN guess.rows + 1 - guess.first ELSE guess.last END
-), near AS MATERIALIZED (
-    -- one reading counts all, and those before, and keeps those in between
-    SELECT count(*) AS count,
-           count(*) FILTER (WHERE comes_before) AS before,
-           array_agg(ROW (id, number, moment, word, tie, tie_word)) FILTER (WHERE (comes_after OR comes_before) IS NOT TRUE) AS kept
-    FROM matching, LATERAL (
-        SELECT CASE
-                   WHEN %(status_sign)s <> 0
-                   THEN (number, place, moment, word) < (SELECT number, place, moment, word FROM low)
-                   WHEN %(by)s = 'code' THEN word < (SELECT word FROM low)
-                   ELSE moment < (SELECT moment FROM low) END AS under_low,
-               CASE
-                   WHEN %(status_sign)s <> 0
-                   THEN (number, place, moment, word) >= (SELECT number, place, moment, word FROM high)
-                   WHEN %(by)s = 'code' THEN word >= (SELECT word FROM high)
-                   ELSE moment >= (SELECT moment FROM high) END AS over_high
-    ) AS compared, LATERAL (
-        SELECT %(offset)s > 0 AND CASE WHEN %(down)s THEN over_high ELSE under_low END AS comes_before,
-               CASE WHEN %(down)s THEN under_low ELSE over_high END AS comes_after
-    ) AS placed
-    WHERE NOT %(walk)s AND matching.event_id = ANY (%(event_ids)s)
-), found AS MATERIALIZED (
-    -- if the sample was not like the whole, the page is not among these: then all are sorted
-    SELECT count, before, rows, %(offset)s >= count
-               OR (before <= %(offset)s AND before + rows >= least(%(offset)s + %(size)s::bigint, count)) AS whole
-    FROM near, LATERAL (SELECT coalesce(cardinality(kept), 0) AS rows) AS one
+    -- include: sampled_page
 ), cut AS MATERIALIZED (
-    -- of how many rows, and how many of them come before the page
+    -- of how many rows the page is, and how many of them come before it
     SELECT (SELECT count(*) FROM walked) AS rows, %(offset)s::bigint AS skip WHERE %(walk)s
     UNION ALL
-    SELECT CASE WHEN whole THEN rows ELSE count END, CASE WHEN whole THEN %(offset)s - before ELSE %(offset)s END
-    FROM found WHERE NOT %(walk)s
+    SELECT rows, skip FROM among
 ), page AS MATERIALIZED (
     SELECT sorted.id, sorted.moment, CASE WHEN %(down)s THEN -row_number() OVER () ELSE row_number() OVER () END AS place
     FROM (
-        SELECT candidates.id, candidates.moment
+        SELECT id, moment
         FROM (
-            SELECT id, number, moment, word, tie, tie_word FROM walked
+            SELECT id, number, moment, word, place, tie, tie_word FROM walked
             UNION ALL
-            SELECT row.* FROM near, unnest(near.kept) AS row (
-                id bigint, number integer, moment timestamptz, word text, tie numeric, tie_word text)
-            WHERE (SELECT whole FROM found)
-            UNION ALL
-            SELECT id, number, moment, word, tie, tie_word FROM matching
-            WHERE NOT %(walk)s AND matching.event_id = ANY (%(event_ids)s) AND (SELECT NOT whole FROM found)
+            SELECT * FROM picked
         ) AS candidates
-        ORDER BY number, moment, word, tie, CASE WHEN %(tie_sign)s > 0 THEN tie_word END,
-                 CASE WHEN %(tie_sign)s < 0 THEN tie_word END DESC, %(id_sign)s::bigint * id
+        ORDER BY CASE WHEN %(by)s IS NULL THEN place END, CASE WHEN %(status_sign)s <> 0 THEN number END,
+                 CASE WHEN %(by)s <> 'code' THEN moment END, CASE WHEN %(by)s = 'code' THEN word END, tie,
+                 CASE WHEN %(tie_sign)s > 0 THEN tie_word END, CASE WHEN %(tie_sign)s < 0 THEN tie_word END DESC,
+                 %(id_sign)s::bigint * id
         LIMIT (SELECT greatest(0, least(%(size)s, rows - skip)) FROM cut)
         OFFSET (SELECT greatest(0, CASE WHEN %(down)s THEN rows - skip - %(size)s ELSE skip END) FROM cut)
     ) AS sorted

@@ -80,71 +80,22 @@ WITH matching AS NOT MATERIALIZED (
     ) AS ends
     WHERE NOT %(walk)s AND NOT %(narrow)s
       AND EXISTS (SELECT FROM positions WHERE positions.event_id = %(event_id)s OFFSET 10000)
+), those AS NOT MATERIALIZED (
+    SELECT * FROM matching WHERE NOT %(walk)s
 ), sample AS MATERIALIZED (
-    SELECT number, moment, word, place,
-           row_number() OVER (ORDER BY number, moment, word, place) AS nth, count(*) OVER () AS rows
-    FROM matching
-    WHERE NOT %(walk)s
-      AND matching.id = ANY (ARRAY(
-              SELECT run.first + abs(hashint8(run.first)::bigint) %% (span.step - 4) + another
-              FROM span, generate_series(span.first, span.last, span.step) AS run (first), generate_series(0, 4) AS another))
-), guess AS MATERIALIZED (
-    SELECT rows, floor(first - 25 - 3 * sqrt(first * (rows - first) / rows)) AS first,
-           ceil(last + 25 + 3 * sqrt(last * (rows - last) / rows)) AS last
-    FROM (
-        SELECT one.rows, least(one.rows, %(offset)s * 5.0 / span.step) AS first,
-               least(one.rows, (%(offset)s::bigint + %(size)s::bigint) * 5.0 / span.step) AS last
-        FROM span, (SELECT rows FROM sample LIMIT 1) AS one
-    ) AS exact
-), low AS MATERIALIZED (
-    SELECT sample.* FROM sample, guess
-    WHERE sample.nth = CASE WHEN %(down)s THEN guess.rows + 1 - guess.last ELSE guess.first END
-), high AS MATERIALIZED (
-    SELECT sample.* FROM sample, guess
-    WHERE sample.nth = CASE WHEN %(down)s THEN guess.rows + 1 - guess.first ELSE guess.last END
-), near AS MATERIALIZED (
-    SELECT count(*) AS count,
-           count(*) FILTER (WHERE comes_before) AS before,
-           array_agg(ROW (id, number, moment, word, tie, tie_word)) FILTER (WHERE (comes_after OR comes_before) IS NOT TRUE) AS kept
-    FROM matching, LATERAL (
-        SELECT CASE
-                   WHEN %(by)s IS NULL THEN (number, place) < (SELECT number, place FROM low)
-                   WHEN %(status_weight)s = 0 AND %(number_weight)s = 0 THEN (word, place) < (SELECT word, place FROM low)
-                   ELSE (number, moment, word) < (SELECT number, moment, word FROM low) END AS under_low,
-               CASE
-                   WHEN %(by)s IS NULL THEN (number, place) >= (SELECT number, place FROM high)
-                   WHEN %(status_weight)s = 0 AND %(number_weight)s = 0 THEN (word, place) >= (SELECT word, place FROM high)
-                   ELSE (number, moment, word) >= (SELECT number, moment, word FROM high) END AS over_high
-    ) AS compared, LATERAL (
-        SELECT %(offset)s > 0 AND CASE WHEN %(down)s THEN over_high ELSE under_low END AS comes_before,
-               CASE WHEN %(down)s THEN under_low ELSE over_high END AS comes_after
-    ) AS placed
-    WHERE NOT %(walk)s
-), found AS MATERIALIZED (
-    SELECT count, before, rows, %(offset)s >= count
-               OR (before <= %(offset)s AND before + rows >= least(%(offset)s + %(size)s::bigint, count)) AS whole
-    FROM near, LATERAL (SELECT coalesce(cardinality(kept), 0) AS rows) AS one
-), cut AS MATERIALIZED (
-    SELECT CASE WHEN whole THEN rows ELSE count END AS rows, CASE WHEN whole THEN %(offset)s - before ELSE %(offset)s END AS skip
-    FROM found
+    -- include: sampled_page
 ), page AS MATERIALIZED (
     SELECT id, ordered_at, positionid, row_number() OVER () AS place FROM walked
     UNION ALL
     SELECT sorted.id, NULL, NULL, CASE WHEN %(down)s THEN -row_number() OVER () ELSE row_number() OVER () END
     FROM (
-        SELECT candidates.id
-        FROM (
-            SELECT row.* FROM near, unnest(near.kept) AS row (
-                id bigint, number bigint, moment timestamptz, word text, tie numeric, tie_word text)
-            WHERE (SELECT whole FROM found)
-            UNION ALL
-            SELECT id, number, moment, word, tie, tie_word FROM matching
-            WHERE NOT %(walk)s AND (SELECT NOT whole FROM found)
-        ) AS candidates
-        ORDER BY number, moment, word, tie, CASE WHEN %(tie_sign)s > 0 THEN tie_word END,
-                 CASE WHEN %(tie_sign)s < 0 THEN tie_word END DESC, CASE WHEN %(down)s THEN id ELSE -id END
-        LIMIT (SELECT greatest(0, least(%(size)s, rows - skip)) FROM cut)
-        OFFSET (SELECT greatest(0, CASE WHEN %(down)s THEN rows - skip - %(size)s ELSE skip END) FROM cut)
+        SELECT id FROM picked
+        ORDER BY CASE WHEN %(bound)s <> 'word, place' THEN number END,
+                 CASE WHEN %(by)s = 'order__datetime' THEN moment END, CASE WHEN %(by)s <> 'order__datetime' THEN word END, tie,
+                 CASE WHEN %(tie_sign)s > 0 THEN tie_word END, CASE WHEN %(tie_sign)s < 0 THEN tie_word END DESC,
+                 %(id_sign)s::bigint * id
+        LIMIT (SELECT greatest(0, least(%(size)s, rows - skip)) FROM among)
+        OFFSET (SELECT greatest(0, CASE WHEN %(down)s THEN rows - skip - %(size)s ELSE skip END) FROM among)
     ) AS sorted
     WHERE NOT %(walk)s
 ), last AS MATERIALIZED (

@@ -66,6 +66,8 @@ ORDERS: dict[str, dict[str, Any]] = {
     "search: everybody": {"search": "example.org", "search_code": None},
     "search: two letters": {"search": "qx", "search_code": "QX"},
     "search: one letter": {"search": "q", "search_code": "Q"},
+    "search: a digit, as 6 % of the secrets begin": {"search": "7", "search_code": "7"},
+    "search: as 0.4 % of the secrets begin": {"search": "7f", "search_code": "7F"},
     "search and status": {"search": "example", "search_code": "EXAMPLE", "status": "c"},
     "subevent_after, subevent_before": {
         "subevent_after": datetime(2031, 1, 20, tzinfo=UTC),

@@ -37,9 +37,9 @@ SELECT %(first)s + n, %(organizer)s, %(event)s, 1, code,
                'tax_rate', '0.00', 'tax_value', '0.00', 'secret', md5(n::text), 'pseudonymization_id', 'P' || code,
                'attendee_name', name))),
        moment,
-       concat_ws(E'\\x7f', '', CASE WHEN n %% 4 = 0 THEN 'lde' ELSE 'len' END, 'wweb', CASE WHEN rare THEN 'cRARE' END,
-                 'i' || item, 's' || subevent, CASE WHEN rare THEN 'prare' ELSE 'pmanual' END, ''),
-       lower(concat_ws(E'\\n', code, email, name)), subevent, subevent, E'\\x7f' || md5(n::text)
+       concat_ws(E'\\x7f', '', CASE WHEN rare THEN 'prare' ELSE 'pmanual' END, 'wweb',
+                 CASE WHEN n %% 4 = 0 THEN 'lde' ELSE 'len' END, CASE WHEN rare THEN 'cRARE' END, 'i' || item, ''),
+       lower(concat_ws(E'\\n', code, email, name)), subevent, subevent, E'\\x7f' || left(md5(n::text), 2)
 FROM generate_series(1, %(orders)s) AS n, LATERAL (
     SELECT now() - (%(orders)s - n) * interval '1 second', 'C' || n, 'buyer' || n || '@example.org', n %% %(rare)s = 0,
            CASE WHEN n %% %(rare)s = 0 THEN 999 ELSE n %% %(items)s END, %(event)s + n %% %(subevents)s,

@@ -121,6 +121,7 @@ async def test_an_order_with_more_words_than_an_index_takes_is_found_all_the_sam
             "secret": f"many{place}",
             "pseudonymization_id": f"MANY{place}",
             "attendee_name": f"Person {place}",
+            "subevent": 80_000_000 + place,
         }
         for place, item in enumerate(items)
     ]
@@ -144,6 +145,10 @@ async def test_an_order_with_more_words_than_an_index_takes_is_found_all_the_sam
             ({"payment_provider": "manual"}, 1),
             ({"payment_provider": "other"}, 0),
             ({"variation": 1}, 0),
+            ({"subevent": 80_000_000}, 1),
+            ({"subevent": 80_000_150}, 1),
+            ({"subevent": 80_000_299}, 1),
+            ({"subevent": 80_000_300}, 0),
             ({"locale": "en"}, 1),
             ({"search": "person 299", "search_code": None}, 1),
             ({"search": "MANY299", "search_code": None}, 1),

@@ -32,10 +32,10 @@ def test_case_does_not_matter(one: str, other: str) -> None:
 
 def test_words_are_told_apart_whole_however_long_they_are() -> None:
     long = "x" * 5000
-    made = card(customer=long, locale="de", positions=[position(1, variation=4, subevent=7)])
+    made = card(customer=long, locale="de", positions=[position(1, variation=4)])
     assert among("c", long) in made["words"]
     assert among("c", long + "y") not in made["words"]
-    for kind, text in (("l", "de"), ("w", "web"), ("i", 3), ("v", 4), ("s", 7)):
+    for kind, text in (("l", "de"), ("w", "web"), ("i", 3), ("v", 4)):
         assert among(kind, text) in made["words"]
     assert among("i", 33) not in made["words"]
 
@@ -52,7 +52,14 @@ def test_canceled_positions_are_bought_but_not_searched() -> None:
     assert among("i", 5) in made["words"]
     assert "here i am" in made["search"]
     assert "gone" not in made["search"]
-    assert made["secrets"] == f"{PARTING}secret1"
+    assert made["secrets"] == f"{PARTING}se"
+
+
+def test_beginnings_of_secrets_stand_once() -> None:
+    made = card(positions=[position(1, secret="ÄBC"), position(2, secret="äbd"), position(3, secret="x")])
+    assert made["secrets"] == f"{PARTING}äb{PARTING}x"
+    many = [position(number, secret=f"{chr(number)}{chr(number)}") for number in range(0x4E00, 0x4E00 + 200)]
+    assert card(positions=many)["secrets"] is None
 
 
 def test_an_addon_is_found_by_who_has_the_ticket() -> None:
@@ -62,12 +69,13 @@ def test_an_addon_is_found_by_who_has_the_ticket() -> None:
     assert all(f"{PARTING}nada{PARTING}" in words for words, _, _, _ in made["positions"].values())
 
 
-def test_the_dates_are_the_lowest_and_the_highest() -> None:
+def test_the_dates_are_the_lowest_and_the_highest_and_words_what_is_between() -> None:
     assert card()["first"] is None
     made = card(positions=[position(1, subevent=7)])
     assert (made["first"], made["last"]) == (7, 7)
     made = card(positions=[position(number, subevent=number) for number in (5, 9, 7)])
     assert (made["first"], made["last"]) == (5, 9)
+    assert [among("s", number) in made["words"] for number in (5, 7, 9)] == [False, True, False]
 
 
 @pytest.mark.parametrize(("sign", "most"), [("x", 1098), ("ü", 549)])
@@ -75,4 +83,3 @@ def test_what_does_not_fit_into_an_index_is_kept_beside_it(sign: str, most: int)
     fits, does_not = card(code="c", comment=sign * most), card(code="c", comment=sign * (most + 1))
     assert (fits["search"], fits["long_search"]) == (f"c{PARTING}{sign * most}", None)
     assert (does_not["search"], does_not["long_search"]) == (None, f"c{PARTING}{sign * (most + 1)}")
-    assert card(positions=[position(number) for number in range(100)])["secrets"] is None
