@@ -5,10 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
+import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
 from engine.ledger import keys
 
 SHARDS = 64
+
+
+def connected(server: Any) -> redis.Redis:
+    """Connect to a server's Redis, again and again: who rebuilds a shard cuts all connections."""
+    again = Retry(ConstantBackoff(0.1), 100)
+    return redis.Redis.from_url(server.redis_url, retry=again, retry_on_error=[redis.ConnectionError])
 
 
 def shard_of(server: Any, slug: str) -> int:

@@ -15,13 +15,9 @@ import pytest
 import redis
 from crowd import PRICE, Client, Crowd, Shop
 from machine import stopped, until
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError
-from redis.retry import Retry
+from stored import SHARDS, connected
 
 from engine.ledger import keys
-
-SHARDS = 64
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +34,7 @@ def delete(up: Any, kind: str, shards: range = range(SHARDS)) -> None:
 def there(up: Any, kind: str) -> bool:
     """Tell whether each shard has a key."""
     names = [f"{keys.prefix(shard)}{kind}" for shard in range(SHARDS)]
-    # a shard that is rebuilt cuts all connections
-    with redis.Redis.from_url(
-        up.redis_url, retry=Retry(NoBackoff(), 3), retry_on_error=[ConnectionError]
-    ) as connection:
+    with connected(up) as connection:
         return bool(connection.exists(*names) == SHARDS)
 
 

@@ -13,7 +13,7 @@ import pytest
 import redis
 from crowd import PRICE, Client, Shop
 from machine import kill_one, stopped, until
-from stored import SHARDS, key_of, shard_of
+from stored import SHARDS, connected, key_of, shard_of
 
 from engine.domain.errors import Fenced
 from engine.ledger import keys, rebuild
@@ -66,7 +66,7 @@ def lose(up: Any, key: str) -> None:
 
 def known(up: Any) -> bool:
     """Tell whether the server knows any of our scripts."""
-    with redis.Redis.from_url(up.redis_url) as connection:
+    with connected(up) as connection:
         return any(connection.script_exists(*(script.sha for script in load_scripts().values())))
 
 
@@ -216,7 +216,7 @@ async def test_a_shard_whose_outbox_goes_after_a_verification_that_was_not_ended
     answer = await api.must("GET", f"{shop.path}quotas/{quota}/availability/")
     assert answer["pending_orders"] >= 3
     await until("the books agree", lambda: counted(api, shop))
-    with redis.Redis.from_url(up.redis_url) as connection:
+    with connected(up) as connection:
         fields = connection.hkeys(keys.shard(shard))
     assert {b"rebuilt", b"epoch"} <= set(fields)
     assert not {b"rebuilding", b"restored", b"next"} & set(fields)

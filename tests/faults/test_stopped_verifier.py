@@ -17,7 +17,7 @@ import pytest
 import redis
 from crowd import PRICE, Client, Shop
 from machine import until
-from stored import key_of
+from stored import connected, key_of
 
 from engine.domain.errors import Fenced
 from engine.ledger import keys
@@ -80,7 +80,7 @@ def stopped(pid: int) -> Iterator[None]:
 
 def epochs(up: Any) -> list[tuple[int, int]]:
     """Return of each shard the epochs that Postgres and Redis know."""
-    with psycopg.connect(up.database_url) as database, redis.Redis.from_url(up.redis_url) as store:
+    with psycopg.connect(up.database_url) as database, connected(up) as store:
         rows = database.execute("SELECT shard, epoch FROM shards").fetchall()
         return [(epoch, int(store.hget(keys.shard(shard), "epoch") or 0)) for shard, epoch in rows]
 

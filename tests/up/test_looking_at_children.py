@@ -36,14 +36,14 @@ def ask(number: int, frame: object) -> None:
 def test_a_signal_while_a_child_is_looked_at_is_heard_and_the_child_can_be_waited_for() -> None:
     old = signal.signal(signal.SIGTERM, ask)
     try:
-        with subprocess.Popen(["sleep", "60"]) as child:
+        with subprocess.Popen(["sleep", "600"]) as child:
             lock = child._waitpid_lock  # type: ignore[attr-defined]
             child._waitpid_lock = Interrupted(lock)  # type: ignore[attr-defined]
             with pytest.raises(Asked):
                 running(child)
             child._waitpid_lock = lock  # type: ignore[attr-defined]
             child.kill()
-            assert child.wait(20) == -signal.SIGKILL
+            assert child.wait(60) == -signal.SIGKILL
             assert not running(child)
     finally:
         signal.signal(signal.SIGTERM, old)
