@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from urllib.parse import quote, unquote
 
 from msgspec import Struct
@@ -10,6 +11,9 @@ from msgspec import Struct
 from engine.domain.catalogue import Seat, SeatName
 from engine.ledger.values import Held, Outcome, SeatTaken, Short, UsedUp
 
+_SAFE = "@+="
+_PLAIN = re.compile(r"[A-Za-z0-9_.~@+=-]*").fullmatch
+"""What is as it is when quoted: nearly all names of carts and seats."""
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -36,7 +40,7 @@ def outcome_of(status: bytes, what: int | bytes, deadline_ms: int, positions: in
 
 def quoted(name: str) -> str:
     """Return a name in a form that has neither bars nor spaces."""
-    return quote(name, safe="@+=")
+    return name if _PLAIN(name) else quote(name, safe=_SAFE)
 
 
 def seat_field(seat: SeatName) -> str:
