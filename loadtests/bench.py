@@ -24,6 +24,7 @@ from loadtests.figures import number
 from loadtests.full_hold import ROUNDS, Comparison, FullHolds
 from loadtests.measured import TITLES, Point
 from loadtests.measuring import ALL, FEW, Measuring
+from loadtests.psql import Psql
 from loadtests.store_floor import Scripts
 from loadtests.target import Target, TargetError, add_options, opened, started, stop_on_sigterm
 from loadtests.targets import CROWD, FIRST_FROM, WIDE, verdicts
@@ -113,7 +114,16 @@ def compare(api: Api, measuring: Measuring, concurrencies: Sequence[int], *, qui
         return []
     rounds = 2 if quick else ROUNDS
     holds = FullHolds(api, measuring.job("hold"), rounds * len(judged))
+    tidy(measuring.target)
     return [holds.compare(measuring.run, measuring.groups, concurrency, rounds) for concurrency in judged]
+
+
+def tidy(target: Target) -> None:
+    """Have Postgres tidy up now after all that was made, or it does in the middle of what is measured next."""
+    try:
+        Psql(target).run_file("tidy")
+    except TargetError as error:
+        print(f"  Postgres tidies up when it likes: {error}", file=sys.stderr)
 
 
 def measure_drain(target: Target, generator: Child, orders: int) -> Drain:
