@@ -28,6 +28,9 @@ from engine.settings import Settings
 
 _FINISH_S = 12.0
 """How long requests under way may take after SIGTERM: an order waits HOLDFAST_ACK_TIMEOUT_S for Postgres, 10 s."""
+_PART_S = 0.25
+"""How long clients with a connection that stays open may send on it, to be told that it was the last time: what they
+send on one that was closed in that moment is lost, and they cannot know whether it was done."""
 _START_S = 60.0
 _OTHER_FILES = 100
 """Files that a front door has open beside its clients: both stores, logs, the program itself."""
@@ -80,6 +83,9 @@ async def _serve(settings: Settings, bound: socket.socket, host: str, ready_file
             readiness.write(ready_file, {"base_url": base_url, "processes": {"front_doors": [os.getpid()]}})
         await stop.wait()
         listening.close()
+        app.parting = True
+        if app.connections:
+            await asyncio.sleep(_PART_S)
         # connections that only stay open are not worth waiting for
         app.pre_shutdown()
         await app.shutdown(_FINISH_S)

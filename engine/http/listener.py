@@ -66,6 +66,8 @@ class Listener(web.Server):
         )
         self._connections_max = settings.connections_max
         self._closing = closing
+        self.parting = False
+        """From now on each answer is the last one on its connection, and says so."""
 
     def __call__(self) -> RequestHandler:
         return _Connection(self, loop=self._loop, **self._kwargs)
@@ -118,10 +120,12 @@ class _Connection(RequestHandler):
         """Answer the next request; False if none shall follow it."""
         message, payload = self._messages.popleft()
         assert isinstance(message, RawRequestMessage)
-        assert self._manager is not None
         assert self._parser is not None
         assert self._request_factory is not None
         assert self._request_handler is not None
+        assert isinstance(self._manager, Listener)
+        if self._manager.parting:
+            message = message._replace(should_close=True)
         self._parser.message_consumed()
         self._manager.requests_count += 1
         request = self._request_factory(message, payload, self, StreamWriter(self, self._loop), task)

@@ -184,6 +184,32 @@ def test_sigterm_answers_what_is_under_way_and_takes_nothing_new(
     assert count == 11
 
 
+def test_what_was_sent_before_sigterm_on_an_open_connection_is_answered(
+    front_door: Doors, event: dict[str, Any]
+) -> None:
+    door = front_door()
+    head = f"GET {door.root}events/ HTTP/1.1\r\nHost: x\r\nAuthorization: {door.headers['Authorization']}\r\n\r\n"
+    clients = [socket.create_connection(("127.0.0.1", door.port), PATIENCE_S) for _ in range(20)]
+    try:
+        for client in clients:
+            client.sendall(head.encode())
+            assert b"HTTP/1.1 200" in client.recv(100_000)
+        door.process.send_signal(signal.SIGSTOP)
+        for client in clients:
+            client.sendall(head.encode())
+        door.process.send_signal(signal.SIGTERM)
+        door.process.send_signal(signal.SIGCONT)
+        for client in clients:
+            answer = b""
+            while piece := client.recv(100_000):
+                answer += piece
+            assert answer.startswith(b"HTTP/1.1 200 ")
+    finally:
+        for client in clients:
+            client.close()
+    assert door.process.wait(PATIENCE_S) == 0
+
+
 def until(what: str, holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not holds():
