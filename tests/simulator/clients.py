@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import accumulate
 
 from engine.domain import order_changes, payments, vouchers
 from engine.domain.catalogue import code_key
@@ -35,6 +36,7 @@ CHANGES = {
 }
 CHANGES |= {"drop": 2, "comment": 1, "fee": 1, "delete": 1, "money": 1}
 """What may happen to an order, and how often."""
+_CHANGES, _CHANGE_WEIGHTS = list(CHANGES), list(accumulate(CHANGES.values()))
 
 
 @dataclass
@@ -232,7 +234,7 @@ class Client:
         return await self.judged(shop, lambda event: self._change(event, code, number))
 
     async def _change(self, event, code, number):
-        [name] = self.random.choices(list(CHANGES), list(CHANGES.values()))
+        [name] = self.random.choices(_CHANGES, cum_weights=_CHANGE_WEIGHTS)
         if name == "delete":
             durable = await orders.delete(self.house, event, code)
             if durable:

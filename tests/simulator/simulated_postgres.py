@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 
 import psycopg
@@ -55,6 +54,22 @@ class Postgres:
         self._idle = []
 
 
+class _Taken:
+    """A connection as long as the block lasts; what goes wrong with it is raised as the real database does."""
+
+    def __init__(self, postgres):
+        self._postgres = postgres
+        self._connection = postgres.take()
+
+    def __enter__(self):
+        return self._connection
+
+    def __exit__(self, kind, error, traceback):
+        self._postgres.give_back(self._connection)
+        if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
+            raise Fenced(reason=f"Postgres: {error}") from error
+
+
 class SimulatedDatabase(Database):
     """Postgres for one simulated process.
 
@@ -72,16 +87,26 @@ class SimulatedDatabase(Database):
 
     @asynccontextmanager
     async def session(self):
-        await asyncio.sleep(self._random.expovariate(2000))
+        with await self._taken() as connection:
+            yield _Session(connection)
+
+    async def rows(self, sql, params=None):
+        with await self._taken() as connection:
+            return connection.execute(sql, params).fetchall()
+
+    async def row(self, sql, params=None):
+        with await self._taken() as connection:
+            return connection.execute(sql, params).fetchone()
+
+    async def run(self, sql, params=None):
+        with await self._taken() as connection:
+            return connection.execute(sql, params).rowcount
+
+    async def _taken(self):
+        await self._loop.pause(self._random.expovariate(2000))
         if self._postgres.away:
             raise Fenced(reason="Postgres is away")
-        connection = self._postgres.take()
-        try:
-            yield _Session(connection)
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            raise Fenced(reason=f"Postgres: {error}") from error
-        finally:
-            self._postgres.give_back(connection)
+        return _Taken(self._postgres)
 
     @asynccontextmanager
     async def transaction(self):

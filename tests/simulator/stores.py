@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import shutil
@@ -18,6 +19,9 @@ from engine.embedded.postgres import postgres_server
 from engine.embedded.redis import redis_server
 from tests.simulator.shops import Shop, build
 from tests.simulator.simulated_postgres import Postgres
+
+_YOUNG_OBJECTS = 50_000
+"""Objects made before garbage is looked for."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ def stores(place=0):
     logging.getLogger("psycopg").setLevel(logging.ERROR)
     processors = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {sorted(processors)[place % len(processors)]})
+    thresholds = gc.get_threshold()
     try:
         with (
             redis_server(folder / "redis", appendfsync="no") as redis_url,
@@ -84,8 +89,14 @@ def stores(place=0):
             shops = build(database_url)
             _keep_beginning(connection)
             with closing(Postgres(database_url)) as postgres:
+                # as front doors do: what is there by now stays, and a history leaves little that is worth looking for
+                gc.collect()
+                gc.freeze()
+                gc.set_threshold(_YOUNG_OBJECTS, *thresholds[1:])
                 yield Stores(redis_url, database_url, shops, connection, postgres)
     finally:
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
         os.sched_setaffinity(0, processors)
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import is_dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.simulator.model import Accepted
 from tests.simulator.run import simulate
 from tests.simulator.stores import stores
 
@@ -56,6 +58,23 @@ def test_a_script_that_is_broken_on_purpose_is_found(kept, bug):
             assert f"--seeds {seed} --steps {STEPS}" in done.report()
             return
     raise AssertionError("nobody has noticed")
+
+
+def test_what_is_kept_of_the_model_does_not_change_with_it(kept):
+    memory = simulate(2, 600, kept).world.watch.memory
+    copied = memory.copy()
+    assert copied == memory
+    assert memory.halls
+    assert _changeable(memory).keys().isdisjoint(_changeable(copied).keys())
+
+
+def _changeable(one):
+    """Return all that may change of something, by address; what was accepted never does."""
+    if isinstance(one, Accepted) or (not isinstance(one, (dict, list, tuple, set)) and not is_dataclass(one)):
+        return {}
+    values = vars(one).values() if is_dataclass(one) else one.values() if isinstance(one, dict) else one
+    found = {} if isinstance(one, tuple) else {id(one): one}
+    return found | {address: part for value in values for address, part in _changeable(value).items()}
 
 
 def test_a_seed_is_the_same_history_in_every_process(kept):

@@ -58,7 +58,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return self.elapsed_s
 
     def call_soon(self, callback, *args, context=None):
-        call = _Call(callback, args, context, 0.0)
+        if context is not None:
+            # from a task or a future: nobody cancels these, and most calls are such
+            self._ready.append((callback, args, context))
+            return None
+        call = _Call(callback, args, None, 0.0)
         self._ready.append(call)
         return call
 
@@ -69,6 +73,12 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         call = _Call(callback, args, context, when)
         heapq.heappush(self._timers, (when, next(self._numbers), call))
         return call
+
+    def pause(self, seconds):
+        """Return a future that is done then: as asyncio.sleep, in half the time."""
+        future = asyncio.Future(loop=self)
+        heapq.heappush(self._timers, (self.elapsed_s + seconds, next(self._numbers), future))
+        return future
 
     def create_future(self):
         return asyncio.Future(loop=self)
@@ -119,10 +129,21 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         while not self._stopped:
             if ready:
                 call = ready.popleft()
+                if type(call) is tuple:
+                    callback, args, context = call
+                    try:
+                        context.run(callback, *args)
+                    except Exception as error:
+                        self._tell(callback, error)
+                    continue
             elif timers:
                 when, _, call = heapq.heappop(timers)
-                if not call.canceled and when > self.elapsed_s:
-                    self.elapsed_s = when
+                if call.cancelled():
+                    continue
+                self.elapsed_s = max(self.elapsed_s, when)
+                if type(call) is asyncio.Future:
+                    call.set_result(None)
+                    continue
             else:
                 raise Standstill
             if call.canceled:
@@ -133,7 +154,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                 else:
                     call.context.run(call.callback, *call.args)
             except Exception as error:
-                self.call_exception_handler({"message": f"in {call.callback}", "exception": error})
+                self._tell(call.callback, error)
+
+    def _tell(self, callback, error):
+        self.call_exception_handler({"message": f"in {callback}", "exception": error})
 
     # ------------------------------------------------------------------------------------------------ what time it is
 

@@ -39,7 +39,7 @@ class Watch:
         try:
             stored = [self._stored(int(parse_key(keys[0])[2]))] if name == "event_rebuild" else []
             expected = ANSWERS[name](self.memory, keys, args, now, *stored)
-            if not _equal(answer, expected):
+            if answer != expected and not _equal(answer, expected):
                 raise Disagreement(f"{name} {args} answers {answer}, the model {expected}")
             if name == "order_commit" and answer[0] == b"ok":
                 self.deleted |= self.memory.deleted
@@ -121,11 +121,10 @@ class Watch:
                 require(beyond - twice <= known, f"quota {number} of {quota.size} is rebuilt with {beyond} too many")
                 quota.excused = beyond
             quota.excused = min(quota.excused, max(0, beyond))
-            require(
-                beyond <= quota.excused, f"quota {number} of {quota.size} + {quota.allowance} is oversold by {beyond}"
-            )
+            if beyond > quota.excused:
+                raise Disagreement(f"quota {number} of {quota.size} + {quota.allowance} is oversold by {beyond}")
             self._most[number] = max(self._most.get(number, 0), quota.size + quota.allowance)
-            self._covered[number] = frozenset(quota.products)
+            self._covered[number] = quota.products
         if min(hall.units.values(), default=0) < 0:
             raise Disagreement(f"units below zero: {hall.units}")
 

@@ -146,9 +146,9 @@ class World:
             pause = self.random.expovariate(1 / _STEP_S)
             if self.random.random() < 0.002:
                 pause += self.random.choice((0.05, 0.3, 1.5))
-            await asyncio.sleep(pause)
+            await self.loop.pause(pause)
             while len(self._busy) >= _AT_ONCE:
-                await asyncio.sleep(0.001)
+                await self.loop.pause(0.001)
             await faults.strike()
             door = self.random.choice(self.houses)
             [action] = self.random.choices(actions, cum_weights=weights)
@@ -185,7 +185,7 @@ class World:
 
     async def _drain(self):
         while True:
-            await asyncio.sleep(self.random.expovariate(120))
+            await self.loop.pause(self.random.expovariate(120))
             for index, drain in enumerate(list(self.drains)):
                 fault = ""
                 if self.random.random() < 0.03:
