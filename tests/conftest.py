@@ -91,7 +91,7 @@ class holdfast_up:  # noqa: N801 - used like a function
         self._process = subprocess.Popen(
             command, stdout=self._log, stderr=subprocess.STDOUT, env={**os.environ, **self._environment}
         )
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 180
         while not ready_file.exists():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.__exit__()

@@ -56,7 +56,7 @@ def front_door(own: Any, tmp_path: Path) -> Iterator[Callable[..., FrontDoor]]:
         with (tmp_path / f"door-{len(started)}.log").open("wb") as log:
             process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         started.append(process)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while not ready_file.exists():
             assert process.poll() is None, (tmp_path / f"door-{len(started) - 1}.log").read_text()
             assert time.monotonic() < deadline, "it does not start"

@@ -71,7 +71,7 @@ def door(own: Any, tmp_path: Path) -> Iterator[Callable[..., Door]]:
         command = [sys.executable, "-m", "engine", "serve", "--port", "0", "--ready-file", str(ready_file)]
         with log.open("wb") as output:
             started.append(subprocess.Popen(command, env=environment, stdout=output, stderr=output))
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while not ready_file.exists():
             assert started[-1].poll() is None, log.read_text()
             assert time.monotonic() < deadline, "it does not start"

@@ -16,7 +16,7 @@ import httpx
 import psycopg
 import pytest
 
-START_S = 120
+START_S = 180
 
 
 def alive(pid: int) -> bool:
