@@ -112,7 +112,7 @@ def compare(api: Api, measuring: Measuring, concurrencies: Sequence[int], *, qui
     judged = [concurrency for concurrency in concurrencies if concurrency in (FIRST_FROM, CROWD)]
     if not (measuring.groups and judged):
         return []
-    rounds = 2 if quick else ROUNDS
+    rounds = ROUNDS // 2 if quick else ROUNDS
     holds = FullHolds(api, measuring.job("hold"), rounds * len(judged))
     tidy(measuring.target)
     return [holds.compare(measuring.run, measuring.groups, concurrency, rounds) for concurrency in judged]

@@ -17,9 +17,10 @@ from loadtests.target import TargetError
 
 RATIO_MOST = 2.0
 """What a full hold may cost at most, in plain ones."""
-ROUNDS = 4
-"""Plain and full take turns so often: both have the same share of whatever else the machine does."""
-HOLDS = 1500
+ROUNDS = 12
+"""Plain and full take turns so often: both have the same share of whatever else the machine does, and of the half
+second in five that workers compare the stores in."""
+HOLDS = 500
 """A round of each. Each full one needs a seat and a voucher of its own; setting these up takes the most time."""
 SETTLE_SECONDS = 0.15
 SEATS_A_ROW = 500
