@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
 import told
 from shop import Api, Shop
+
+from persistence.database import Database
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +23,15 @@ def api(server: Any) -> Iterator[Api]:
         event_hooks={"response": [told.check]},
     ) as client:
         yield client
+
+
+@pytest.fixture
+async def database(server: Any) -> AsyncIterator[Database]:
+    """Its Postgres."""
+    opened = Database(server.database_url)
+    await opened.open()
+    yield opened
+    await opened.close()
 
 
 @pytest.fixture

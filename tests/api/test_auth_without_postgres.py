@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from standstill import standing
 
 from engine.domain.errors import Unauthenticated
 from engine.embedded.postgres import postgres_server
@@ -26,19 +25,8 @@ from persistence.migrate import migrate
 def stopped(folder: Path) -> Iterator[None]:
     """Stop every process of the Postgres whose data is somewhere below `folder`."""
     [file] = folder.rglob("postmaster.pid")
-    postmaster = file.read_text().split()[0]
-    pids = [
-        int(status.parent.name)
-        for status in Path("/proc").glob("[0-9]*/stat")
-        if postmaster in (status.parent.name, status.read_text().rpartition(")")[2].split()[1])
-    ]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with standing(int(file.read_text().split()[0])):
         yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
 
 
 @pytest.fixture

@@ -130,14 +130,6 @@ STARTS = {
 """What brings a pending order to its first state: it has an open payment, money that came in, and two refunds."""
 
 
-@pytest.fixture
-async def database(server: Any) -> AsyncIterator[Database]:
-    opened = Database(server.database_url)
-    await opened.open()
-    yield opened
-    await opened.close()
-
-
 @dataclass(frozen=True)
 class Units:
     """What orders take of a quota."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,14 +25,6 @@ ALL_READ_S = 60
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(voucher_codes, "_PAGE", PAGE)
-
-
-@pytest.fixture
-async def database(server: Any) -> AsyncIterator[Database]:
-    opened = Database(server.database_url)
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 async def load(database: Database, server: Any, made: Shop) -> Event:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from standstill import standing
 
 
 def environment(server: Any) -> dict[str, str]:
@@ -22,14 +23,8 @@ def environment(server: Any) -> dict[str, str]:
 @contextmanager
 def nobody_at_work(server: Any) -> Iterator[None]:
     """Stop workers and front doors for a while: they would mend some of what is broken before an audit sees it."""
-    pids = [*server.processes["workers"], *server.processes["front_doors"]]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with standing(*server.processes["workers"], *server.processes["front_doors"]):
         yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
 
 
 def audit(server: Any) -> tuple[int, dict[str, Any]]:

@@ -9,8 +9,9 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
+
+from standstill import standing
 
 PATIENCE_S = 60.0
 """How long something that has to happen may take on a busy machine."""
@@ -42,33 +43,8 @@ async def kill_one(server: Any, kind: str, index: int = 0) -> None:
     await until(f"another of {kind} runs", lambda: pids(server, kind)[index] != old)
 
 
-def family(pid: int) -> list[int]:
-    """Return a process and its children, the parent first: Postgres' children lead sessions of their own."""
-    found = [pid]
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        found += family(int(child))
-    return found
-
-
-def send(members: list[int], number: signal.Signals) -> None:
-    """Send a signal to all processes that are still there."""
-    for pid in members:
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            continue
-
-
 @contextmanager
 def stopped(server: Any, kind: str) -> Iterator[None]:
     """Stop all processes of one kind, with their children, as long as the block lasts."""
-    members: list[int] = []
-    for pid in pids(server, kind):
-        # the parent first, so that no child is missed
-        os.kill(pid, signal.SIGSTOP)
-        members += family(pid)
-    send(members, signal.SIGSTOP)
-    try:
+    with standing(*pids(server, kind)):
         yield
-    finally:
-        send(members, signal.SIGCONT)

@@ -13,7 +13,8 @@ import books
 import pytest
 import redis
 from crowd import Client, Crowd
-from machine import family, pids, send, until
+from machine import pids, until
+from standstill import family, send
 
 SECONDS = 12
 

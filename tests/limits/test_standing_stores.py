@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -20,6 +17,7 @@ import httpx
 import pytest
 import redis
 from fresh import fresh
+from standstill import standing
 from stored import shard_of
 
 from engine.ledger import keys
@@ -51,26 +49,10 @@ def event(own: Any) -> dict[str, Any]:
     return {"path": f"events/{slug}/", "item": item, "order": order, "hold": {"item": item, "price": "1.00"}}
 
 
-@contextmanager
-def standing(server: Any, kind: str) -> Iterator[None]:
-    """Stop a store as long as the block lasts; it neither answers nor ends."""
+def process_of(server: Any, kind: str) -> int:
+    """Return the process of a store."""
     [first] = json.loads(server.ready_file.read_text())["processes"][kind]
-    os.kill(first, signal.SIGSTOP)
-    stopped = family(first)
-    for pid in stopped[1:]:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in stopped:
-            os.kill(pid, signal.SIGCONT)
-
-
-def family(pid: int) -> list[int]:
-    found = [pid]
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        found += family(int(child))
-    return found
+    return int(first)
 
 
 async def flood(
@@ -127,7 +109,7 @@ async def test_a_redis_that_stands_still_is_503_in_time_and_fills_no_memory(
     assert await asyncio.to_thread(settled, door, "POST", path, event["hold"]) == 201
     before = door.memory_bytes()
     large = event["hold"] | {"attendee_name_parts": {"full_name": "x" * 9000}}
-    with standing(own, "redis"):
+    with standing(process_of(own, "redis")):
         statuses, most, waits = await flood(door, "POST", path, large, clients=400, seconds=6)
     assert set(statuses) <= {201, 503}
     assert statuses[503] >= 400
@@ -143,7 +125,7 @@ async def test_a_postgres_that_stands_still_is_503_in_time_and_fills_no_memory(
     path = event["path"] + "orders/"
     assert await asyncio.to_thread(settled, door, "GET", path, None) == 200
     before = door.memory_bytes()
-    with standing(own, "postgres"):
+    with standing(process_of(own, "postgres")):
         statuses, most, waits = await flood(door, "GET", path, None, clients=1300, seconds=3)
     assert set(statuses) == {503}
     assert all(wait.isdigit() for wait in waits)
@@ -165,7 +147,7 @@ def test_sigterm_answers_what_is_under_way_and_takes_nothing_new(
 
     with socket.create_connection(("127.0.0.1", door.port)) as idle, redis.Redis.from_url(own.redis_url) as store:
         until("the first order is written", lambda: store.xlen(outbox) == 0)
-        with standing(own, "postgres"):
+        with standing(process_of(own, "postgres")):
             buyers = [threading.Thread(target=order) for _ in range(10)]
             for buyer in buyers:
                 buyer.start()
