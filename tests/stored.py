@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import psycopg
@@ -15,9 +16,19 @@ SHARDS = 64
 
 
 def connected(server: Any) -> redis.Redis:
-    """Connect to a server's Redis, again and again: who rebuilds a shard cuts all connections."""
+    """Connect to a server's Redis, again and again: who rebuilds a shard cuts all connections.
+
+    With one connection, since one that is taken out of a pool may be cut while it greets, and is not tried again.
+    """
     again = Retry(ConstantBackoff(0.1), 100)
-    return redis.Redis.from_url(server.redis_url, retry=again, retry_on_error=[redis.ConnectionError])
+    for _ in range(100):
+        try:
+            return redis.Redis.from_url(
+                server.redis_url, single_connection_client=True, retry=again, retry_on_error=[redis.ConnectionError]
+            )
+        except redis.ConnectionError:
+            time.sleep(0.1)
+    raise TimeoutError("Redis does not answer")
 
 
 def shard_of(server: Any, slug: str) -> int:

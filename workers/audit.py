@@ -10,10 +10,12 @@ import asyncio
 from collections import Counter
 
 from msgspec import Struct
+from redis.exceptions import ResponseError
 
 from engine.domain.catalogue import Event
 from engine.ledger import keys
 from engine.ledger.books import Books
+from engine.ledger.losses import overwritten
 from engine.settings import Settings
 from persistence import audit, outbox
 from persistence.database import Database
@@ -63,11 +65,17 @@ async def _audit(settings: Settings, database: Database, books: Books) -> Findin
     checked["shards"] = settings.shards
     exactly = Reconciler(database, books, settings.shards)
     async for event in audit.events(database):
-        listed, found = await _settled(database, books, event)
-        if found:
-            # in a rush Postgres is never where Redis is
-            seen = await exactly.problems(event)
-            found = found if seen is None else seen
+        try:
+            listed, found = await _settled(database, books, event)
+            if found:
+                # in a rush Postgres is never where Redis is
+                seen = await exactly.problems(event)
+                found = found if seen is None else seen
+        except ResponseError as error:
+            if not overwritten(error):
+                raise
+            where = f"event {event.organizer}/{event.slug}"
+            listed, found = 0, [Problem("each key in Redis is of its type", where, "its type", "another")]
         checked.update({"events": 1, "quotas": len(event.quotas), "seats": len(event.seats.by_name), "holds": listed})
         problems += found
         if any(problem.rule not in OF_PEOPLE for problem in found):

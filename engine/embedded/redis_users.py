@@ -21,7 +21,7 @@ COMMANDS = {
     "connections": "auth hello ping select client|setinfo client|setname client|kill info command",
     "transactions": "multi exec discard watch unwatch",
     "scripts": "evalsha eval script|load script|exists script|flush time",
-    "keys": "del exists expire persist pexpire pttl renamenx scan unlink",
+    "keys": "del exists expire persist pexpire pttl renamenx scan type unlink",
     "hashes": "hdel hexists hget hgetall hkeys hlen hmget hset",
     "sorted sets": (
         "zadd zcard zincrby zmscore zrange zrangebylex zrangebyscore zrem zremrangebyscore zrevrange zscore"

@@ -15,6 +15,7 @@ from engine.domain.order import Order, decode
 from engine.ledger import keys
 from engine.ledger.cluster import masters
 from engine.ledger.commits import entry_id
+from engine.ledger.losses import overwritten
 from engine.ledger.outcomes import SeatOwner, seat_name, seat_owner
 from engine.ledger.reach import reach
 from engine.settings import Settings
@@ -110,7 +111,7 @@ class Books:
             await redis.aclose()
 
     async def _of_shards(self, ask: Callable[[Any, int], object]) -> list[Any]:
-        """Return what each shard answers; for a key that is not there that may be an error."""
+        """Return what each shard answers; an error for a key that is not there, or that is not what it ought to be."""
         answers: list[Any] = [None] * self._shards
         for redis in self._by_url.values():
             pipe = redis.pipeline(transaction=False)
@@ -118,7 +119,7 @@ class Books:
             for shard in shards:
                 ask(pipe, shard)
             for shard, answer in zip(shards, await pipe.execute(raise_on_error=False), strict=True):
-                if isinstance(answer, Exception) and "no such key" not in str(answer):
+                if isinstance(answer, Exception) and "no such key" not in str(answer) and not overwritten(answer):
                     raise answer
                 answers[shard] = answer
         return answers
@@ -126,7 +127,8 @@ class Books:
     async def epochs(self) -> dict[int, int | None]:
         """Return the epoch of each shard, None where it has none."""
         epochs = await self._of_shards(lambda pipe, shard: pipe.hget(keys.shard(shard), "epoch"))
-        return {shard: None if epoch is None else int(epoch) for shard, epoch in enumerate(epochs)}
+        known = (None if isinstance(epoch, Exception) else epoch for epoch in epochs)
+        return {shard: None if epoch is None else int(epoch) for shard, epoch in enumerate(known)}
 
     async def outboxes(self) -> dict[int, Outbox]:
         """Return what each shard's outbox says; nothing of shards that have none."""
@@ -187,7 +189,11 @@ class Books:
             pipe = redis.pipeline(transaction=False)
             for name in names:
                 pipe.hget(name, "d")
-            found += [decode(document) for document in await pipe.execute() if document]
+            for document in await pipe.execute(raise_on_error=False):
+                if isinstance(document, Exception) and not overwritten(document):
+                    raise document
+                if isinstance(document, bytes) and document:
+                    found.append(decode(document))
             if int(cursor) == 0:
                 return found
 

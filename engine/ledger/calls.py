@@ -12,7 +12,8 @@ from engine.domain.catalogue import Event
 from engine.domain.errors import Busy, Duplicate, Fenced, KeyReused, NotFound, StaleCatalogue
 from engine.ledger import keys
 from engine.ledger.cluster import elsewhere
-from engine.ledger.fence import Fence, Loss
+from engine.ledger.fence import Fence
+from engine.ledger.losses import Loss, overwritten
 from engine.ledger.nodes import Nodes
 from engine.ledger.scripts import ALARMS, load_scripts
 from engine.meters import METERS
@@ -73,6 +74,8 @@ class Calls:
         except NoScriptError:
             raise self.fence.alarm(pipe, "the server does not know our scripts") from None
         except ResponseError as error:
+            if overwritten(error):
+                raise self.fence.alarm(pipe, f"Redis: {error}", mistyped=True) from error
             if elsewhere(error):  # nothing was done, and who has the shard now has to be verified first
                 self.nodes.doubt()
             raise Fenced(reason=f"Redis: {error}") from error

@@ -15,11 +15,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from msgspec import Struct
 from redis.exceptions import RedisError, ResponseError
 
 from engine.domain.errors import Fenced, HoldfastError
 from engine.ledger import keys
+from engine.ledger.losses import Loss, drop_overwritten, overwritten
 from engine.ledger.nodes import Nodes
 from engine.ledger.pipe import Pinned, Pipe
 from engine.ledger.rebuild import rebuild
@@ -41,14 +41,6 @@ _OPEN_S = 5.0
 """How long a process waits for the last node of a cluster before it serves what the others have."""
 _DRAIN_S = 5.0
 """How long a shard that lost a key, but not its outbox, may take to be drained before it is rebuilt."""
-
-
-class Loss(Struct, frozen=True):
-    """A field of a key of a shard that ought to be there and is not; without a field, the key."""
-
-    shard: int
-    key: str
-    field: str
 
 
 class Fence:
@@ -92,22 +84,25 @@ class Fence:
         """Tell of each server, by its name, whether this process sells nothing there now."""
         return {pipe.name: not self._opened or pipe.away or pipe in self._verifying for pipe in self._nodes.all()}
 
-    def alarm(self, pipe: Pipe, reason: str, lost: Loss | None = None) -> Fenced:
-        """Start verifying; return the error for the request at hand. `lost` is what a script missed, if one did."""
+    def alarm(self, pipe: Pipe, reason: str, lost: Loss | None = None, *, mistyped: bool = False) -> Fenced:
+        """Start verifying; return the error for the request at hand.
+
+        `lost` is what a script missed, if one did; `mistyped` says that some key has not the type it ought to have.
+        """
         if pipe not in self._verifying:
             log.warning("alarm: %s", reason)
             METERS.alarms += 1
-            self._begin(pipe, lost)
+            self._begin(pipe, lost, mistyped=mistyped)
         return Fenced(reason=reason)
 
-    def _begin(self, pipe: Pipe, lost: Loss | None) -> None:
-        self._verifying[pipe] = asyncio.create_task(self._verify_until_done(pipe, lost))
+    def _begin(self, pipe: Pipe, lost: Loss | None, *, mistyped: bool = False) -> None:
+        self._verifying[pipe] = asyncio.create_task(self._verify_until_done(pipe, lost, mistyped=mistyped))
 
-    async def _verify_until_done(self, pipe: Pipe, lost: Loss | None) -> None:
+    async def _verify_until_done(self, pipe: Pipe, lost: Loss | None, *, mistyped: bool) -> None:
         while pipe in self._nodes.all():
             shards = self._nodes.shards(pipe)
             try:
-                await self._verify(pipe, lost)
+                await self._verify(pipe, lost, mistyped=mistyped)
                 if shards == self._nodes.shards(pipe):
                     break
             except (HoldfastError, RedisError, OSError) as error:
@@ -119,10 +114,15 @@ class Fence:
                 await asyncio.sleep(_WAIT_S * 5)
         del self._verifying[pipe]
 
-    async def _verify(self, pipe: Pipe, lost: Loss | None) -> None:
-        async with self._elected() as session:
-            if await self._needed(session, pipe, lost):
-                await self._verify_elected(session, pipe, lost)
+    async def _verify(self, pipe: Pipe, lost: Loss | None, *, mistyped: bool = False) -> None:
+        try:
+            async with self._elected() as session:
+                if mistyped or await self._needed(session, pipe, lost):
+                    await self._verify_elected(session, pipe, lost, mistyped=mistyped)
+        except ResponseError as error:
+            if mistyped or not overwritten(error):
+                raise
+            await self._verify(pipe, lost, mistyped=True)
 
     @asynccontextmanager
     async def _elected(self) -> AsyncIterator[Session]:
@@ -148,7 +148,8 @@ class Fence:
         async with self._elected() as session:
             await self._close(pipe)
             drained = await self._drained(pipe, shard)
-            await self._verify_elected(session, pipe, Loss(shard, "the trust of an operator", "") if drained else None)
+            distrusted = Loss(shard, "the trust of an operator", "") if drained else None
+            await self._verify_elected(session, pipe, distrusted, mistyped=True)
             if not drained:
                 raise Fenced(reason=f"shard {shard} waits for Postgres; does a worker run?")
 
@@ -158,8 +159,14 @@ class Fence:
         Then its keys are not those that were verified but older ones: somebody has put them back, or swapped databases.
         """
         for pipe in self._nodes.all():
-            if not pipe.away and pipe not in self._verifying and await self._aged(self._database, pipe):
-                self.alarm(pipe, "a shard is not the one that was verified")
+            if not pipe.away and pipe not in self._verifying:
+                try:
+                    if await self._aged(self._database, pipe):
+                        self.alarm(pipe, "a shard is not the one that was verified")
+                except ResponseError as error:
+                    if not overwritten(error):
+                        raise
+                    self.alarm(pipe, f"Redis: {error}", mistyped=True)
 
     async def _needed(self, session: Session, pipe: Pipe, lost: Loss | None) -> bool:
         """Tell whether the alarm still stands now that the lock is ours; another process may have answered it."""
@@ -195,16 +202,21 @@ class Fence:
             return node
         return pipe.history
 
-    async def _verify_elected(self, session: Session, pipe: Pipe, lost: Loss | None) -> None:
+    async def _verify_elected(self, session: Session, pipe: Pipe, lost: Loss | None, *, mistyped: bool = False) -> None:
         """Verify a server, and let Postgres know that we go on, and metrics that it is this process which verifies."""
         METERS.verifying.append(pipe.name)
         try:
             async with outbox.beating(session):
-                await self._verify_shards(session, Pinned(pipe), self._nodes.shards(pipe), lost)
+                pinned = Pinned(pipe)
+                losses = [] if lost is None else [lost]
+                if mistyped:
+                    await self._close(pinned)
+                    losses += await drop_overwritten(session, pinned)
+                await self._verify_shards(session, pinned, self._nodes.shards(pipe), losses)
         finally:
             METERS.verifying.remove(pipe.name)
 
-    async def _verify_shards(self, session: Session, pipe: Pipe, shards: Sequence[int], lost: Loss | None) -> None:
+    async def _verify_shards(self, session: Session, pipe: Pipe, shards: Sequence[int], losses: Sequence[Loss]) -> None:
         """Verify all shards of a server, rebuild those that lost something, and load the scripts."""
         marks = await outbox.marks(session)
         states = await asyncio.gather(*(self._state(pipe, shard) for shard in shards))
@@ -220,8 +232,9 @@ class Fence:
         damaged: list[int] = []
         for shard in shards:
             intact = shard in reached
-            if intact and lost is not None and lost.shard == shard and lost.key != keys.outbox(shard):
-                log.warning("shard %d has lost %s", shard, lost.key)
+            lost = [loss.key for loss in losses if loss.shard == shard and loss.key != keys.outbox(shard)]
+            if intact and lost:
+                log.warning("shard %d has lost %s", shard, ", ".join(lost))
                 await self._close(pipe)
                 if not await self._drained(pipe, shard):
                     log.warning("shard %d is not drained: what was only answered 202 is lost with it", shard)

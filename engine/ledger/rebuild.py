@@ -147,7 +147,9 @@ async def _rebuild_seats(pipe: Pipe, shard: int, event: Event, owners: dict[str,
 async def _surviving_holds(
     pipe: Pipe, shard: int, event_id: int, sold: Mapping[str, str]
 ) -> tuple[Counter[str], dict[str, str]]:
-    """Count the holds that still stand, and see to it that each has its deadline; return who has seats as well.
+    """Count the holds that still stand, and see to it that each has its deadline and its place in its cart.
+
+    Return who has seats as well.
 
     A hold whose seat is among the `sold` has ended in what was lost, most likely as that order: it goes.
     """
@@ -157,11 +159,14 @@ async def _surviving_holds(
     first = 0
     while members := await pipe.call("ZRANGE", keys.holds(shard, event_id), first, first + _PAGE - 1):
         deadlines: list[Any] = []
+        places: list[Any] = []
         for member in members:
             hold_id, state, product, _, deadline, cart, seat, voucher, _ = member.split(b"|", 8)
             field = f"{product.rpartition(b'.')[2].decode()}.{seat.decode()}"
+            place = b"%s %015d" % (cart, int(hold_id))
+            places += [0, place]
             if state == b"H" and field in sold:
-                ended.append((member, b"%s %015d" % (cart, int(hold_id)), b"%d:%s" % (event_id, hold_id)))
+                ended.append((member, place, b"%d:%s" % (event_id, hold_id)))
             elif state == b"H":
                 held[f"h{product.decode()}"] += 1
                 if voucher != b"0":
@@ -171,6 +176,7 @@ async def _surviving_holds(
                 deadlines += [deadline, b"%d:%s" % (event_id, hold_id)]
         if deadlines:
             await pipe.call("ZADD", keys.due(shard), *deadlines)
+        await pipe.call("ZADD", keys.carts(shard, event_id), *places)
         first += _PAGE
     for member, place, deadline in ended:
         await pipe.call("ZREM", keys.holds(shard, event_id), member)

@@ -73,6 +73,32 @@ def test_a_deadline_without_its_hold_is_found(own_server: Any, sold: dict[str, A
 
 
 @pytest.mark.parametrize(
+    ("name", "rules_broken"),
+    [
+        ("event", {"each key in Redis is of its type"}),
+        ("holds", {"each key in Redis is of its type"}),
+        ("shard", {"Redis and Postgres agree on the epoch"}),
+        ("outbox", {"each shard has its outbox, as far as Postgres has got"}),
+    ],
+)
+def test_a_key_that_somebody_has_overwritten_is_found(
+    own_server: Any, sold: dict[str, Any], name: str, rules_broken: set[str]
+) -> None:
+    with redis.Redis.from_url(own_server.redis_url) as store, nobody_at_work(own_server):
+        [event] = store.keys("hf1:*:event:*")
+        shard, _, event_id = event.partition(b"event:")
+        key = shard + (b"%s:%s" % (name.encode(), event_id) if name in ("event", "holds") else name.encode())
+        store.rename(key, b"aside")
+        store.set(key, "a text")
+        try:
+            status, finding = audit(own_server)
+        finally:
+            store.rename(b"aside", key)
+    assert status == 1
+    assert rules(finding) == rules_broken
+
+
+@pytest.mark.parametrize(
     ("breaking", "mending", "rule"),
     [
         (
