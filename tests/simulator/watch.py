@@ -62,7 +62,7 @@ class Watch:
             number, _, event = parse_key(args[1])
             hall = self.memory.hall(int(event))
             forget(self.memory, number, hall, hall.holds[int(args[2].partition(b"|")[0])])
-        if args[0] == "ZADD":
+        if args[0] == "ZADD" and text(args[1]).endswith(":due"):
             number, _, _ = parse_key(args[1])
             for deadline, member in zip(args[2::2], args[3::2], strict=True):
                 Shard.put(self.memory.shard(number).due, int(deadline), member)
