@@ -65,7 +65,7 @@ if unused ~= '' then
 end
 
 for at = 9, what_at - 1, 2 do
-  if not units_room(units, ARGV[at], tonumber(ARGV[at + 1])) then return {'no_room'} end
+  if not units_room(units, units_quota(units, ARGV[at]), tonumber(ARGV[at + 1])) then return {'no_room'} end
 end
 
 if base == '' then

@@ -43,7 +43,7 @@
 --#include reply
 
 local event_key, holds_key, carts_key, due_key, reply_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local event, version = ARGV[1], ARGV[2]
+local event, version = ARGV[1], tonumber(ARGV[2])
 local block_first, block_last = tonumber(ARGV[3]), tonumber(ARGV[4])
 local listed_ms, group_count = tonumber(ARGV[5]), tonumber(ARGV[6])
 local owner, reply, keep_ms = ARGV[#ARGV - 2], ARGV[#ARGV - 1], ARGV[#ARGV] -- with a reply key only
@@ -97,9 +97,9 @@ local groups = read_groups()
 units_load(units, units_wanted)
 if not units.value.v then return {'unknown_event'} end
 if not reply_ours(reply_key, owner) then return {'not_owner'} end
-if units.value.v ~= version then return {'stale_catalogue', units.value.v} end
+if units.value.v ~= version then return {'stale_catalogue', tostring(units.value.v)} end
 
-local next_id, last_id = tonumber(units.value.id or 1), tonumber(units.value.id_last or 0)
+local next_id, last_id = units.value.id or 1, units.value.id_last or 0
 if block_first > last_id then
   next_id, last_id = block_first, block_last
 end
@@ -165,7 +165,7 @@ local function deal_room(group)
     end
   end
   for _, quota in ipairs(order) do
-    if not units_room(units, quota, needed[quota]) then return tonumber(quota) end
+    if not units_room(units, quota, needed[quota]) then return tonumber(quota.id) end
   end
 end
 
@@ -203,11 +203,11 @@ end
 local function allow_beyond(group)
   for at = group.first, group.last, 5 do
     for _, quota in ipairs(units_quotas(units, ARGV[at])) do
-      local size = units_get(units, 's' .. quota)
-      local beyond = units_get(units, 'u' .. quota) - size
-      if size >= 0 and beyond > units_get(units, 'a' .. quota) then
-        units_set(units, 'a' .. quota, beyond)
-        outbox_add(string.sub(due_key, 1, -4) .. 'outbox', 'kind', 'quota_allowance', 'id', quota, 'v', beyond)
+      local size = units_get(units, quota.s)
+      local beyond = units_get(units, quota.u) - size
+      if size >= 0 and beyond > units_get(units, quota.a) then
+        units_set(units, quota.a, beyond)
+        outbox_add(string.sub(due_key, 1, -4) .. 'outbox', 'kind', 'quota_allowance', 'id', quota.id, 'v', beyond)
       end
     end
   end

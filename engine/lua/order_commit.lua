@@ -48,7 +48,7 @@
 
 local event_key, outbox_key, shard_key = KEYS[1], KEYS[2], KEYS[3]
 local holds_key, carts_key, due_key = KEYS[4], KEYS[5], KEYS[6]
-local event, version, listed_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local event, version, listed_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local now = now_ms()
 
 local epoch
@@ -86,7 +86,7 @@ for i = 1, tonumber(ARGV[4]) do
 end
 units_load(units, counted)
 if not units.value.v then return {'unknown_event'} end
-if version ~= '' and units.value.v ~= version then return {'stale_catalogue', units.value.v} end
+if version and units.value.v ~= version then return {'stale_catalogue', tostring(units.value.v)} end
 
 local more_due = reap(due_key, now, 8, listed_ms) and reap(due_key, now, 64, listed_ms)
 units_write() -- what was released stays released, whatever becomes of the orders
@@ -102,7 +102,7 @@ end
 
 local left = {} -- holds that orders of this call have taken over, listed and by id: they are still in the sorted sets
 
--- Gives back what the carts of an order hold, in memory; returns the holds, listed and by id.
+-- The holds in the carts of an order, listed and by id.
 local function consume(order)
   local consumed = {}
   for i = order.carts_at, order.moves_at - 1 do
@@ -113,26 +113,23 @@ local function consume(order)
       if live and not consumed[hold.id] and not left[hold.id] then
         consumed[hold.id] = hold
         consumed[#consumed + 1] = hold
-        hold_end(units, hold)
       end
     end
   end
   return consumed
 end
 
--- Changes the uses of vouchers in memory; returns what is wrong with that, if anything.
-local function use_vouchers(order)
+-- Looks whether vouchers are used too often now, or take off too much; returns what is wrong with that, if anything.
+local function find_vouchers(order)
   local lacking, overspent = {}, {}
   for i = order.vouchers_at, order.seats_at - 1, 5 do
     local voucher, delta = ARGV[i], tonumber(ARGV[i + 1])
-    local beyond = units_get(units, 'r' .. voucher) + units_get(units, 't' .. voucher) + delta - tonumber(ARGV[i + 2])
+    local beyond = units_get(units, 'r' .. voucher) + units_get(units, 't' .. voucher) - tonumber(ARGV[i + 2])
     if delta > 0 and beyond > 0 then
       lacking[#lacking + 1] = tonumber(voucher)
       lacking[#lacking + 1] = math.min(beyond, delta)
     end
-    vouchers_move(units, voucher, 'r', delta)
     local amount, budget = tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4])
-    if amount ~= 0 then units_add(units, 'y' .. voucher, amount) end
     if amount > 0 and budget and units_get(units, 'y' .. voucher) > budget then
       overspent[#overspent + 1] = tonumber(voucher)
     end
@@ -166,30 +163,43 @@ local function find_seats(order, seats, consumed)
   return nil, marks
 end
 
--- The moves have been made in memory. Now every entry is taken out again and dealt one after the other, so that the
--- first one without room can be named. Returns what is short, if anything.
-local function deal(order)
-  local short = {}
+-- Is there room for what an order has got in memory?
+local function has_room(order)
   for i = order.needs_at, order.vouchers_at - 1 do
-    for _, quota in ipairs(units_quotas(units, ARGV[i])) do units_add(units, 'u' .. quota, -1) end
+    local quotas = units_quotas(units, ARGV[i])
+    if #quotas == 0 then return false end
+    for q = 1, #quotas do
+      if not units_room(units, quotas[q], 0) then return false end
+    end
   end
+  return true
+end
+
+local function add_used(quotas, delta)
+  for _, quota in ipairs(quotas) do units_add(units, quota.u, delta) end
+end
+
+-- Names the entries that have no room, and the first quota of each that lacks it: takes all out again in memory, and
+-- deals one after the other.
+local function find_short(order)
+  if more_due then return {'again'} end
+  local short = {}
+  for i = order.needs_at, order.vouchers_at - 1 do add_used(units_quotas(units, ARGV[i]), -1) end
   for i = order.needs_at, order.vouchers_at - 1 do
     local quotas, lacking = units_quotas(units, ARGV[i]), nil
     if #quotas == 0 then lacking = '0' end
     for _, quota in ipairs(quotas) do
-      if not lacking and not units_room(units, quota, 1) then lacking = quota end
+      if not lacking and not units_room(units, quota, 1) then lacking = quota.id end
     end
     if lacking then
       short[#short + 1] = i - order.needs_at
       short[#short + 1] = tonumber(lacking)
     else
-      for _, quota in ipairs(quotas) do units_add(units, 'u' .. quota, 1) end
+      add_used(quotas, 1)
     end
   end
-  if #short > 0 then
-    if more_due then return {'again'} end
-    return {'sold_out', unpack(short)}
-  end
+  for i = 1, #short, 2 do add_used(units_quotas(units, ARGV[order.needs_at + short[i]]), 1) end
+  return {'sold_out', unpack(short)}
 end
 
 -- Ends the holds whose units the order has now.
@@ -277,37 +287,48 @@ local function settle_quotas(order)
   end
   for _, product in ipairs(touched) do
     for _, quota in ipairs(units_quotas(units, product)) do
-      local size = units_get(units, 's' .. quota)
+      local size = units_get(units, quota.s)
       if size >= 0 then
-        local beyond = units_get(units, 'u' .. quota) - size
-        if beyond > 0 and mode ~= 'commit' and beyond > units_get(units, 'a' .. quota) then
-          units_set(units, 'a' .. quota, beyond)
-          outbox_add(outbox_key, 'kind', 'quota_allowance', 'id', quota, 'v', beyond)
+        local beyond = units_get(units, quota.u) - size
+        if beyond > 0 and mode ~= 'commit' and beyond > units_get(units, quota.a) then
+          units_set(units, quota.a, beyond)
+          outbox_add(outbox_key, 'kind', 'quota_allowance', 'id', quota.id, 'v', beyond)
         end
-        if units_get(units, 'f' .. quota) == 1 and units_get(units, 'l' .. quota) ~= -2
-          and units_get(units, 'c' .. quota) >= size then
-          units_set(units, 'l' .. quota, -2)
-          outbox_add(outbox_key, 'kind', 'quota_closed', 'id', quota, 'v', units_get(units, 'k' .. quota))
+        if units_get(units, quota.f) == 1 and units_get(units, quota.l) ~= -2
+          and units_get(units, quota.c) >= size then
+          units_set(units, quota.l, -2)
+          outbox_add(outbox_key, 'kind', 'quota_closed', 'id', quota.id, 'v', units_get(units, 'k' .. quota.id))
         end
       end
     end
   end
 end
 
--- Makes one order true, or says why not; then what it has changed in memory has to be undone.
+-- Changes in memory what an order changes of units and of uses of vouchers, or undoes that (sign -1).
+local function move(order, consumed, sign)
+  for _, hold in ipairs(consumed) do hold_move(units, hold, -sign) end
+  for i = order.moves_at, order.needs_at - 1, 3 do units_move(units, ARGV[i], ARGV[i + 1], sign * ARGV[i + 2]) end
+  for i = order.vouchers_at, order.seats_at - 1, 5 do
+    vouchers_move(units, ARGV[i], 'r', sign * ARGV[i + 1])
+    if ARGV[i + 3] ~= '0' then units_add(units, 'y' .. ARGV[i], sign * ARGV[i + 3]) end
+  end
+end
+
+-- Makes one order true, or says why not.
 local function commit(order)
   local seats, refusal, stored, marks = seats_key(due_key, event), nil, nil, nil
   refusal, stored = find(order)
   if refusal then return refusal end
   local consumed = consume(order)
-  for i = order.moves_at, order.needs_at - 1, 3 do units_move(units, ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])) end
-  refusal = use_vouchers(order)
-  if refusal then return refusal end
-  refusal, marks = find_seats(order, seats, consumed)
-  if refusal then return refusal end
-  refusal = order.mode ~= 'force' and deal(order)
-  if refusal then return refusal end
-  if order.mode == 'simulate' then return {'ok', ''} end
+  move(order, consumed, 1)
+  refusal = find_vouchers(order)
+  if not refusal then refusal, marks = find_seats(order, seats, consumed) end
+  if not refusal and order.mode ~= 'force' and not has_room(order) then refusal = find_short(order) end
+  if not refusal and order.mode == 'simulate' then refusal = {'ok', ''} end
+  if refusal then
+    move(order, consumed, -1)
+    return refusal
+  end
   -- what was allowed goes out before the order that needs it: whoever has the order has been told why it may be there
   settle_quotas(order)
   local entry = tell(order)
@@ -320,11 +341,9 @@ end
 
 local answer = {'ok', tonumber(epoch)}
 for i, order in ipairs(orders) do
-  units_begin()
   answer[i + 2] = commit(order)
   -- then none of them has changed anything but these counts
   if answer[i + 2][1] == 'unknown_outbox' then return answer[i + 2] end
-  if answer[i + 2][1] ~= 'ok' or order.mode == 'simulate' then units_undo() end
 end
 units_write()
 remove_left()

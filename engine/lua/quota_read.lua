@@ -20,12 +20,12 @@
 --#include reap
 
 local event_key, due_key = KEYS[1], KEYS[2]
-local version, listed_ms, quota_count = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local version, listed_ms, quota_count = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local units = units_open(event_key)
 
 units_load(units, {'v'})
 if not units.value.v then return {'unknown_event'} end
-if units.value.v ~= version then return {'stale_catalogue', units.value.v} end
+if units.value.v ~= version then return {'stale_catalogue', tostring(units.value.v)} end
 local more_due = reap(due_key, now_ms(), 64, listed_ms)
 units_write()
 if more_due then return {'again'} end

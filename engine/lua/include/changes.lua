@@ -1,6 +1,6 @@
 -- Takes a field away, whatever has been written of it in memory.
 local function units_forget(units, field)
-  units.value[field], units.changed[field] = false, nil
+  units.value[field], units.was[field] = false, nil
   redis.call('HDEL', units.key, field)
 end
 

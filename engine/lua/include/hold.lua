@@ -18,11 +18,15 @@ local function hold_unpack(member)
     voucher = voucher, parent = parent, payload = payload}
 end
 
+-- Takes in memory what a hold takes, but for its seat, or gives it back (sign -1).
+local function hold_move(units, hold, sign)
+  units_move(units, hold.product, 'h', sign)
+  if hold.voucher ~= '0' then vouchers_move(units, hold.voucher, 't', sign) end
+end
+
 -- Gives back in memory what a hold has taken, but for its seat, if it has not been given back before.
 local function hold_end(units, hold)
-  if hold.state ~= 'H' then return end
-  units_move(units, hold.product, 'h', -1)
-  if hold.voucher ~= '0' then vouchers_move(units, hold.voucher, 't', -1) end
+  if hold.state == 'H' then hold_move(units, hold, -1) end
 end
 
 local function hold_find(holds_key, id)

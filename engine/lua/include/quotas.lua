@@ -35,8 +35,8 @@ local function quota_apply(units, at, outbox_key)
   units_set(units, 'c' .. quota, committed)
   units_set(units, 's' .. quota, size)
   units_set(units, 'l' .. quota, closed == '1' and -2 or size)
-  units_set(units, 'f' .. quota, ARGV[at + 4])
-  units_set(units, 'e' .. quota, ARGV[at + 5])
+  units_set(units, 'f' .. quota, tonumber(ARGV[at + 4]))
+  units_set(units, 'e' .. quota, tonumber(ARGV[at + 5]))
   return at + 8 + product_count
 end
 

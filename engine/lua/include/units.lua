@@ -11,23 +11,26 @@
 --   a<Q>  allowance: units beyond the size that somebody has allowed
 local opened = {}
 
+-- The counters of an event: `value` by field, as read and changed; `was` what Redis has of those that were changed.
 local function units_open(key)
   local units = opened[key]
   if not units then
-    units = {key = key, value = {}, changed = {}, quotas = {}}
+    units = {key = key, value = {}, was = {}, quota = {}, quotas = {}}
     opened[key] = units
   end
   return units
 end
 
--- Reads many fields at once; a field that is missing is false. unpack is bounded by Lua's stack: 4,000 values at a time
--- stay far below it.
+-- Reads many fields at once, what can be a number as a number; a field that is missing is false. unpack is bounded by
+-- Lua's stack: 4,000 values at a time stay far below it.
 local function units_load(units, fields)
+  local value = units.value
   for first = 1, #fields, 4000 do
     local last = math.min(first + 3999, #fields)
     local got = redis.call('HMGET', units.key, unpack(fields, first, last))
     for i = first, last do
-      if units.value[fields[i]] == nil then units.value[fields[i]] = got[i - first + 1] end
+      local field, text = fields[i], got[i - first + 1]
+      if value[field] == nil then value[field] = tonumber(text) or text end
     end
   end
 end
@@ -35,56 +38,46 @@ end
 local function units_get(units, field)
   local value = units.value[field]
   if value == nil then
-    value = redis.call('HGET', units.key, field)
-    units.value[field] = value
+    units_load(units, {field})
+    value = units.value[field]
   end
-  return tonumber(value or 0)
-end
-
--- What units_set has overwritten since units_begin, four words each: units, field, its value, whether it was to be written.
-local journal, journaled
-
-local function units_begin()
-  journal, journaled = {}, 0
-end
-
--- Puts everything back as it was at units_begin.
-local function units_undo()
-  for i = journaled - 3, 1, -4 do
-    journal[i].value[journal[i + 1]] = journal[i + 2]
-    journal[i].changed[journal[i + 1]] = journal[i + 3]
-  end
-  journaled = 0
+  return value or 0
 end
 
 local function units_set(units, field, value)
-  if journal then
-    journal[journaled + 1], journal[journaled + 2] = units, field
-    journal[journaled + 3], journal[journaled + 4] = units.value[field], units.changed[field]
-    journaled = journaled + 4
-  end
+  if units.was[field] == nil then units.was[field] = units.value[field] or false end
   units.value[field] = value
-  units.changed[field] = value
 end
 
 local function units_add(units, field, delta)
-  units_set(units, field, units_get(units, field) + delta)
+  local before = units_get(units, field)
+  if units.was[field] == nil then units.was[field] = before end
+  units.value[field] = before + delta
+end
+
+-- The names of a quota's fields, by their letter.
+local function units_quota(units, id)
+  local quota = units.quota[id]
+  if not quota then
+    quota = {id = id, u = 'u' .. id, l = 'l' .. id, c = 'c' .. id, s = 's' .. id, f = 'f' .. id, a = 'a' .. id, e = 'e' .. id}
+    units.quota[id] = quota
+  end
+  return quota
 end
 
 -- What is read of a quota with its product: enough for a hold. A script that needs more says so before it begins.
 local quota_kinds = {'u', 'l'}
 
--- The quotas of a product with their counters loaded: a list of ids as text.
+-- The quotas of a product with their counters loaded: a list of the names of their fields.
 local function units_quotas(units, product)
   local list = units.quotas[product]
   if list then return list end
   list = {}
-  local text = units.value['q' .. product]
-  if text == nil then text = redis.call('HGET', units.key, 'q' .. product) end
   local fields = {}
-  for id in string.gmatch(text or '', '%d+') do
-    list[#list + 1] = id
-    for _, kind in ipairs(quota_kinds) do fields[#fields + 1] = kind .. id end
+  for id in string.gmatch(units_get(units, 'q' .. product), '[1-9]%d*') do
+    local quota = units_quota(units, id)
+    list[#list + 1] = quota
+    for i = 1, #quota_kinds do fields[#fields + 1] = quota[quota_kinds[i]] end
   end
   units_load(units, fields)
   units.quotas[product] = list
@@ -95,35 +88,40 @@ end
 -- unit back where the quota says so.
 local function units_move(units, product, state, delta)
   units_add(units, state .. product, delta)
-  for _, quota in ipairs(units_quotas(units, product)) do
+  local quotas = units_quotas(units, product)
+  for i = 1, #quotas do
+    local quota = quotas[i]
     if state == 'x' then
-      if units_get(units, 'e' .. quota) == 1 then
-        units_add(units, 'u' .. quota, -delta)
-        units_add(units, 'c' .. quota, -delta)
+      if units_get(units, quota.e) == 1 then
+        units_add(units, quota.u, -delta)
+        units_add(units, quota.c, -delta)
       end
     else
-      if state ~= 'd' then units_add(units, 'u' .. quota, delta) end
-      if state ~= 'h' and state ~= 'w' then units_add(units, 'c' .. quota, delta) end
+      if state ~= 'd' then units_add(units, quota.u, delta) end
+      if state ~= 'h' and state ~= 'w' then units_add(units, quota.c, delta) end
     end
   end
 end
 
 -- Is there room for `count` more in the quota? Unlimited is -1; closed (-2) has room for nothing.
 local function units_room(units, quota, count)
-  local limit = units_get(units, 'l' .. quota)
-  return limit == -1 or units_get(units, 'u' .. quota) + count <= limit
+  local limit = units_get(units, quota.l)
+  return limit == -1 or units_get(units, quota.u) + count <= limit
 end
 
+-- Writes what is different from what Redis has.
 local function units_write()
   for _, units in pairs(opened) do
-    local pairs_list = {}
-    for field, value in pairs(units.changed) do
-      pairs_list[#pairs_list + 1] = field
-      pairs_list[#pairs_list + 1] = value
+    local changes, value = {}, units.value
+    for field, was in pairs(units.was) do
+      if value[field] ~= was then
+        changes[#changes + 1] = field
+        changes[#changes + 1] = value[field]
+      end
     end
-    for first = 1, #pairs_list, 4000 do
-      redis.call('HSET', units.key, unpack(pairs_list, first, math.min(first + 3999, #pairs_list)))
+    for first = 1, #changes, 4000 do
+      redis.call('HSET', units.key, unpack(changes, first, math.min(first + 3999, #changes)))
     end
-    units.changed = {}
+    if next(units.was) then units.was = {} end
   end
 end

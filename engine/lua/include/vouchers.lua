@@ -6,12 +6,8 @@
 --         by commas. Of the unused usages each keeps one unit free (state b of the product); of those that carts have
 --         taken the unit is held already, and they are counted beside (state d).
 local function vouchers_reserve(units, voucher)
-  local text = units.value['g' .. voucher]
-  if text == nil then
-    text = redis.call('HGET', units.key, 'g' .. voucher)
-    units.value['g' .. voucher] = text
-  end
-  if not text then return nil end
+  local text = units_get(units, 'g' .. voucher)
+  if text == 0 then return nil end
   local max, till, product = string.match(text, '^(%d+),(%d*),([%d%.]+)$')
   return {max = tonumber(max), till = tonumber(till), product = product}
 end
