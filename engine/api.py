@@ -165,5 +165,5 @@ def server(house: House) -> Listener:
     """Return the aiohttp server that answers every request with the route table, and tells of it (docs/api.md)."""
     strangers = Strangers(house)
     operating = Operating(house, strangers)
-    door = Door(house, Router(ROUTES), Pages(ROUTES), operating.by_path, strangers)
-    return Listener(door, house.settings, operating.close)
+    door = Door(house, Router(ROUTES), Pages(ROUTES), strangers)
+    return Listener(door, operating.by_path, house.settings, operating.close)

@@ -40,10 +40,10 @@ def check(response: httpx.Response) -> None:
     request, status = response.request, response.status_code
     response.read()
     try:
-        routes, _ = _ROUTER.find(request.url.path)
+        way, _ = _ROUTER.find(request.method, request.url.path)
     except NotFound:
         return
-    route = routes.get("GET" if request.method == "HEAD" else request.method)
+    route = way.route
     if route is None or status == 301:
         return
     where = f"{request.method} {request.url}: {status} {response.text[:2000]}"

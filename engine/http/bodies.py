@@ -7,6 +7,7 @@ import asyncio
 from aiohttp import web
 
 from engine.domain.errors import Fenced, TooLarge, TooSlow
+from engine.http.incoming import Incoming
 from engine.settings import Settings
 
 _ARRIVING_BYTES_MAX = 64 * 1024 * 1024
@@ -20,9 +21,9 @@ class _Arriving:
     bytes = 0
 
 
-async def arrived(request: web.BaseRequest, settings: Settings) -> bytes:
+async def arrived(request: Incoming, settings: Settings) -> bytes:
     """Return a body once all of it is there. Raises TooLarge, TooSlow, Fenced while too many others are read."""
-    length = request.content_length
+    length = request.fields.content_length
     if length is not None and length > settings.body_bytes_max:
         raise TooLarge
     room = settings.body_bytes_max if length is None else length
@@ -31,7 +32,7 @@ async def arrived(request: web.BaseRequest, settings: Settings) -> bytes:
     _Arriving.bytes += room
     try:
         async with asyncio.timeout(settings.body_timeout_s):
-            return await request.read()
+            return await request.plain(settings.body_bytes_max).read()
     except web.HTTPRequestEntityTooLarge:
         raise TooLarge from None
     except TimeoutError:

@@ -23,6 +23,7 @@ from engine.ledger.replies import Claim, Kept
 if TYPE_CHECKING:
     from engine.domain.catalogue import Event
     from engine.http.auth import Principal
+    from engine.http.incoming import Incoming
     from engine.sales.house import House
 
 _FORM_FIELDS_MAX = 1000
@@ -68,14 +69,14 @@ class Call:
 
     __slots__ = ("_raw", "claim", "event", "house", "params", "principal", "request")
 
-    def __init__(self, house: House, request: web.BaseRequest, params: dict[str, str], principal: Principal) -> None:
+    def __init__(self, house: House, request: Incoming, params: dict[str, str], principal: Principal) -> None:
         self.house = house
         self.request = request
         self.params = params
         self.principal = principal
         self.event: Event | None = None
         self.claim: Claim | None = None
-        self._raw: bytes | None = None
+        self._raw = request.body
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -101,7 +102,6 @@ class Call:
         """Return the body as it came. Raises Unreadable, TooLarge, TooSlow."""
         if self._raw is None:
             content = self.request.content
-            # nearly all bodies are there with their head, and then nobody needs to wait for them
             there = content.is_eof()
             try:
                 self._raw = content.read_nowait() if there else await arrived(self.request, self.house.settings)
@@ -119,7 +119,7 @@ class Call:
         raw = await self.raw_body()
         if not raw:
             return {}
-        media_type = self.request.content_type
+        media_type = self.request.fields.content_type
         if media_type in ("application/json", "text/json") or media_type.endswith("+json"):
             return decode(raw)
         if media_type == "application/x-www-form-urlencoded":

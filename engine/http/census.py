@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from engine.http.listener import Incoming
-from engine.http.routing import Route
+from engine.http.routing import Way
 from engine.meters import METERS, SECONDS, RouteMeter, of_seconds
 
 _NOWHERE = "unknown"
@@ -14,17 +13,16 @@ _OTHER = "other"
 
 
 class Census:
-    """The meters of one process's routes, found by the route."""
+    """The meters of one process's routes, found by the way to them."""
 
     def __init__(self) -> None:
-        self._by_route: dict[int, RouteMeter] = {}
+        self._by_way: dict[int, RouteMeter] = {}
         self._by_name: dict[tuple[str, str], RouteMeter] = {}
 
-    def count(self, request: Incoming, status: int, seconds: float) -> None:
-        """Count one answer."""
-        route = None if request.routes is None else request.routes.get(request.method)
-        # a route lives as long as the process, and its identity is found in a tenth of the time of its value
-        meter = self._by_route.get(id(route)) or self._meter(request, route)
+    def count(self, way: Way | None, status: int, seconds: float) -> None:
+        """Count one answer; there is no way where no route has the path."""
+        # a way lives as long as the process, and its identity is found in a tenth of the time of its value
+        meter = self._by_way.get(id(way)) or self._meter(way)
         statuses = meter.statuses
         if status in statuses:
             statuses[status] += 1
@@ -35,14 +33,10 @@ class Census:
         histogram.counts[bisect_left(SECONDS, seconds)] += 1
         histogram.sum += seconds
 
-    def _meter(self, request: Incoming, route: Route | None) -> RouteMeter:
-        if route is not None:
-            meter = self._by_route[id(route)] = self._named(route.method, route.path)
-            return meter
-        if request.routes is None:
-            return self._named(_OTHER, _NOWHERE)
-        path = next(iter(request.routes.values())).path
-        return self._named("GET" if request.method == "HEAD" else _OTHER, path)
+    def _meter(self, way: Way | None) -> RouteMeter:
+        method = _OTHER if way is None or way.route is None else way.route.method
+        meter = self._by_way[id(way)] = self._named(method, _NOWHERE if way is None else way.path)
+        return meter
 
     def _named(self, method: str, path: str) -> RouteMeter:
         meter = self._by_name.get((method, path))

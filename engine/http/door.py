@@ -9,24 +9,31 @@ refuse to sell on one; both times the copy is checked and, if it was old, read a
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from time import perf_counter
 from urllib.parse import quote
 
 from aiohttp import web
 
 from engine import request_ids
-from engine.domain.errors import Busy, Forbidden, HoldfastError, NotAcceptable, NotFound, Refused, StaleCatalogue
+from engine.domain.errors import (
+    Busy,
+    Forbidden,
+    HoldfastError,
+    MethodNotAllowed,
+    NotAcceptable,
+    NotFound,
+    Refused,
+    StaleCatalogue,
+)
 from engine.http import idempotency
 from engine.http.auth import known
 from engine.http.call import Call, Reply
 from engine.http.census import Census
 from engine.http.errors import answer
-from engine.http.listener import Incoming
-from engine.http.operating import Answer
+from engine.http.incoming import Incoming
 from engine.http.pages import Pages
-from engine.http.routing import Handler, Router, choose
+from engine.http.routing import Handler, Router
 from engine.http.strangers import Strangers
 from engine.http.throttle import Throttle
 from engine.http.wire import Written, response
@@ -50,10 +57,7 @@ def _acceptable(accept: str) -> bool:
 class Door:
     """Answers every request of one process."""
 
-    def __init__(
-        self, house: House, router: Router, pages: Pages, operating: Mapping[str, Answer], strangers: Strangers
-    ) -> None:
-        self._operating = operating
+    def __init__(self, house: House, router: Router, pages: Pages, strangers: Strangers) -> None:
         self._strangers = strangers
         self._census = Census()
         self.house = house
@@ -63,43 +67,43 @@ class Door:
         self.throttle = None if rate is None else Throttle(rate)
 
     async def __call__(self, request: Incoming) -> web.StreamResponse | Written:
-        own = self._operating.get(request.path)
-        if own is not None:
-            return await own(request)
         began = perf_counter()
-        request_id = request_ids.begin(request.headers.get("X-Request-ID"))
-        done = await self._answered(request, self._serve(request))
-        self._census.count(request, done.status, perf_counter() - began)
+        request_id = request_ids.begin(request.fields.request_id)
+        try:
+            done = await self._serve(request)
+        except Exception as error:
+            done = self._failed(request, error)
+        self._census.count(request.line.way, done.status, perf_counter() - began)
         return response(request, done, request_id)
 
-    async def _answered(self, request: web.BaseRequest, work: Awaitable[Reply]) -> Reply:
-        try:
-            return await work
-        except HoldfastError as error:
+    def _failed(self, request: Incoming, error: Exception) -> Reply:
+        if isinstance(error, HoldfastError):
             return answer(error)
-        except Exception:
-            log.exception("unexpected error at %s %s", request.method, request.path)
-            return Reply(500, b'{"detail":"Internal error. It was logged."}')
+        log.error("unexpected error at %s %s", request.method, request.path, exc_info=error)
+        return Reply(500, b'{"detail":"Internal error. It was logged."}')
 
     async def _serve(self, request: Incoming) -> Reply:
-        path = request.path
-        try:
-            routes, params = self.router.find(path)
-        except NotFound:
-            return self.pages.reply(request)
-        request.routes = routes
-        if not path.endswith("/"):
-            if request.method in ("GET", "HEAD"):
+        line, fields = request.line, request.fields
+        way = line.way
+        if way is None:
+            try:
+                way, line.params = self.router.find(line.method, line.path)
+            except NotFound:
+                return self.pages.reply(request)
+            line.way = way
+        if line.url is not None and not line.path.endswith("/"):
+            if line.method in ("GET", "HEAD"):
                 query = f"?{request.query_string}" if request.query_string else ""
-                return Reply(301, None, {"Location": f"{quote(path)}/{query}"})
+                return Reply(301, None, {"Location": f"{quote(line.path)}/{query}"})
             raise NotFound
-        headers = request.headers
-        accept = headers.get("Accept", "*/*")
-        if not _acceptable(accept) and not ("pdf" in accept and "/download/" in path):
+        if not _acceptable(fields.accept) and not ("pdf" in fields.accept and "/download/" in line.path):
             raise NotAcceptable
-        principal = known(self.house, headers.get("Authorization", "")) or await self._strangers.principal(request)
+        principal = known(self.house, fields.authorization)
+        if principal is None:
+            principal = await self._strangers.principal(fields.authorization, request)
         if self.throttle is not None:
             self.throttle.take(principal.token_hash)
+        params = line.params
         if params.get("organizer") not in (None, principal.organizer):
             raise Forbidden
         call = Call(self.house, request, params, principal)
@@ -110,15 +114,20 @@ class Door:
                 principal.organizer_id, slug
             )
             METERS.pulse(call.event.id).requests += 1
-        route = routes.get("GET" if request.method == "HEAD" else request.method)
-        # without such a method any right of the path tells who may learn so
-        wanted = route.permission if route else next(iter({one.permission for one in routes.values()}))
-        if not principal.may(wanted, slug):
+        if not principal.may(way.permission, slug):
             raise Forbidden
-        handler = choose(routes, request.method).handler
+        if way.route is None:
+            raise MethodNotAllowed(line.method, way.methods)
         if not idempotency.asked(call):
+            return await self._run(way.route.handler, call)
+        return await idempotency.once(call, partial(self._replied, way.route.handler, call))
+
+    async def _replied(self, handler: Handler, call: Call) -> Reply:
+        """Return the reply also where it tells of an error."""
+        try:
             return await self._run(handler, call)
-        return await idempotency.once(call, lambda: self._answered(request, self._run(handler, call)))
+        except Exception as error:
+            return self._failed(call.request, error)
 
     async def _run(self, handler: Handler, call: Call) -> Reply:
         for _ in range(_STALE_RETRIES):

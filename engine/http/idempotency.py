@@ -26,7 +26,7 @@ _decoder = msgpack.Decoder(Reply | CartReply)
 
 def asked(call: Call) -> bool:
     """Tell whether a request has a key that means anything."""
-    return HEADER in call.request.headers and call.request.method in METHODS
+    return call.request.fields.idempotent and call.request.method in METHODS
 
 
 async def once(call: Call, work: Callable[[], Awaitable[Reply]]) -> Reply:
@@ -43,7 +43,7 @@ async def once(call: Call, work: Callable[[], Awaitable[Reply]]) -> Reply:
     claim = await call.house.ledger.reply_claim(
         call.event,
         name(call.principal.token_hash, call.params.get("event", ""), key),
-        fingerprint(call.request.method, call.request.raw_path, await call.raw_body()),
+        fingerprint(call.request.method, call.request.line.raw_path, await call.raw_body()),
     )
     if isinstance(claim, Replay):
         return await _replayed(call, claim)

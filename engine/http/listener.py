@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from asyncio import Transport
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
-from aiohttp.http import RawRequestMessage, StreamWriter
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
-from engine.http.routing import Route
+from engine.http.incoming import UNKNOWN, Incoming, Memory, understood
+from engine.http.operating import Answer
 from engine.http.wire import Written
 from engine.settings import Settings
 
@@ -33,29 +34,18 @@ _FULL = (
 )
 
 
-class Incoming(web.BaseRequest):
-    """A request on its way in; the door notes here which `routes` its path has, by method."""
-
-    routes: dict[str, Route] | None = None
-
-
 class Listener(web.Server):
-    """Takes connections for one process and hands their requests to `door`."""
+    """Takes connections for one process and hands their requests to `door`, or to one of `operating` by its path."""
 
     def __init__(
         self,
         door: Callable[[Incoming], Awaitable[web.StreamResponse | Written]],
+        operating: Mapping[str, Answer],
         settings: Settings,
         closing: Callable[[], None],
     ) -> None:
-        limit = settings.body_bytes_max
-
-        def make_request(message, payload, protocol, writer, task):  # type: ignore[no-untyped-def]
-            return Incoming(message, payload, protocol, writer, task, protocol._loop, client_max_size=limit)
-
         super().__init__(
-            door,  # type: ignore[arg-type]
-            request_factory=make_request,
+            self._answer,  # type: ignore[arg-type]
             access_log=None,
             keepalive_timeout=settings.idle_timeout_s,
             max_line_size=_LINE_BYTES_MAX,
@@ -64,6 +54,9 @@ class Listener(web.Server):
             # as in pretix nobody unpacks bodies: a small one could swell to anything
             auto_decompress=False,
         )
+        self.door = door
+        self.operating = operating
+        self.memory = Memory()
         self._connections_max = settings.connections_max
         self._closing = closing
         self.parting = False
@@ -71,6 +64,13 @@ class Listener(web.Server):
 
     def __call__(self) -> RequestHandler:
         return _Connection(self, loop=self._loop, **self._kwargs)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse | Written:
+        """Answer a request that aiohttp's own loop has taken."""
+        own = self.operating.get(request.path)
+        if own is not None:
+            return await own(request)
+        return await self.door(understood(request._message, request.content, request.protocol))
 
     def pre_shutdown(self) -> None:
         """Close connections that only stay open, and end answers that would go on."""
@@ -88,23 +88,71 @@ class Listener(web.Server):
 class _Connection(RequestHandler):
     """One client. What is not HTTP is answered in JSON like everything else, and not worth a traceback."""
 
-    __slots__ = ()
+    __slots__ = ("_known", "_listener", "_owed")
+
+    def __init__(self, listener: Listener, **options: Any) -> None:
+        super().__init__(listener, **options)
+        self._listener = listener
+        self._known: Incoming | None = None
+        """A request that has arrived without the parser, before any that the parser has read."""
+        self._owed = 0
+        """Bytes that end the request which the parser has begun; 0 if what comes next begins one, or UNKNOWN."""
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has arrived: mostly one whole request with a head that came before, else it is for the parser."""
+        if self._owed or self._messages or self._known or self._close or self._force_close:
+            self._parse(data)
+            return
+        self._known = self._listener.memory.request(data, self)
+        if self._known is None:
+            self._parse(data)
+        elif self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _parse(self, data: bytes) -> None:
+        """Have the parser read `data`, and note how much it waits for."""
+        before = len(self._messages)
+        super().data_received(data)
+        if self._owed > 0:
+            self._owed = self._owed - len(data) if len(data) <= self._owed else UNKNOWN
+        elif self._owed == 0:
+            one = len(self._messages) == before + 1
+            self._owed = self._listener.memory.learn(data, self._messages[-1][0]) if one else UNKNOWN
 
     async def start(self) -> None:
         """Answer requests one after the other. Whoever sends what is not HTTP, or too much ahead, is left to aiohttp.
 
         aiohttp's own loop makes a task for each request, which is a fifth of what an availability read costs.
         """
-        task = asyncio.current_task()
-        assert task is not None
+        listener = self._listener
         try:
             while not self._force_close:
-                if not self._messages:
+                request = self._known
+                if request is not None:
+                    self._known = None
+                elif not self._messages:
                     await self._arrival()
+                    continue
                 elif self._buffer_paused or not isinstance(self._messages[0][0], RawRequestMessage):
                     await super().start()
-                elif not await self._answer_next(task):
+                    continue
+                else:
+                    request = self._read()
+                listener.requests_count += 1
+                if listener.parting:
+                    request.keep_alive = False
+                own = listener.operating.get(request.line.path)
+                if not await (self._answered(request) if own is None else self._operated(request, own)):
                     break
+                if not request.content.is_eof():
+                    await self._hear_out(request.content)
+                if self._close:
+                    break
+                self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+                if self._keepalive_handle is None:
+                    self._keepalive_handle = self._loop.call_at(
+                        self._next_keepalive_close_time, self._process_keepalive
+                    )
         finally:
             self.force_close()
 
@@ -116,31 +164,44 @@ class _Connection(RequestHandler):
         finally:
             self._waiter = None
 
-    async def _answer_next(self, task: asyncio.Task[None]) -> bool:
-        """Answer the next request; False if none shall follow it."""
-        message, payload = self._messages.popleft()
+    def _read(self) -> Incoming:
+        """Return the next request that the parser has read."""
+        message, content = self._messages.popleft()
         assert isinstance(message, RawRequestMessage)
         assert self._parser is not None
-        assert self._request_factory is not None
-        assert self._request_handler is not None
-        assert isinstance(self._manager, Listener)
-        if self._manager.parting:
-            message = message._replace(should_close=True)
         self._parser.message_consumed()
-        self._manager.requests_count += 1
-        request = self._request_factory(message, payload, self, StreamWriter(self, self._loop), task)
+        return understood(message, content, self)
+
+    async def _answered(self, request: Incoming) -> bool:
+        """Answer a request; False if none shall follow it."""
+        self._request_in_progress = True
+        self._current_request = request  # type: ignore[assignment]
         try:
-            answer, gone = await self._handle_request(request, None, self._request_handler)
+            answer = await self._listener.door(request)
+            if isinstance(answer, Written):
+                if self.transport is None:
+                    return False
+                self.transport.write(answer.sent)
+                if self._paused:
+                    await self._drain_helper()
+                return True
+            _, gone = await super().finish_response(request.plain(), answer, None)
+            return not gone and bool(answer.keep_alive)
         except ConnectionError:
             return False
-        if not payload.is_eof():
-            await self._hear_out(payload)
-        if gone or self._close or not answer.keep_alive:
+        finally:
+            self._current_request = None
+            self._request_in_progress = False
+            if self._handler_waiter is not None:
+                self._handler_waiter.set_result(None)
+
+    async def _operated(self, request: Incoming, answer: Answer) -> bool:
+        """Have a request answered that is none of the API's; False if none shall follow it."""
+        try:
+            done, gone = await self._handle_request(request.plain(), None, answer)
+        except ConnectionError:
             return False
-        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        if self._keepalive_handle is None:
-            self._keepalive_handle = self._loop.call_at(self._next_keepalive_close_time, self._process_keepalive)
-        return True
+        return not gone and bool(done.keep_alive)
 
     async def _hear_out(self, payload: StreamReader) -> None:
         """Read what is left of a body that was refused: a client that still sends would not see the answer."""

@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from importlib.resources import files
 from mimetypes import guess_type
 
-from aiohttp import web
-
 from engine.domain.errors import MethodNotAllowed, NotFound
 from engine.http.call import Reply
 from engine.http.document import document
+from engine.http.incoming import Incoming
 from engine.http.routing import Route
 
 DOCUMENT = "/api/v1/openapi.json"
@@ -51,7 +50,7 @@ class Pages:
         }
         self._made: dict[str, tuple[Reply, Reply]] = {}
 
-    def reply(self, request: web.BaseRequest) -> Reply:
+    def reply(self, request: Incoming) -> Reply:
         """Return the page that a request asks for. Raises NotFound, MethodNotAllowed."""
         path = request.path
         if path not in self._make:

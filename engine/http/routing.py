@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from msgspec import Struct
 
-from engine.domain.errors import MethodNotAllowed, NotFound
+from engine.domain.errors import NotFound
 from engine.http.call import Call, Reply
 
 Handler = Callable[[Call], Awaitable[Reply]]
@@ -21,16 +21,29 @@ class Route(Struct, frozen=True):
     permission: str | None = None
 
 
+class Way(Struct, frozen=True):
+    """Where a method leads on paths of one form, as long as this process lives: to a `route`, if there is one.
+
+    `permission` is what it takes; without a route, any right of the path tells who may learn so.
+    """
+
+    route: Route | None
+    permission: str | None
+    path: str
+    methods: tuple[str, ...]
+
+
 class _Node:
     """One step of a path: literal next steps, at most one named step, and what ends here by method."""
 
-    __slots__ = ("literal", "name", "named", "routes")
+    __slots__ = ("literal", "name", "named", "routes", "ways")
 
     def __init__(self) -> None:
         self.literal: dict[str, _Node] = {}
         self.name = ""
         self.named: _Node | None = None
         self.routes: dict[str, Route] = {}
+        self.ways: dict[str, Way] = {}
 
 
 class Router:
@@ -51,8 +64,8 @@ class Router:
                 raise ValueError(f"two routes for {route.method} {route.path}")
             node.routes[route.method] = route
 
-    def find(self, path: str) -> tuple[dict[str, Route], dict[str, str]]:
-        """Return (routes by method, path parameters). Raises NotFound for an unknown path."""
+    def find(self, method: str, path: str) -> tuple[Way, dict[str, str]]:
+        """Return (way, path parameters); HEAD is answered like GET. Raises NotFound for an unknown path."""
         params: dict[str, str] = {}
         node = self._root
         for step in path.strip("/").split("/"):
@@ -65,12 +78,9 @@ class Router:
             node = following
         if not node.routes:
             raise NotFound
-        return node.routes, params
-
-
-def choose(routes: dict[str, Route], method: str) -> Route:
-    """Return the route for `method`; HEAD is answered like GET. Raises MethodNotAllowed."""
-    route = routes.get("GET" if method == "HEAD" else method)
-    if route is None:
-        raise MethodNotAllowed(method, tuple(sorted(routes)))
-    return route
+        way = node.ways.get(method)
+        if way is None:
+            route = node.routes.get("GET" if method == "HEAD" else method)
+            first = route or next(iter(node.routes.values()))
+            way = node.ways[method] = Way(route, first.permission, first.path, tuple(sorted(node.routes)))
+        return way, params

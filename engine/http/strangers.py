@@ -13,6 +13,7 @@ from aiohttp import web
 
 from engine.domain.errors import Unauthenticated
 from engine.http.auth import Principal, authenticate
+from engine.http.incoming import Incoming
 from engine.http.throttle import Throttle
 from engine.sales.house import House
 
@@ -26,9 +27,8 @@ class Strangers:
         self._throttle = None if rate is None else Throttle(rate)
         self._turn = asyncio.Lock()
 
-    async def principal(self, request: web.BaseRequest) -> Principal:
-        """Return whose the token of a request is. Raises Unauthenticated; Throttled for one failure too many."""
-        header = request.headers.get("Authorization", "")
+    async def principal(self, header: str, request: web.BaseRequest | Incoming) -> Principal:
+        """Return whose the token in a header is. Raises Unauthenticated; Throttled for one failure too many."""
         if self._throttle is None or header in self._house.tokens:
             return await authenticate(self._house, header)
         address = address_of(request.remote)

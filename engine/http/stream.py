@@ -43,7 +43,7 @@ class Stream:
 
     async def _allowed(self, request: web.BaseRequest) -> Event:
         """Return the event that is asked for. Raises Unauthenticated, Forbidden."""
-        principal = await self._strangers.principal(request)
+        principal = await self._strangers.principal(request.headers.get("Authorization", ""), request)
         slug = request.query.get("event", "")
         if request.query.get("organizer") != principal.organizer or not principal.may(_PERMISSION, slug):
             raise Forbidden

@@ -11,18 +11,20 @@ from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 
-from aiohttp import HttpVersion11, web
+from aiohttp import web
 from aiohttp.http import SERVER_SOFTWARE
 
 from engine.http.call import Reply
+from engine.http.incoming import Incoming
 
 _HEADERS = {"Content-Type": "application/json", "Vary": "Accept"}
 _STARTS = {
-    status: "".join(
+    status.value: "".join(
         [f"HTTP/1.1 {status.value} {status.phrase}\r\n"]
         + [f"{name}: {text}\r\n" for name, text in {**_HEADERS, "Server": SERVER_SOFTWARE}.items()]
+        + ["X-Request-ID: "]
     ).encode()
-    for status in (HTTPStatus.OK, HTTPStatus.CREATED)
+    for status in HTTPStatus
 }
 
 
@@ -33,20 +35,18 @@ class Written:
     keep_alive = True
 
     def __init__(self, status: int, body: bytes, request_id: str) -> None:
-        head = (_STARTS[status], request_id.encode(), len(body), _date(int(time.time())), body)  # type: ignore[index]
-        self.sent = b"%bX-Request-ID: %b\r\nContent-Length: %d\r\nDate: %b\r\n\r\n%b" % head
+        self.sent = b"%b%b\r\nContent-Length: %d\r\nDate: %b\r\n\r\n%b" % (
+            _STARTS[status],
+            request_id.encode(),
+            len(body),
+            _date(int(time.time())),
+            body,
+        )
 
 
-def response(request: web.BaseRequest, done: Reply, request_id: str) -> web.StreamResponse | Written:
+def response(request: Incoming, done: Reply, request_id: str) -> web.StreamResponse | Written:
     """Return what is to be sent for a reply."""
-    if (
-        done.body is not None
-        and not done.headers
-        and done.status in _STARTS
-        and request.version == HttpVersion11
-        and request.keep_alive
-        and request.method != "HEAD"
-    ):
+    if done.body is not None and not done.headers and request.lasts:
         return Written(done.status, done.body, request_id)
     headers = {**_HEADERS, "X-Request-ID": request_id, **done.headers}
     if done.body is None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.domain.errors import MethodNotAllowed, NotFound
-from engine.http.routing import Route, Router, choose
+from engine.domain.errors import NotFound
+from engine.http.routing import Route, Router
 
 
 async def handler(call):
@@ -43,8 +43,8 @@ ROUTER = Router(
     ],
 )
 def test_a_path_leads_to_its_routes(path, methods, params):
-    routes, found = ROUTER.find(path)
-    assert set(routes) == methods
+    way, found = ROUTER.find("GET", path)
+    assert set(way.methods) == methods
     assert found == params
 
 
@@ -63,16 +63,19 @@ def test_a_path_leads_to_its_routes(path, methods, params):
 )
 def test_other_paths_are_not_found(path):
     with pytest.raises(NotFound):
-        ROUTER.find(path)
+        ROUTER.find("GET", path)
 
 
 def test_the_method_chooses_and_head_is_get():
-    routes, _ = ROUTER.find("/events/")
-    assert choose(routes, "POST").method == "POST"
-    assert choose(routes, "HEAD").method == "GET"
-    with pytest.raises(MethodNotAllowed) as refused:
-        choose(routes, "PATCH")
-    assert (refused.value.method, refused.value.allowed) == ("PATCH", ("GET", "POST"))
+    ways = {method: ROUTER.find(method, "/events/")[0] for method in ("POST", "HEAD", "PATCH")}
+    assert ways["POST"].route.method == "POST"
+    assert ways["HEAD"].route.method == "GET"
+    assert ways["PATCH"].route is None
+    assert ways["PATCH"].methods == ("GET", "POST")
+
+
+def test_a_way_is_one_whatever_the_path_names():
+    assert ROUTER.find("GET", "/events/conf/orders/A/")[0] is ROUTER.find("GET", "/events/fair/orders/B/")[0]
 
 
 def test_a_method_has_one_route_a_path():

@@ -1,0 +1,219 @@
+"""A request on its way in, and the memory of heads that came before.
+
+Clients send the same head again and again, but for the path and the length of the body. So the bytes of the first line
+and those of the header fields are looked up whole: what they mean follows from them alone, and aiohttp's parser has
+worked it out before, within all of its limits. Whatever has not been seen before goes to the parser.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import HttpVersion11, web
+from aiohttp.helpers import HeadersMixin
+from aiohttp.http import RawRequestMessage, StreamWriter
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from multidict import CIMultiDictProxy, MultiDict, MultiDictProxy
+from yarl import URL
+
+if TYPE_CHECKING:
+    from engine.http.routing import Way
+
+_LINES_MAX = 4000
+"""First lines remembered by a process; when there are more, all are forgotten."""
+_FIELDS_MAX = 1000
+"""The same of header fields."""
+_LINE_BYTES_MAX = 300
+_FIELDS_BYTES_MAX = 2000
+"""What is longer is not remembered: all that is comes to less than 8 MB."""
+
+_LINE = re.compile(rb"(GET|POST|PATCH|PUT|DELETE) ((?:/[A-Za-z0-9_-]+)+/) HTTP/1\.1")
+"""First lines with one meaning: no query, nothing quoted, nothing that a URL could be tidied of."""
+
+_NO_QUERY: MultiDictProxy[str] = MultiDictProxy(MultiDict())
+
+UNKNOWN = -1
+
+
+class Line:
+    """The first line of a request; the door notes here which `way` it leads, and with which `params`."""
+
+    __slots__ = ("method", "params", "path", "raw_path", "url", "way")
+
+    def __init__(self, method: str, raw_path: str, url: URL | None) -> None:
+        self.method = method
+        self.raw_path = raw_path
+        self.url = url
+        """None where the path is all there is."""
+        self.path = raw_path if url is None else url.path
+        self.way: Way | None = None
+        self.params: dict[str, str] = {}
+
+
+class Fields(HeadersMixin):
+    """The header fields of a request, and those of them that everybody looks at."""
+
+    def __init__(self, headers: CIMultiDictProxy[str], body_bytes: int = 0) -> None:
+        self._headers = self.headers = headers
+        self.body_bytes = body_bytes
+        """How long the body is, of those that are remembered."""
+        self.request_id = headers.get("X-Request-ID")
+        self.accept = headers.get("Accept", "*/*")
+        self.authorization = headers.get("Authorization", "")
+        self.idempotent = "X-Idempotency-Key" in headers
+
+
+class Incoming:
+    """A request on its way in. Its body is in `body` if it was there with its head, else it comes as `content`.
+
+    Where `message` is None, all of it was remembered.
+    """
+
+    __slots__ = ("_protocol", "body", "content", "fields", "keep_alive", "line", "message")
+
+    def __init__(
+        self,
+        line: Line,
+        fields: Fields,
+        protocol: web.RequestHandler,
+        *,
+        body: bytes | None = None,
+        content: StreamReader = EMPTY_PAYLOAD,
+        message: RawRequestMessage | None = None,
+    ) -> None:
+        self.line = line
+        self.fields = fields
+        self.body = body
+        self.content = content
+        self.message = message
+        self.keep_alive = message is None or not message.should_close
+        self._protocol = protocol
+
+    @property
+    def lasts(self) -> bool:
+        """Whether the answer is one of many on its connection, as those are in HTTP/1.1, and one with a body."""
+        if self.message is None:
+            return self.keep_alive
+        return self.keep_alive and self.message.version == HttpVersion11 and self.line.method != "HEAD"
+
+    @property
+    def method(self) -> str:
+        return self.line.method
+
+    @property
+    def path(self) -> str:
+        return self.line.path
+
+    @property
+    def query_string(self) -> str:
+        return "" if self.line.url is None else self.line.url.query_string
+
+    @property
+    def query(self) -> MultiDictProxy[str]:
+        return _NO_QUERY if self.line.url is None else self.line.url.query
+
+    @property
+    def headers(self) -> CIMultiDictProxy[str]:
+        return self.fields.headers
+
+    @property
+    def host(self) -> str:
+        """What the client calls this server."""
+        whole = self.message is not None and self.message.url.absolute
+        host = None if whole else self.headers.get("Host")
+        return self.plain().host if host is None else host
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self._protocol.ssl_context else "http"
+
+    @property
+    def remote(self) -> str | None:
+        """The address of the client."""
+        return self.plain().remote
+
+    def plain(self, body_bytes_max: int = 0) -> web.BaseRequest:
+        """Return the request as aiohttp has it."""
+        line, protocol = self.line, self._protocol
+        message = self.message
+        if message is None:
+            url = URL.build(path=line.path, encoded=True)
+            message = RawRequestMessage(
+                line.method, line.raw_path, HttpVersion11, self.headers, (), False, None, False, False, url
+            )
+        if not self.keep_alive:
+            message = message._replace(should_close=True)
+        writer = StreamWriter(protocol, protocol._loop)
+        task: Any = protocol._task_handler
+        return web.BaseRequest(
+            message, self.content, protocol, writer, task, protocol._loop, client_max_size=body_bytes_max
+        )
+
+    def _cancel(self, error: BaseException) -> None:
+        """Let whoever still reads the body know that no more of it comes: aiohttp calls this."""
+        self.content.set_exception(error)
+
+
+def understood(message: RawRequestMessage, content: StreamReader, protocol: web.RequestHandler) -> Incoming:
+    """Return a request that the parser has read."""
+    url = message.url.relative() if message.url.absolute else message.url
+    line, fields = Line(message.method, message.path, url), Fields(message.headers)
+    return Incoming(line, fields, protocol, content=content, message=message)
+
+
+class Memory:
+    """The heads that one process remembers."""
+
+    def __init__(self) -> None:
+        self._lines: dict[bytes, Line] = {}
+        self._fields: dict[bytes, Fields] = {}
+
+    def request(self, data: bytes, protocol: web.RequestHandler) -> Incoming | None:
+        """Return the request that `data` is, if it is exactly one and nothing in its head is new."""
+        start = data.find(b"\r\n")
+        end = data.find(b"\r\n\r\n", start)
+        fields = None if end < 0 else self._fields.get(data[start:end])
+        if fields is None or len(data) != end + 4 + fields.body_bytes:
+            return None
+        line = self._lines.get(data[:start]) or self._line(data[:start])
+        if line is None:
+            return None
+        return Incoming(line, fields, protocol, body=data[end + 4 :])
+
+    def _line(self, first: bytes) -> Line | None:
+        found = _LINE.fullmatch(first) if len(first) <= _LINE_BYTES_MAX else None
+        if found is None:
+            return None
+        if len(self._lines) >= _LINES_MAX:
+            self._lines.clear()
+        line = self._lines[first] = Line(found[1].decode(), found[2].decode(), None)
+        return line
+
+    def learn(self, data: bytes, message: object) -> int:
+        """Remember the head of `data`, which the parser understood as `message` and nothing before it.
+
+        Return how many bytes of its body are still to come, UNKNOWN if nobody can tell.
+        """
+        if not isinstance(message, RawRequestMessage) or message.chunked or message.upgrade:
+            return UNKNOWN
+        start = data.find(b"\r\n")
+        end = data.find(b"\r\n\r\n", start)
+        # a parser may skip what comes before a request, and then these are not its first line and its fields
+        if end < 0 or not data.startswith(message.method.encode() + b" ") or "Transfer-Encoding" in message.headers:
+            return UNKNOWN
+        body_bytes = int(message.headers.get("Content-Length", "0"))
+        owed = end + 4 + body_bytes - len(data)
+        if owed < 0:
+            return UNKNOWN
+        if (
+            message.version == HttpVersion11
+            and not message.should_close
+            and message.compression is None
+            and end - start <= _FIELDS_BYTES_MAX
+            and "Host" in message.headers
+        ):
+            if len(self._fields) >= _FIELDS_MAX:
+                self._fields.clear()
+            self._fields[data[start:end]] = Fields(message.headers, body_bytes)
+        return owed
