@@ -5,7 +5,7 @@ All methods raise Fenced while Redis is away or being verified, and StaleCatalog
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import unquote
@@ -21,31 +21,26 @@ from engine.domain.errors import (
 from engine.domain.order import Order, decode
 from engine.ledger import keys
 from engine.ledger.calls import AGAIN_MAX
-from engine.ledger.commits import Commit, commit, committed, product_text
+from engine.ledger.commits import Commit, commit, committed
 from engine.ledger.company import Company
+from engine.ledger.groups import outcomes, packed
+from engine.ledger.hold_ids import HoldIds
 from engine.ledger.kept_replies import KeptReplies
 from engine.ledger.live import LiveCatalogue
-from engine.ledger.outcomes import outcome_of, quoted
 from engine.ledger.replies import KEEP_MS, Kept
 from engine.ledger.reports import Reports
 from engine.ledger.timekeeper import Timekeeper
 from engine.ledger.values import (
     Committed,
-    Held,
     HoldGroup,
     Move,
     Outcome,
     SeatMove,
-    SeatTaken,
-    Short,
     StoredHold,
     VoucherMove,
-    VoucherUse,
 )
 from engine.ledger.watermark import Watermark
-from engine.meters import METERS
 from engine.settings import Settings
-from persistence import sequences
 from persistence.database import Database
 
 _GROUPS_MAX = 64
@@ -63,6 +58,7 @@ class Ledger(LiveCatalogue, KeptReplies):
 
     def __init__(self, settings: Settings, database: Database) -> None:
         super().__init__(settings, database)
+        self._hold_ids = HoldIds(database)
         self._holds: Company[HoldGroup, Outcome] = Company(_GROUPS_MAX, "holds")
         self._orders: Company[Commit, tuple[int, list[Any]]] = Company(_ORDERS_MAX, "orders")
         self._documents: Company[str, bytes | None] = Company(_DOCUMENTS_MAX, "documents")
@@ -81,6 +77,7 @@ class Ledger(LiveCatalogue, KeptReplies):
         await self.fence.open()
 
     async def close(self) -> None:
+        await self._hold_ids.close()
         await self.reports.close()
         await self.timekeeper.close()
         await self.fence.close()
@@ -102,23 +99,15 @@ class Ledger(LiveCatalogue, KeptReplies):
 
     async def _hold(self, event: Event, groups: Sequence[HoldGroup], kept: Kept | None = None) -> list[Outcome]:
         shard = self.shard_of(event)
-        tail: list[Any] = [self._listed_ms, len(groups)]
-        for group in groups:
-            deadline = "" if group.deadline_ms is None else group.deadline_ms
-            tail += [quoted(group.cart_id), deadline, group.ttl_ms, len(group.positions)]
-            for position in group.positions:
-                seat = quoted(position.seat) if position.seat else ""
-                voucher = _use(position.voucher) if position.voucher else 0
-                tail += [product_text(position.product), seat, voucher, position.parent + 1, position.payload]
-        tail += _kept_args(kept)
+        tail = [self._listed_ms, *packed(groups), *_kept_args(kept)]
         hold_keys = [*self._hold_keys(shard, event.id), *_kept_keys(kept)]
-        first = last = 0
+        block = self._hold_ids.ahead(event.id)
         for _ in range(AGAIN_MAX):
-            answer = await self._run("hold_create", shard, hold_keys, [event.id, event.version, first, last, *tail])
+            answer = await self._run("hold_create", shard, hold_keys, [event.id, event.version, *block, *tail])
             if answer[0] == b"ok":
-                return _counted(list(_outcomes(answer, groups)))
-            first = await sequences.lease(self._database, "hold_ids")
-            last = first + sequences.BLOCK["hold_ids"] - 1
+                self._hold_ids.told(event.id, answer[2])
+                return outcomes(answer, groups)
+            block = await self._hold_ids.block(event.id)
         raise Busy(reason="hold ids")
 
     async def hold_page(self, event: Event, offset: int, size: int, ordering: str) -> tuple[int, list[StoredHold]]:
@@ -252,37 +241,12 @@ class Ledger(LiveCatalogue, KeptReplies):
         ]
 
 
-def _use(use: VoucherUse) -> str:
-    return f"{use.voucher}.{use.max_usages}.{int(use.skips_quota)}"
-
-
 def _kept_keys(kept: Kept | None) -> list[str]:
     return [] if kept is None else [kept.claim.key]
 
 
 def _kept_args(kept: Kept | None) -> list[Any]:
     return [] if kept is None else [kept.claim.owner, kept.reply, KEEP_MS]
-
-
-def _counted(outcomes: list[Outcome]) -> list[Outcome]:
-    """Count what became of groups."""
-    for outcome in outcomes:
-        match outcome:
-            case Held(ids=ids):
-                METERS.holds += len(ids)
-            case Short():
-                METERS.refuse("sold_out")
-            case SeatTaken():
-                METERS.refuse("seat")
-            case _:
-                METERS.refuse("voucher")
-    return outcomes
-
-
-def _outcomes(answer: list[Any], groups: Sequence[HoldGroup]) -> Iterator[Outcome]:
-    for index, group in enumerate(groups):
-        status, what, deadline_ms = answer[2 + 3 * index : 5 + 3 * index]
-        yield outcome_of(status, what, deadline_ms, len(group.positions), answer[1])
 
 
 def _stored(member: bytes) -> StoredHold:

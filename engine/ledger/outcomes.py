@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 from msgspec import Struct
 
 from engine.domain.catalogue import Seat, SeatName
-from engine.ledger.values import Held, Outcome, SeatTaken, Short, UsedUp
+from engine.ledger.values import SeatTaken, Short, UsedUp
 
 _SAFE = "@+="
 _PLAIN = re.compile(r"[A-Za-z0-9_.~@+=-]*").fullmatch
@@ -24,18 +24,15 @@ class SeatOwner(Struct, frozen=True):
     order: int = 0
 
 
-def outcome_of(status: bytes, what: int | bytes, deadline_ms: int, positions: int, now_ms: int) -> Outcome:
-    """Return what became of a group of so many positions, from three words of engine/lua/hold_create.lua."""
-    if status == b"held":
-        first = int(what)
-        return Held(list(range(first, first + positions)), now_ms, deadline_ms)
-    kind, _, name = what.partition(b":") if isinstance(what, bytes) else (b"", b"", b"")
+def refused(what: bytes) -> Short | UsedUp | SeatTaken:
+    """Return what a group cannot have, as engine/lua/hold_create.lua tells it."""
+    kind, _, name = what.partition(b":") if b":" in what else (b"", b"", what)
     match kind:
         case b"seat":
             return SeatTaken(seat_name(name))
         case b"voucher":
             return UsedUp(int(name))
-    return Short(int(what))
+    return Short(int(name))
 
 
 def quoted(name: str) -> str:

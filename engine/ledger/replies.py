@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from engine.ledger.outcomes import outcome_of
-from engine.ledger.values import Committed, Outcome
+from engine.ledger.outcomes import refused
+from engine.ledger.values import Committed, Held, Outcome
 
 CLAIM_MS = 60_000
 """A claim whose owner died ends after this; a request that takes longer finds that its key is no longer its own."""
@@ -49,7 +49,7 @@ class Replay(Struct, frozen=True):
         """Return the outcomes of `hold`; of ids only the first of each group, from which the others count on."""
         _, now_ms, *words = self.decided.split()
         return [
-            outcome_of(status, what, int(deadline_ms), 1, int(now_ms))
+            Held([int(what)], int(now_ms), int(deadline_ms)) if status == b"held" else refused(what)
             for status, what, deadline_ms in zip(words[::3], words[1::3], words[2::3], strict=True)
         ]
 

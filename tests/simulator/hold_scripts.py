@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import msgpack
+
 from tests.simulator.arguments import AnyOf, forget, hall_of, keep, ours, parse_key, text
 from tests.simulator.model import Chosen, Hold, Shard, require
 
@@ -11,7 +13,7 @@ HOLD_KEYS, RELEASE_KEYS = 4, 5
 
 def hold_create(memory, keys, args, now):
     number, hall = hall_of(memory, keys[0])
-    words = [text(arg) for arg in args]
+    words = [text(arg) for arg in args[:5]]
     if hall.version is None:
         return [b"unknown_event"]
     if not ours(memory, keys, HOLD_KEYS, args):
@@ -23,7 +25,7 @@ def hold_create(memory, keys, args, now):
         next_id, last_id = int(words[2]), int(words[3])
     queue, listed_ms = Chosen(memory, number), int(words[4])
     more = queue.reap(now, 8, listed_ms)
-    groups = _groups(args, words, now)
+    groups = _groups(args[5], args[6], now)
     if any(seat for group in groups for _, seat, *_ in group["rows"]) and not hall.seats_live:
         return [b"unknown_seats"]
     undo = _deal(hall, groups, now)
@@ -39,16 +41,13 @@ def hold_create(memory, keys, args, now):
     return _held(memory, keys, args, groups, (number, hall, now, listed_ms, next_id, last_id))
 
 
-def _groups(args, words, now):
-    groups, at = [], 6
-    for _ in range(int(words[5])):
-        cart, deadline, ttl, count = words[at : at + 4]
-        rows = []
-        for place in range(at + 4, at + 4 + 5 * int(count), 5):
-            product, seat, use, parent = words[place : place + 4]
-            rows.append((product, seat, use, int(parent), args[place + 4]))
-        groups.append({"cart": cart, "deadline": int(deadline) if deadline else now + int(ttl), "rows": rows})
-        at += 4 + 5 * int(count)
+def _groups(kinds, positions, now):
+    kinds, words, groups = msgpack.decode(kinds), msgpack.decode(positions), []
+    for kind, cart, payload in zip(words[::3], words[1::3], words[2::3], strict=True):
+        product, ttl, deadline, seat, *use, parent = [*kinds[kind - 1], "", "0", 0, 0, 0][:8]
+        if cart:
+            groups.append({"cart": cart, "deadline": now + ttl if deadline is None else deadline, "rows": []})
+        groups[-1]["rows"].append((product, seat, use, parent, payload.encode()))
     return groups
 
 
@@ -58,19 +57,17 @@ def _deal(hall, groups, now):
     for group in groups:
         needed, wanted, most = {}, {}, {}
         for product, _, use, _, _ in group["rows"]:
-            skips = False
-            if use != "0":
-                voucher, most_uses, skip = use.split(".")
+            voucher, most_uses, skips = use
+            if voucher != "0":
                 wanted[voucher] = wanted.get(voucher, 0) + 1
-                most.setdefault(voucher, int(most_uses))
-                skips = skip == "1"
+                most.setdefault(voucher, most_uses)
             if not skips:
                 for number, _ in hall.covering(product):
                     needed[number] = needed.get(number, 0) + 1
         group["short"] = _seat_short(hall, group, dealt, now) or _short(hall, needed, wanted, most)
         if not group["short"] and group["deadline"] > now:
             for product, seat, use, _, _ in group["rows"]:
-                moved = Hold(0, product, 0, 0, "", seat, use.partition(".")[0], 0, b"")
+                moved = Hold(0, product, 0, 0, "", seat, use[0], 0, b"")
                 hall.take(moved, 1)
                 done.append(moved)
                 if seat:
@@ -89,7 +86,7 @@ def _seat_short(hall, group, dealt, now):
         if seat:
             name = f"{product.rpartition('.')[2]}.{seat}"
             owner, mark = hall.seats.get(name, ("", ""))
-            if name in dealt | mine or owner != "free" or not hall.opens(mark, use.partition(".")[0], now):
+            if name in dealt | mine or owner != "free" or not hall.opens(mark, use[0], now):
                 return f"seat:{name}".encode()
             mine.add(name)
     return None
@@ -100,28 +97,30 @@ def _short(hall, needed, wanted, most):
     if lacking:
         names = [f"voucher:{voucher}".encode() for voucher in lacking]
         return names[0] if len(names) == 1 else AnyOf(names)
-    return next((number for number, n in needed.items() if not hall.room(hall.quotas[number], n)), None)
+    full = (number for number, n in needed.items() if not hall.room(hall.quotas[number], n))
+    return next((str(number).encode() for number in full), None)
 
 
 def _held(memory, keys, args, groups, known):
     number, hall, now, listed_ms, next_id, last_id = known
-    shard, answer = memory.shard(number), [b"ok", now]
-    for group in groups:
+    shard, lacking, decided = memory.shard(number), [], [b"ok", now]
+    first_id = next_id
+    for place, group in enumerate(groups, 1):
         if group["short"]:
-            answer += [b"short", group["short"], 0]
+            lacking += [place, group["short"]]
+            decided += [b"short", group["short"], 0]
             continue
-        answer += [b"held", next_id, group["deadline"]]
+        decided += [b"held", next_id, group["deadline"]]
         first = next_id
-        if group["deadline"] > now and any(use.endswith(".1") for _, _, use, _, _ in group["rows"]):
+        if group["deadline"] > now and any(skips for _, _, (_, _, skips), _, _ in group["rows"]):
             # a voucher that asks for no room allows what it takes beyond
             for product, *_ in group["rows"]:
                 for _, quota in hall.covering(product):
                     if quota.size >= 0:
                         quota.allowance = max(quota.allowance, hall.used(quota) - quota.size)
-        for product, seat, use, parent, payload in group["rows"]:
+        for product, seat, (voucher, *_), parent, payload in group["rows"]:
             base = first + parent - 1 if parent else 0
             live = group["deadline"] > now
-            voucher = use.partition(".")[0]
             hold = Hold(next_id, product, now, group["deadline"], group["cart"], seat, voucher, base, payload, live)
             require(next_id not in hall.holds, f"hold {next_id} is given twice")
             hall.holds[next_id] = hold
@@ -133,10 +132,10 @@ def _held(memory, keys, args, groups, known):
             else:
                 Shard.put(shard.purge, now + listed_ms, member)
             next_id += 1
-    if len(answer) > 2 and any(not group["short"] for group in groups):
-        keep(memory, keys, HOLD_KEYS, args, answer)
+    if next_id > first_id:
+        keep(memory, keys, HOLD_KEYS, args, decided)
         hall.next_id, hall.last_id = next_id, last_id
-    return answer
+    return [b"ok", now, last_id - next_id + 1, first_id, *lacking]
 
 
 def hold_release(memory, keys, args, now):
