@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, TypeVar
 
-import msgspec
 from msgspec import Struct
 
 from engine.domain import cart, names
@@ -81,18 +81,16 @@ class CartRow(Struct, frozen=True):
     short: dict[int, str] = {}
 
     def held(self, outcome: Held) -> NewCartPositionBody:
-        """Return the position as it is now that it is held; ids count on from its own, in the group's order."""
-        assert self.position is not None
-        first = outcome.ids[0]
-        times = {"datetime": _instant(outcome.created_ms), "expires": _instant(outcome.deadline_ms)}
-        children = [
-            msgspec.structs.replace(child, id=number, addon_to=first, **times)
-            for number, child in enumerate((*self.position.addons, *self.position.bundled), first + 1)
-        ]
-        addons = len(self.position.addons)
-        return msgspec.structs.replace(
-            self.position, id=first, addons=tuple(children[:addons]), bundled=tuple(children[addons:]), **times
-        )
+        """Complete the position now that it is held, and return it; ids count on from its own, in the group's order."""
+        body = self.position
+        assert body is not None
+        body.id = first = outcome.ids[0]
+        body.datetime, body.expires = _instant(outcome.created_ms), _instant(outcome.deadline_ms)
+        if body.addons or body.bundled:
+            for number, child in enumerate((*body.addons, *body.bundled), first + 1):
+                child.id, child.addon_to = number, first
+                child.datetime, child.expires = body.datetime, body.expires
+        return body
 
     def refusal(self, outcome: Short | SeatTaken | UsedUp) -> dict[str, Any] | list[str]:
         """Return why the position is not held: of its quotas in a bare list."""
@@ -104,23 +102,23 @@ class CartRow(Struct, frozen=True):
         assert self.position.seat is not None
         return {"seat": [seat_taken(self.position.seat.name)]}
 
-    def result(self, outcomes: Iterator[Outcome], seats: set[int]) -> dict[str, Any]:
+    def result(self, outcomes: Iterator[Outcome], seats: set[int]) -> BulkRow:
         """Return the row of a bulk reply; only rows that were tried have an outcome.
 
         `seats` are the ids of those that went to rows before; this row's is added.
         """
         if self.position is None:
-            return {"success": False, "errors": self.errors, "data": None}
+            return BulkRow(False, self.errors, None)
         outcome = next(outcomes)
         seat = self.position.seat.id if self.position.seat else 0
         if isinstance(outcome, Held):
             seats.add(seat)
-            return {"success": True, "errors": None, "data": self.held(outcome)}
+            return BulkRow(True, None, self.held(outcome))
         errors = self.refusal(outcome)
         if isinstance(outcome, SeatTaken) and seat in seats:
             errors = ["You can not select the same seat multiple times."]
         told = {"non_field_errors": errors} if isinstance(errors, list) else errors
-        return {"success": False, "errors": told, "data": None}
+        return BulkRow(False, told, None)
 
 
 class CartReply(Struct, frozen=True, tag="cart"):
@@ -201,5 +199,6 @@ def milliseconds(moment: dt.datetime) -> int:
     return (moment - EPOCH) // _MS
 
 
+@lru_cache(maxsize=256)
 def _instant(ms: int) -> dt.datetime:
     return EPOCH + ms * _MS

@@ -5,26 +5,22 @@ Creating one is decode, check, one call of the ledger, encode; Postgres is asked
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
-from engine.domain import cart, clock, codes
-from engine.domain.catalogue import Event, Item, Product, Seat, Voucher
+from engine.domain import clock, codes
+from engine.domain.catalogue import Event, Item
 from engine.domain.errors import Invalid, NotFound, StaleCatalogue
 from engine.http.answers import ANSWERS
 from engine.http.call import NO_CONTENT, Call, Reply, reply
 from engine.http.cart_bodies import (
-    EPOCH,
-    Body,
     BulkBody,
     CartPositionBody,
     CartReply,
     CartRow,
     NewCartPositionBody,
-    cart_body,
-    milliseconds,
     stored_body,
 )
+from engine.http.cart_drafts import asked
 from engine.http.field_kinds import Boolean, DateTime, Money, Text
 from engine.http.fields import FieldError, Form, ListOf
 from engine.http.paging import page_body, page_generated, page_of
@@ -39,13 +35,12 @@ from engine.http.products import (
     product_of,
     read,
     settled,
-    short_of,
     without_quota,
 )
 from engine.http.terms import one_of, terms
 from engine.http.voucher_use import cart_voucher, know_vouchers
 from engine.sales import holds
-from engine.sales.holds import HoldGroup, HoldPosition, VoucherUse
+from engine.sales.holds import HoldGroup
 
 _BULK_ROWS_MAX = 1000
 """So that one request cannot keep Redis to itself: a thousand holds are one script of a few milliseconds."""
@@ -159,7 +154,7 @@ async def create(call: Call) -> Reply:
     sent = await call.body()
     await know_vouchers(call, [sent])
     values = await read(call, CART_POSITION, sent)
-    group, row = _asked(call.event, values, codes.cart_id())
+    group, row = asked(call.event, values, codes.cart_id())
     return await _hold(call, [group], CartReply([row], bulk=False))
 
 
@@ -175,21 +170,24 @@ async def bulk_create(call: Call) -> Reply:
     event = call.event
     assert event is not None
     generated = codes.cart_id()
-    asked: list[tuple[HoldGroup, CartRow]] = []
-    errors: list[Any] = []
+    groups: list[HoldGroup] = []
+    results: list[CartRow] = []
+    any_wrong = False
     for row in rows:
         try:
-            asked.append(_asked(event, CART_POSITION.clean(row, event), generated))
-            errors.append(None)
+            group, result = asked(event, CART_POSITION.clean(row, event), generated)
+            groups.append(group)
         except FieldError as refused:
-            errors.append(refused.detail)
-    if sum(len(group.positions) for group, _ in asked) > _BULK_ROWS_MAX:
+            result, any_wrong = CartRow(refused.detail), True
+        results.append(result)
+    if sum([len(group.positions) for group in groups]) > _BULK_ROWS_MAX:
         raise Invalid({"error": f"Please supply at most {_BULK_ROWS_MAX} positions"})
-    if any(errors) and (await call.house.catalogue.current(event)).version != event.version:
-        raise StaleCatalogue  # a refusal by an old catalogue is none, and nothing has been held yet
-    fine = iter(asked)
-    results = [next(fine)[1] if error is None else CartRow(errors=error) for error in await settled(call, errors)]
-    return await _hold(call, [group for group, _ in asked], CartReply(results, bulk=True))
+    if any_wrong:
+        if (await call.house.catalogue.current(event)).version != event.version:
+            raise StaleCatalogue  # a refusal by an old catalogue is none, and nothing has been held yet
+        errors = await settled(call, [row.errors for row in results])
+        results = [row if error is None else CartRow(error) for row, error in zip(results, errors, strict=True)]
+    return await _hold(call, groups, CartReply(results, bulk=True))
 
 
 @terms()
@@ -203,69 +201,6 @@ async def delete(call: Call) -> Reply:
 async def _hold(call: Call, groups: list[HoldGroup], draft: CartReply) -> Reply:
     assert call.event is not None
     return draft.filled(await holds.hold(call.house, call.event, groups, call.kept(draft)))
-
-
-def _asked(event: Event, values: dict[str, Any], generated_cart_id: str) -> tuple[HoldGroup, CartRow]:
-    """Return what the ledger is to hold, and what will be told of it."""
-    expires: dt.datetime | None = values["expires"]
-    cart_id = values["cart_id"] or generated_cart_id
-    position, body = _drafted(NewCartPositionBody, event, cart_id, values)
-    positions = [position]
-    for kind in ("addons", "bundled"):
-        if values[kind]:
-            children = [
-                _drafted(CartPositionBody, event, cart_id, child, parent=0, is_bundled=kind == "bundled")
-                for child in values[kind]
-            ]
-            positions += [child for child, _ in children]
-            setattr(body, kind, tuple(child for _, child in children))
-    group = HoldGroup(
-        cart_id=cart_id,
-        positions=positions,
-        deadline_ms=milliseconds(expires) if expires else None,
-        ttl_ms=cart.lifetime_ms(event),
-    )
-    quotas = {quota for position in positions for quota in event.quotas_of(position.product)}
-    return group, CartRow(position=body, short={quota: short_of(event, quota) for quota in quotas})
-
-
-def _drafted(
-    kind: type[Body],
-    event: Event,
-    cart_id: str,
-    values: dict[str, Any],
-    *,
-    parent: int = -1,
-    is_bundled: bool = False,
-) -> tuple[HoldPosition, Body]:
-    """Return one position for the ledger, and its resource without what the ledger decides."""
-    product: Product = values["product"]
-    position = cart.CartPosition(
-        values["price"],
-        values["parts"],
-        values["attendee_email"],
-        tuple(values["answers"]),
-        is_bundled,
-        # null counts as false here
-        bool(values["includes_tax"]),
-    )
-    voucher: Voucher | None = values["voucher"]
-    seat: Seat | None = values["seat"]
-    body = cart_body(
-        kind,
-        event,
-        position,
-        hold_id=0,
-        cart_id=cart_id,
-        product=product,
-        created=EPOCH,
-        expires=EPOCH,
-        voucher=voucher.id if voucher else None,
-        seat=seat.place if seat else None,
-    )
-    use = VoucherUse(voucher.id, voucher.max_usages, voucher.skips_quota) if voucher else None
-    guid = seat.place.seat_guid if seat else ""
-    return HoldPosition(product, cart.encode(position), guid, use, parent), body
 
 
 def _hold_id(call: Call) -> int:
