@@ -76,12 +76,12 @@ class Scripts:
             yield [word.replace(real_cart, cart) for word in template]
 
     def orders(self, carts: Sequence[bytes]) -> Iterator[list[bytes]]:
-        """Yield a call of the order's script for each cart; the code is the cart's number."""
+        """Yield a call of the order's script for each cart; the code is the cart's number, as long as the real one."""
         template = self._keyed(self._order)
         real_cart, real_code = self.cart.encode(), self.code.encode()
         for cart in carts:
-            code = b"F" + cart[5:16]
-            yield [cart if word == real_cart else word.replace(real_code, code) for word in template]
+            code = b"%0*X" % (len(real_code), int(cart[5:16]))
+            yield [word.replace(real_cart, cart).replace(real_code, code) for word in template]
 
     def _keyed(self, call: Sequence[bytes]) -> list[bytes]:
         count = int(call[2])
@@ -90,7 +90,7 @@ class Scripts:
     def call(self, calls: Iterator[list[bytes]], at_once: int = PIPELINE) -> None:
         """Make calls. Raises TargetError unless all of them did what they are for."""
         for answer in self.redis.ask_all(calls, at_once):
-            done = answer[0] == b"ok" and (answer[2][0] == b"ok" if isinstance(answer[2], list) else len(answer) == 4)
+            done = answer[0] == b"ok" and (len(answer) == 4 or isinstance(answer[2], bytes))
             if not done:
                 raise TargetError(f"a script that was called again answered {answer}")
 
@@ -144,8 +144,12 @@ def _watch(target: Target, api: Api, event: str, item: int, cart: str) -> tuple[
         code = api.must("POST", f"events/{event}/orders/", order, 201)["code"]
         other.ask("ECHO", end)
         calls = [command for command in watcher.watched(end) if command[0].upper() == b"EVALSHA"]
-    holds = [call for call in calls if any(cart.encode() in word for word in call) and call[2] == b"4"]
-    orders = [call for call in calls if cart.encode() in call and any(code.encode() in key for key in call[3:12])]
+    holds = [call for call in calls if _has(call, cart) and call[2] == b"4"]
+    orders = [call for call in calls if _has(call, cart) and any(code.encode() in key for key in call[3:12])]
     if not (holds and orders):
         raise TargetError("Redis did not tell how the server calls its scripts")
     return holds[-1], orders[-1], str(code)
+
+
+def _has(call: Sequence[bytes], cart: str) -> bool:
+    return any(cart.encode() in word for word in call)

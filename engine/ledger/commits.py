@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Raw, Struct
+from msgspec.msgpack import Encoder
 
 from engine.domain.catalogue import Event, Product
 from engine.domain.errors import Busy, Duplicate, SeatsTaken, SoldOut, VoucherOverspent, VoucherSpent
@@ -13,14 +14,17 @@ from engine.domain.order import Order, encode
 from engine.ledger import keys
 from engine.ledger.outcomes import quoted, seat_field, seat_name
 from engine.ledger.replies import KEEP_MS, Kept
-from engine.ledger.values import Committed, Move, SeatMove, VoucherMove
+from engine.ledger.values import DELETED, Committed, Move, SeatMove, VoucherMove
+
+_encode = Encoder().encode
 
 
 class Commit(Struct, frozen=True):
-    """What the script is told of one order."""
+    """What the script is told of one order: its key, the keys of its split and its reply, and its words."""
 
-    keys: tuple[str, str, str]
-    args: list[Any]
+    key: str
+    more_keys: list[str]
+    words: list[Any]
 
 
 def commit(
@@ -38,29 +42,55 @@ def commit(
     seats: Sequence[SeatMove],
     kept: Kept | None,
 ) -> Commit:
-    """Return the arguments of one order, in the order of the script's contract."""
-    key = keys.order(shard, event.id, order.code)
-    split_key = keys.order(shard, event.id, split_off.code) if split_off else key
-    args: list[Any] = [order.version - 1, order.id, document, mode]
-    args += [split_off.id, encode(split_off)] if split_off else ["", b""]
-    args += [kept.claim.owner, kept.reply, KEEP_MS] if kept else ["", b"", 0]
-    args += [len(carts), len(moves), len(needs), len(vouchers), len(seats)]
-    args += [quoted(cart) for cart in carts]
+    """Return what the script is told of one order, in the order of its contract."""
+    version = str(order.version) if document else str(DELETED)
+    more_keys: list[str] = []
+    more: dict[str, list[Any]] = {}
+    if split_off is not None:
+        more_keys.append(keys.order(shard, event.id, split_off.code))
+        more["split"] = [str(split_off.id), _text(encode(split_off))]
+    if kept is not None:
+        more_keys.append(kept.claim.key)
+        more["reply"] = [kept.claim.owner, _text(kept.reply), KEEP_MS]
+    if vouchers:
+        more["vouchers"] = uses = []
+        for use in vouchers:
+            uses += [str(use.voucher), use.delta, use.max_usages, use.amount, use.budget is not None and use.budget]
+    if seats:
+        more["seats"] = passed = []
+        for one in seats:
+            passed += [seat_field(one.seat), str(one.before), str(one.after), str(one.voucher)]
+    words: list[Any] = [str(order.version - 1), version, str(order.id), _text(document), mode, more or False]
+    words.append(len(carts))
+    words += [quoted(cart) for cart in carts]
+    words.append(len(moves))
     for move in moves:
-        args += [product_text(move.product), move.state, move.delta]
-    args += [product_text(product) for product in needs]
-    for use in vouchers:
-        args += [use.voucher, use.delta, use.max_usages, use.amount, "" if use.budget is None else use.budget]
-    for one in seats:
-        args += [seat_field(one.seat), one.before, one.after, one.voucher]
-    return Commit((key, split_key, kept.claim.key if kept else key), args)
+        words += [product_text(move.product), move.state, move.delta]
+    words.append(len(needs))
+    words += [product_text(product) for product in needs]
+    return Commit(keys.order(shard, event.id, order.code), more_keys, words)
 
 
-def committed(shard: int, epoch: int, answer: list[Any]) -> Committed:
+def together(commits: Sequence[Commit]) -> tuple[list[str], list[Any]]:
+    """Return the keys of orders that share a call, and the arguments that say what they are."""
+    script_keys = [one.key for one in commits]
+    words: list[Any] = []
+    for one in commits:
+        script_keys += one.more_keys
+        words += one.words
+    return script_keys, [len(commits), _encode(words)]
+
+
+def _text(data: bytes) -> Raw:
+    """Return bytes as a MessagePack string of 32 bits of length: scripts read no other bytes."""
+    return Raw(b"\xdb" + len(data).to_bytes(4, "big") + data)
+
+
+def committed(shard: int, epoch: int, answer: bytes | list[Any]) -> Committed:
     """Return what was committed. Raises Duplicate, Busy, VoucherSpent, VoucherOverspent, SeatsTaken, SoldOut."""
+    if isinstance(answer, bytes):
+        return Committed(shard, entry_id(answer) if answer else (0, 0), epoch)
     match answer[0]:
-        case b"ok":
-            return Committed(shard, entry_id(answer[1]) if answer[1] else (0, 0), epoch)
         case b"sold_out":
             raise SoldOut(list(zip(answer[1::2], answer[2::2], strict=True)))
         case b"seats_taken":

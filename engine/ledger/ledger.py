@@ -21,7 +21,7 @@ from engine.domain.errors import (
 from engine.domain.order import Order, decode
 from engine.ledger import keys
 from engine.ledger.calls import AGAIN_MAX
-from engine.ledger.commits import Commit, commit, committed
+from engine.ledger.commits import Commit, commit, committed, together
 from engine.ledger.company import Company
 from engine.ledger.groups import outcomes, packed
 from engine.ledger.hold_ids import HoldIds
@@ -60,7 +60,7 @@ class Ledger(LiveCatalogue, KeptReplies):
         super().__init__(settings, database)
         self._hold_ids = HoldIds(database)
         self._holds: Company[HoldGroup, Outcome] = Company(_GROUPS_MAX, "holds")
-        self._orders: Company[Commit, tuple[int, list[Any]]] = Company(_ORDERS_MAX, "orders")
+        self._orders: Company[Commit, tuple[int, bytes | list[Any]]] = Company(_ORDERS_MAX, "orders")
         self._documents: Company[str, bytes | None] = Company(_DOCUMENTS_MAX, "documents")
         self.watermark = Watermark(self.nodes.url, database)
         self.timekeeper = Timekeeper(self.nodes)
@@ -203,20 +203,18 @@ class Ledger(LiveCatalogue, KeptReplies):
             [(epoch, answer)] = await self._orders.join(
                 (event.id, version), [work], partial(self._commit, shard, event.id, version)
             )
-            if answer[0] != b"again":
+            if answer != [b"again"]:
                 return committed(shard, epoch, answer)
         raise Busy(reason="holds are expiring faster than they can be released")
 
     async def _commit(
         self, shard: int, event_id: int, version: int | str, commits: Sequence[Commit]
-    ) -> list[tuple[int, list[Any]]]:
+    ) -> list[tuple[int, bytes | list[Any]]]:
         """Return epoch and answer for each order."""
         event_key, holds_key, carts_key, due_key = self._hold_keys(shard, event_id)
-        script_keys = [event_key, keys.outbox(shard), keys.shard(shard), holds_key, carts_key, due_key]
-        args = [event_id, version, self._listed_ms, len(commits)]
-        for one in commits:
-            script_keys += one.keys
-            args += one.args
+        order_keys, told = together(commits)
+        script_keys = [event_key, keys.outbox(shard), keys.shard(shard), holds_key, carts_key, due_key, *order_keys]
+        args = [event_id, version, self._listed_ms, *told]
         _, epoch, *answers = await self._run("order_commit", shard, script_keys, args)
         if [b"unknown_seats"] in answers:
             raise self._alarm("order_commit", b"unknown_seats", shard, script_keys)

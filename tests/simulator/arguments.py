@@ -14,6 +14,10 @@ class AnyOf(tuple):
     """Several right answers."""
 
 
+class Like(str):
+    """Any answer of this form, a regular expression."""
+
+
 def text(value):
     return value.decode() if isinstance(value, bytes) else str(value)
 

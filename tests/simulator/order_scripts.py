@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from msgspec.msgpack import decode as unpackb
+
 from engine.domain.order import decode
-from tests.simulator.arguments import forget, hall_of, parse_key, text
+from tests.simulator.arguments import Like, forget, hall_of, parse_key, text
 from tests.simulator.model import Chosen, accepted, require
 
 
@@ -18,41 +20,42 @@ def order_commit(memory, keys, args, now):
         return [b"stale_catalogue", str(hall.version).encode()]
     queue, listed_ms = Chosen(memory, number), int(text(args[2]))
     more = queue.reap(now, 8, listed_ms) and queue.reap(now, 64, listed_ms)
-    words = iter(args[4:])
+    words = iter(unpackb(args[4]))
+    count = int(text(args[3]))
+    more_keys = iter(keys[6 + count :])
     answers = []
-    for first in range(6, 6 + 3 * int(text(args[3])), 3):
-        answers.append(_commit(memory, number, _asked(words, keys[first : first + 3]), more, now))
+    for place, key in enumerate(keys[6 : 6 + count]):
+        answers.append(_commit(memory, number, _asked(words, key, more_keys) | {"place": place}, more, now))
         if answers[-1] == [b"unknown_outbox"]:
             return answers[-1]
     return [b"ok", shard.epoch, *answers]
 
 
-def _asked(words, keys):
+def _asked(words, key, more_keys):
     """Return what an order wants, by name."""
 
-    def rows(count, width):
-        return [tuple(text(next(words)) for _ in range(width)) for _ in range(count)]
+    def rows(words, count, width):
+        return [tuple(next(words) for _ in range(width)) for _ in range(count)]
 
-    key, split_key, reply = map(text, keys)
-    asked = {
-        "event": int(parse_key(key)[2].partition(":")[0]),
-        "code": key.rpartition(":")[2],
-        "split_code": split_key.rpartition(":")[2],
-        "key": reply,
-    }
-    asked |= {"follows": int(text(next(words))), "order": int(text(next(words)))}
-    asked |= {"document": next(words), "mode": text(next(words)), "split": (text(next(words)), next(words))}
-    asked |= {"owner": text(next(words)), "reply": next(words)}
-    next(words)
-    counts = [int(text(next(words))) for _ in range(5)]
-    asked["carts"] = [row[0] for row in rows(counts[0], 1)]
-    asked["moves"] = [(product, state, int(delta)) for product, state, delta in rows(counts[1], 3)]
-    asked["needs"] = [row[0] for row in rows(counts[2], 1)]
-    asked["uses"] = [
-        (voucher, int(delta), int(most), int(amount), int(budget) if budget else None)
-        for voucher, delta, most, amount, budget in rows(counts[3], 5)
-    ]
-    asked["seats"] = rows(counts[4], 4)
+    def rare(name, width):
+        return rows(iter(more.get(name, ())), len(more.get(name, ())) // width, width)
+
+    asked = {"event": int(parse_key(text(key))[2].partition(":")[0]), "code": text(key).rpartition(":")[2]}
+    asked |= {"follows": int(next(words)), "version": int(next(words)), "order": int(next(words))}
+    asked |= {"document": next(words).encode(), "mode": next(words)}
+    more = next(words) or {}
+    asked |= {"split": ("", b""), "owner": ""}
+    if "split" in more:
+        asked["split_code"] = text(next(more_keys)).rpartition(":")[2]
+        asked["split"] = (more["split"][0], more["split"][1].encode())
+    if "reply" in more:
+        asked["key"] = text(next(more_keys))
+        asked |= {"owner": more["reply"][0], "reply": more["reply"][1].encode()}
+    asked["uses"] = [(*use, None if budget is False else budget) for *use, budget in rare("vouchers", 5)]
+    asked["seats"] = rare("seats", 4)
+    asked["carts"] = [cart for (cart,) in rows(words, next(words), 1)]
+    asked["moves"] = rows(words, next(words), 3)
+    asked["needs"] = [product for (product,) in rows(words, next(words), 1)]
     return asked
 
 
@@ -73,12 +76,12 @@ def _commit(memory, number, asked, more, now):
     refusal = _refusal(hall, consumed.values(), asked, more, now)
     if refusal or asked["mode"] == "simulate":
         undo()
-        return refusal or [b"ok", b""]
+        return refusal or b""
     if not memory.shard(number).outbox:
         undo()
         return [b"unknown_outbox"]
     _committed(memory, number, hall, consumed.values(), asked)
-    return [b"ok", None]
+    return Like(r"\d+-\d+")
 
 
 def _move(hall, consumed, asked):
@@ -154,6 +157,7 @@ def _committed(memory, number, hall, consumed, asked):
         elif owner == f"o{old}":
             hall.seats[name] = ("free", mark)
     version = follows + 1 if document else -1
+    require(asked["version"] == version, f"order {order} after {follows} becomes {asked['version']}")
     hall.hot[asked["code"]] = (version, document)
     if document:
         _check_document(document, order, version)
@@ -170,9 +174,16 @@ def _committed(memory, number, hall, consumed, asked):
     if asked["owner"]:
         one = memory.replies[asked["key"]]
         del one["owner"]
-        # which entry it is in is added once Redis has told it
-        decided = f"? {memory.shard(number).epoch} {order} {version}".encode()
+        # in place of where it was in the call, complete_reply puts the entry that Redis has told
+        decided = f"?{asked['place']} {memory.shard(number).epoch} {order} {version}".encode()
         one |= {"reply": asked["reply"], "decided": decided}
+
+
+def complete_reply(memory, key, answers):
+    """Put the outbox entry of the order into a reply that has just been kept with it."""
+    place, _, rest = memory.replies.get(key, {}).get("decided", b"").partition(b" ")
+    if place.startswith(b"?"):
+        memory.replies[key]["decided"] = answers[int(place[1:])] + b" " + rest
 
 
 def _check_document(document, order, version):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from itertools import islice
 
 from engine.ledger import keys
 from tests.simulator.answers import ANSWERS
-from tests.simulator.arguments import AnyOf, forget, parse_key, text
+from tests.simulator.arguments import AnyOf, Like, forget, parse_key, text
 from tests.simulator.model import Disagreement, Memory, Shard, require
+from tests.simulator.order_scripts import complete_reply
 
 _CHANGING = {
     "hold_create",
@@ -43,10 +45,9 @@ class Watch:
                 raise Disagreement(f"{name} {args} answers {answer}, the model {expected}")
             if name == "order_commit" and answer[0] == b"ok":
                 self.deleted |= self.memory.deleted
-                for key, order in zip(keys[8::3], answer[2:], strict=True):
-                    if order[0] == b"ok" and ":reply:" in text(key):
-                        reply = self.memory.replies[text(key)]
-                        reply["decided"] = reply["decided"].replace(b"?", order[1])
+                for key in keys[6 + int(args[3]) :]:
+                    if ":reply:" in text(key):
+                        complete_reply(self.memory, text(key), answer[2:])
             if name in _CHANGING and ":event:" in text(keys[0]):
                 self.never_oversold(self.memory.hall(int(parse_key(keys[0])[2])), rebuilt=bool(stored))
         except Exception as error:
@@ -255,6 +256,8 @@ def _equal(found, wanted):
             return True
         case AnyOf():
             return found in wanted
+        case Like():
+            return isinstance(found, bytes) and re.fullmatch(wanted, found.decode())
         case list():
             return len(found) == len(wanted) and all(map(_equal, found, wanted))
     return found == wanted
