@@ -10,14 +10,17 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
+from hiredis import pack_command
 from msgspec import Struct
-from redis.asyncio import Redis
+from redis.asyncio.connection import Connection, ConnectionPool
 from redis.exceptions import RedisError
 
 from engine.domain.errors import HoldfastError
 from engine.ledger import keys
 from engine.ledger.values import Committed
+from engine.ledger.wire import Wire, close
 from persistence import outbox
 from persistence.database import Database
 
@@ -25,6 +28,9 @@ log = logging.getLogger("holdfast.watermark")
 
 _SILENCE_S = 0.25
 """A waiter older than this makes us look at Postgres; an announcement takes a few milliseconds when all is well."""
+
+_WORDS: tuple[Any, ...] = ("SUBSCRIBE", keys.DRAINED_CHANNEL)
+_SUBSCRIBE = pack_command(_WORDS)
 
 
 class _Waiter(Struct):
@@ -85,18 +91,26 @@ class Watermark:
 
     async def _listen(self) -> None:
         while True:
+            # which node of a cluster carries it does not matter, but it has to be there
+            connection: Connection = ConnectionPool.from_url(self._url()).make_connection()  # type: ignore[no-untyped-call]
+            lost = self._loop.create_future()
             try:
-                # which node of a cluster carries it does not matter, but it has to be there
-                async with (
-                    Redis.from_url(self._url()) as redis,
-                    redis.pubsub(ignore_subscribe_messages=True) as pubsub,
-                ):
-                    await pubsub.subscribe(keys.DRAINED_CHANNEL)
-                    async for message in pubsub.listen():
-                        self._heard(message["data"])
+                await connection.connect()  # type: ignore[no-untyped-call]
+                wire = Wire(connection, self._told, lost.set_result)
+                try:
+                    wire.write(_SUBSCRIBE)
+                    log.debug("not listening: %s", await lost)
+                finally:
+                    wire.close()
             except (RedisError, OSError) as error:
                 log.debug("not listening: %s", error)
-                await asyncio.sleep(_SILENCE_S)
+            finally:
+                close(connection)
+            await asyncio.sleep(_SILENCE_S)
+
+    def _told(self, message: Any) -> None:
+        if isinstance(message, list) and message[0] == b"message":
+            self._heard(message[2])
 
     def _heard(self, data: bytes) -> None:
         for word in data.split():
