@@ -24,7 +24,7 @@ EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MS = dt.timedelta(milliseconds=1)
 
 
-class CartPositionBody(Struct):
+class CartPositionBody(Struct, gc=False):
     """The cart position resource."""
 
     id: int
@@ -46,14 +46,14 @@ class CartPositionBody(Struct):
     seat: SeatPlace | None = None
 
 
-class NewCartPositionBody(CartPositionBody):
+class NewCartPositionBody(CartPositionBody, gc=False):
     """What creating one answers: its add-ons and bundled positions too."""
 
     addons: tuple[CartPositionBody, ...] = ()
     bundled: tuple[CartPositionBody, ...] = ()
 
 
-class BulkRow(Struct):
+class BulkRow(Struct, gc=False):
     """One row of what bulk_create answers, in the order of the request."""
 
     success: bool
@@ -70,7 +70,7 @@ class BulkBody(Struct):
 Body = TypeVar("Body", bound=CartPositionBody)
 
 
-class CartRow(Struct, frozen=True):
+class CartRow(Struct, frozen=True, gc=False):
     """One position that a request asks for, with those that belong to it: what is wrong, or what will be told of it.
 
     `position` still lacks what the ledger decides; `short` says for each of its quotas that there is no room.

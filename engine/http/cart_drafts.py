@@ -1,17 +1,18 @@
 """Cart positions that are asked for: what the ledger is to hold, and what will be told of them.
 
-Most positions of a rush differ in nothing but their cart. What is the same in all of them, an `_Offer`, is made once
-for each version of the catalogue; the rest is for those that name people, answer questions, take a seat or a voucher.
+Most positions of a rush differ in nothing but their cart: these are `Plain`. What is the same in all of them is checked
+and put together once for each version of the catalogue, and remembered as an `_Offer`.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from copy import copy
-from decimal import Decimal
-from typing import Any
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any
 
-from msgspec import Struct
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from engine.domain import cart
 from engine.domain.catalogue import Event, Product, Seat, Voucher
@@ -19,16 +20,66 @@ from engine.http.cart_bodies import EPOCH, Body, CartPositionBody, CartRow, NewC
 from engine.http.products import short_of
 from engine.sales.holds import HoldGroup, HoldPosition, VoucherUse
 
-_EVENTS_MAX = 1000
-_OFFERS_MAX = 1000
-"""Products at one price that are remembered of an event; when there are more, all are forgotten."""
+_EVENTS_MAX = 100
+_OFFERS_MAX = 200
+"""Offers that are remembered of an event; when there are more, or more events, all are forgotten. A thousand come to
+about a megabyte."""
+
+
+_CART_ID = re.compile(r"[A-Za-z0-9_.~+=-]{1,251}@api").fullmatch
+"""What nearly all carts are called; about others there is more to be said."""
+
+_Nothing = Annotated[list[Any], Meta(max_length=0)]
+
+
+class Plain(Struct, forbid_unknown_fields=True, gc=False):
+    """A position without anything of its own, as it is sent: whatever else JSON has is looked at field by field."""
+
+    item: int
+    price: str
+    variation: int | None = None
+    subevent: int | None = None
+    includes_tax: bool | None = True
+    sales_channel: str | UnsetType = UNSET
+    cart_id: str | None = None
+    answers: _Nothing = []
+    attendee_name: None = None
+    attendee_name_parts: None = None
+    attendee_email: None = None
+    seat: None = None
+    expires: None = None
+    voucher: None = None
+    addons: _Nothing | None = None
+    bundled: _Nothing | None = None
+
+
+_decode_one, _decode_many = msgspec.json.Decoder(Plain).decode, msgspec.json.Decoder(list[Plain]).decode
+
+
+def plain(raw: bytes, *, bulk: bool) -> list[Plain] | None:
+    """Return the positions that a JSON body asks for, None if any has something of its own, or may be wrong."""
+    try:
+        return _decode_many(raw) if bulk else [_decode_one(raw)]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+_copy: Callable[[NewCartPositionBody], NewCartPositionBody] = NewCartPositionBody.__copy__  # type: ignore[attr-defined]
+"""As copy.copy does in the end."""
+
+_Key = tuple[int, int | None, int | None, str, bool | None, str | UnsetType]
+
+
+def _key(sent: Plain) -> _Key:
+    return (sent.item, sent.variation, sent.subevent, sent.price, sent.includes_tax, sent.sales_channel)
 
 
 class _Offer(Struct, gc=False):
-    """A position without anything of its own, whatever its cart."""
+    """What becomes of plain positions that differ in their cart alone, once one of them was found right."""
 
     positions: list[HoldPosition]
     body: NewCartPositionBody
+    short: dict[int, str]
 
 
 class _Known(Struct):
@@ -37,7 +88,7 @@ class _Known(Struct):
     version: int
     quotas: dict[Product, tuple[int, ...]]
     ttl_ms: int
-    offers: dict[tuple[Product, str, bool], _Offer] = {}
+    offers: dict[_Key, _Offer] = {}
     shorts: dict[Product, dict[int, str]] = {}
 
     def short(self, event: Event, product: Product) -> dict[int, str]:
@@ -60,20 +111,48 @@ def _of(event: Event) -> _Known:
     return found
 
 
+def offered(
+    event: Event, rows: Iterable[Plain], generated_cart_id: str
+) -> tuple[list[HoldGroup], list[CartRow]] | None:
+    """Return what the ledger is to hold and what will be told of it; None if any row has not come before."""
+    known = _of(event)
+    groups: list[HoldGroup] = []
+    drafts: list[CartRow] = []
+    checked = cart_id = generated_cart_id
+    for sent in rows:
+        offer = known.offers.get(_key(sent))
+        if offer is None:
+            return None
+        cart_id = sent.cart_id or generated_cart_id
+        if cart_id != checked:
+            if not _CART_ID(cart_id):
+                return None
+            checked = cart_id
+        body = _copy(offer.body)
+        body.cart_id = cart_id
+        groups.append(HoldGroup(cart_id, offer.positions, known.ttl_ms))
+        drafts.append(CartRow(None, body, offer.short))
+    return groups, drafts
+
+
+def remember(event: Event, sent: Sequence[Plain], groups: Sequence[HoldGroup], drafts: Sequence[CartRow]) -> None:
+    """Remember what has become of plain positions, each of which was found right and nothing was told of yet."""
+    known = _of(event)
+    for one, group, draft in zip(sent, groups, drafts, strict=True):
+        if len(known.offers) >= _OFFERS_MAX:
+            known.offers.clear()
+        assert draft.position is not None
+        known.offers[_key(one)] = _Offer(group.positions, _copy(draft.position), draft.short)
+
+
 def asked(event: Event, values: dict[str, Any], generated_cart_id: str) -> tuple[HoldGroup, CartRow]:
     """Return what the ledger is to hold for a cleaned body, and what will be told of it."""
     known = _of(event)
     expires: dt.datetime | None = values["expires"]
-    deadline_ms = milliseconds(expires) if expires else None
     cart_id = values["cart_id"] or generated_cart_id
-    short = known.short(event, values["product"])
-    if not _has_own(values):
-        offer = _offer(known, event, values)
-        body = copy(offer.body)
-        body.cart_id = cart_id
-        return HoldGroup(cart_id, offer.positions, known.ttl_ms, deadline_ms), CartRow(None, body, short)
     position, body = _drafted(NewCartPositionBody, event, cart_id, values)
     positions = [position]
+    short = known.short(event, position.product)
     for kind in ("addons", "bundled"):
         if values[kind]:
             children = [
@@ -81,36 +160,11 @@ def asked(event: Event, values: dict[str, Any], generated_cart_id: str) -> tuple
                 for child in values[kind]
             ]
             positions += [child for child, _ in children]
-            short = short | {
-                quota: text for child, _ in children for quota, text in known.short(event, child.product).items()
-            }
+            for child, _ in children:
+                short = {**short, **known.short(event, child.product)}
             setattr(body, kind, tuple(child for _, child in children))
+    deadline_ms = milliseconds(expires) if expires else None
     return HoldGroup(cart_id, positions, known.ttl_ms, deadline_ms), CartRow(None, body, short)
-
-
-def _has_own(values: dict[str, Any]) -> Any:
-    """Tell whether a position has anything of its own beside its cart."""
-    return (
-        values["parts"]
-        or values["attendee_email"] is not None
-        or values["answers"]
-        or values["seat"]
-        or values["voucher"]
-        or values["addons"]
-        or values["bundled"]
-    )
-
-
-def _offer(known: _Known, event: Event, values: dict[str, Any]) -> _Offer:
-    price: Decimal = values["price"]
-    key = (values["product"], str(price), bool(values["includes_tax"]))
-    found = known.offers.get(key)
-    if found is None:
-        if len(known.offers) >= _OFFERS_MAX:
-            known.offers.clear()
-        position, body = _drafted(NewCartPositionBody, event, "", values)
-        found = known.offers[key] = _Offer([position], body)
-    return found
 
 
 def _drafted(

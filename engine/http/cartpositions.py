@@ -10,6 +10,7 @@ from typing import Any
 from engine.domain import clock, codes
 from engine.domain.catalogue import Event, Item
 from engine.domain.errors import Invalid, NotFound, StaleCatalogue
+from engine.http import cart_drafts
 from engine.http.answers import ANSWERS
 from engine.http.call import NO_CONTENT, Call, Reply, reply
 from engine.http.cart_bodies import (
@@ -20,7 +21,6 @@ from engine.http.cart_bodies import (
     NewCartPositionBody,
     stored_body,
 )
-from engine.http.cart_drafts import asked
 from engine.http.field_kinds import Boolean, DateTime, Money, Text
 from engine.http.fields import FieldError, Form, ListOf
 from engine.http.paging import page_body, page_generated, page_of
@@ -150,17 +150,30 @@ async def detail(call: Call) -> Reply:
 @terms(CART_POSITION, makes=NewCartPositionBody, example=_EXAMPLE)
 async def create(call: Call) -> Reply:
     """Hold a unit of every quota of a product, or nothing at all."""
+    plain = await _plain(call, bulk=False)
     assert call.event is not None
-    sent = await call.body()
-    await know_vouchers(call, [sent])
-    values = await read(call, CART_POSITION, sent)
-    group, row = asked(call.event, values, codes.cart_id())
-    return await _hold(call, [group], CartReply([row], bulk=False))
+    done = plain and cart_drafts.offered(call.event, plain, codes.cart_id())
+    if not done:
+        sent = await call.body()
+        await know_vouchers(call, [sent])
+        values = await read(call, CART_POSITION, sent)
+        group, row = cart_drafts.asked(call.event, values, codes.cart_id())
+        done = [group], [row]
+        if plain:
+            cart_drafts.remember(call.event, plain, *done)
+    groups, rows = done
+    return await _hold(call, groups, CartReply(rows, bulk=False))
 
 
 @terms(_BULK, shows=BulkBody, example=[_EXAMPLE])
 async def bulk_create(call: Call) -> Reply:
     """Hold many positions; each succeeds or fails alone."""
+    plain = await _plain(call, bulk=True)
+    event = call.event
+    assert event is not None
+    if plain and len(plain) <= _BULK_ROWS_MAX and (done := cart_drafts.offered(event, plain, codes.cart_id())):
+        groups, results = done
+        return await _hold(call, groups, CartReply(results, bulk=True))
     rows = await call.body()
     if not isinstance(rows, list):
         raise Invalid({"error": "Please supply a list"})
@@ -170,19 +183,19 @@ async def bulk_create(call: Call) -> Reply:
     event = call.event
     assert event is not None
     generated = codes.cart_id()
-    groups: list[HoldGroup] = []
-    results: list[CartRow] = []
-    any_wrong = False
+    groups, results = [], []
     for row in rows:
         try:
-            group, result = asked(event, CART_POSITION.clean(row, event), generated)
+            group, result = cart_drafts.asked(event, CART_POSITION.clean(row, event), generated)
             groups.append(group)
         except FieldError as refused:
-            result, any_wrong = CartRow(refused.detail), True
+            result = CartRow(refused.detail)
         results.append(result)
     if sum([len(group.positions) for group in groups]) > _BULK_ROWS_MAX:
         raise Invalid({"error": f"Please supply at most {_BULK_ROWS_MAX} positions"})
-    if any_wrong:
+    if plain and len(groups) == len(rows):
+        cart_drafts.remember(event, plain, groups, results)
+    elif len(groups) < len(rows):
         if (await call.house.catalogue.current(event)).version != event.version:
             raise StaleCatalogue  # a refusal by an old catalogue is none, and nothing has been held yet
         errors = await settled(call, [row.errors for row in results])
@@ -196,6 +209,12 @@ async def delete(call: Call) -> Reply:
     assert call.event is not None
     await holds.release(call.house, call.event, _hold_id(call), call.kept(NO_CONTENT))
     return NO_CONTENT
+
+
+async def _plain(call: Call, *, bulk: bool) -> list[cart_drafts.Plain] | None:
+    """Return the positions of a body if they have nothing of their own, None if it has to be looked at whole."""
+    raw = await call.raw_body()
+    return cart_drafts.plain(raw, bulk=bulk) if call.request.fields.content_type == "application/json" else None
 
 
 async def _hold(call: Call, groups: list[HoldGroup], draft: CartReply) -> Reply:

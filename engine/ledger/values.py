@@ -15,7 +15,7 @@ class VoucherUse(Struct, frozen=True):
     skips_quota: bool
 
 
-class HoldPosition(Struct, frozen=True):
+class HoldPosition(Struct, frozen=True, gc=False):
     """One cart position to hold: what it takes, and the rest of it as JSON that nothing here looks into.
 
     `seat` is a guid or empty, `parent` the place in the group, from 0, of the position before it that it belongs to,
@@ -29,7 +29,7 @@ class HoldPosition(Struct, frozen=True):
     parent: int = -1
 
 
-class HoldGroup(Struct, frozen=True):
+class HoldGroup(Struct, frozen=True, gc=False):
     """Positions that are held together or not at all.
 
     `deadline_ms` None means `ttl_ms` from now on the server's clock. A deadline in the past is accepted: the positions
@@ -42,7 +42,7 @@ class HoldGroup(Struct, frozen=True):
     deadline_ms: int | None = None
 
 
-class Held(Struct, frozen=True):
+class Held(Struct, frozen=True, gc=False):
     """A group that got its units; `ids` are in the order of its positions and ascend with creation."""
 
     ids: list[int]
