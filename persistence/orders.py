@@ -50,6 +50,11 @@ async def versions(session: Session, ids: Sequence[int]) -> dict[int, int]:
     return {row["id"]: row["version"] for row in await session.rows(_SQL["versions"], {"ids": list(ids)})}
 
 
+async def deleted(session: Session, ids: Sequence[int]) -> set[int]:
+    """Return which of these orders were deleted."""
+    return {row["id"] for row in await session.rows(_SQL["deleted"], {"ids": list(ids)})}
+
+
 async def position_counts(source: Database | Session, event_ids: Sequence[int]) -> dict[int, int]:
     """Return how many positions events have, canceled ones too; nothing of those that have none."""
     rows = await source.rows(_SQL["position_counts"], {"event_ids": list(event_ids)})

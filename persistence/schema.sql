@@ -623,6 +623,15 @@ CREATE TABLE claims (
     claimed_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT claims_pkey PRIMARY KEY (scope, owner_id, value)
 );
+CREATE INDEX claims_order_id_idx ON claims (order_id);
+
+-- Orders that were deleted (only those of test mode ever are): should Redis come back as it was before and have to tell
+-- what it has that Postgres lacks, they must not come back with it.
+CREATE TABLE deleted_orders (
+    id         bigint NOT NULL,
+    deleted_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT deleted_orders_pkey PRIMARY KEY (id)
+);
 
 -- ------------------------------------------------------------------------------------------ how Redis is followed
 -- One row a shard: the outbox entry last written here (stream id as two numbers) and the epoch a drain must find in

@@ -82,28 +82,33 @@ async def _lost(session: Session, pipe: Pipe, known: Sequence[bytes]) -> tuple[l
     """Return the entries that Postgres may lack, as XADD takes them, and how many of them it has had."""
     found = await asyncio.gather(*(asyncio.gather(pipe.call("HGETALL", key), pipe.call("PTTL", key)) for key in known))
     entries: list[list[Any]] = []
+    waiting: dict[int, list[Any]] = {}
     written: dict[int, list[Any]] = {}
     for key, (flat, ttl) in zip(known, found, strict=True):
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
         if b":event:" in key:
             entries += _quotas(fields)
-        elif fields and ttl == -1:
-            entries.append(await _order(session, key, fields[b"v"], fields[b"d"]))
-        elif fields and fields[b"d"]:  # one with an end of life has been written
-            written[decode(fields[b"d"]).id] = await _order(session, key, fields[b"v"], fields[b"d"])
-    kept = await orders.versions(session, list(written)) if written else {}
-    again = [entry for number, entry in written.items() if kept.get(number, 0) < int(entry[_VERSION])]
-    return entries + again, len(again)
+        elif fields and not fields[b"d"]:
+            if ttl == -1:
+                entries.append(await _deletion(session, key, fields[b"v"]))
+        elif fields:  # one with an end of life has been written
+            number = decode(fields[b"d"]).id
+            entry = ["kind", "order", "id", number, "v", fields[b"v"], "d", fields[b"d"], "key", key]
+            (waiting if ttl == -1 else written)[number] = entry
+    gone = await orders.deleted(session, [*waiting, *written])
+    kept = await orders.versions(session, list(written))
+    lost = [entry for number, entry in waiting.items() if number not in gone]
+    again = [
+        entry for number, entry in written.items() if number not in gone and kept.get(number, 0) < int(entry[_VERSION])
+    ]
+    return entries + lost + again, len(again)
 
 
-async def _order(session: Session, key: bytes, version: bytes, document: bytes) -> list[Any]:
-    if document:
-        kind, number = "order", decode(document).id
-    else:
-        *_, event, code = key.split(b":")
-        # nothing to delete if it never came to Postgres
-        kind, number = "order_deleted", await orders.id_of(session, int(event), code.decode()) or 0
-    return ["kind", kind, "id", number, "v", version, "d", document, "key", key]
+async def _deletion(session: Session, key: bytes, version: bytes) -> list[Any]:
+    *_, event, code = key.split(b":")
+    # nothing to delete if it never came to Postgres
+    number = await orders.id_of(session, int(event), code.decode()) or 0
+    return ["kind", "order_deleted", "id", number, "v", version, "d", b"", "key", key]
 
 
 def _quotas(fields: dict[bytes, bytes]) -> list[list[Any]]:

@@ -8,6 +8,7 @@
 -- STATUS other_request  the key belongs to a request with another method, path or body
 --        running        the first request has not been answered yet
 --        replay         it has been
+--        unverified     the shard has no epoch: what it kept may be lost, and nobody has looked yet; the fence's alarm
 --        claimed
 -- RETURNS status; replay: reply, decided (include/reply.lua); claimed: 1 if replies that were kept may have been lost
 --        with what the shard was rebuilt from, else 0
@@ -23,7 +24,9 @@ if request and request ~= fingerprint then return {'other_request'} end
 if running then return {'running'} end
 if reply then return {'replay', reply, decided} end
 
+local epoch, rebuilt = unpack(redis.call('HMGET', shard_key, 'epoch', 'rebuilt'))
+if not epoch then return {'unverified'} end
+
 redis.call('HSET', reply_key, 'request', fingerprint, 'owner', owner)
 redis.call('PEXPIRE', reply_key, claim_ms)
-local rebuilt = tonumber(redis.call('HGET', shard_key, 'rebuilt') or 0)
-return {'claimed', rebuilt + keep_ms > now_ms() and 1 or 0}
+return {'claimed', tonumber(rebuilt or 0) + keep_ms > now_ms() and 1 or 0}

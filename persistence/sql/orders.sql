@@ -140,6 +140,8 @@ WITH deleted AS (
       AND EXISTS (SELECT FROM webhooks WHERE webhooks.enabled AND webhooks.organizer_id = orders.organizer_id)
 ), deleted_ticket_files AS (
     DELETE FROM ticket_files WHERE order_id = ANY (%(ids)s)
+), remembered AS (
+    INSERT INTO deleted_orders (id) SELECT unnest(%(ids)s::bigint[]) ON CONFLICT ON CONSTRAINT deleted_orders_pkey DO NOTHING
 )
 DELETE FROM claims WHERE order_id = ANY (%(ids)s);
 
@@ -159,6 +161,9 @@ SELECT version FROM orders WHERE id = %(id)s;
 
 -- name: versions of orders
 SELECT id, version FROM orders WHERE id = ANY (%(ids)s);
+
+-- name: deleted which of these orders there have been
+SELECT id FROM deleted_orders WHERE id = ANY (%(ids)s);
 
 -- name: position_counts how many positions some events have, canceled ones too
 SELECT event_id, count(*) AS positions FROM positions WHERE event_id = ANY (%(event_ids)s) GROUP BY event_id;

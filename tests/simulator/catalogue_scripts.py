@@ -152,7 +152,8 @@ def quota_read(memory, keys, args, now):
     for _ in range(int(words[2])):
         quota, count = hall.quotas[int(words[at])], int(words[at + 1])
         held, pending, paid, blocked, waiting, exited, taken = hall.sums(words[at + 2 : at + 2 + count])
-        counts = (held - taken, pending, paid, blocked + taken, waiting, exited)
+        # a cart may hold what a voucher keeps free of a quota that has stopped covering it
+        counts = (max(0, held - taken), pending, paid, blocked + taken, waiting, exited)
         answer += [quota.size, int(quota.closed), *counts, hall.used(quota)]
         at += 2 + count
     return answer
@@ -173,9 +174,11 @@ def reply_claim(memory, keys, args, now):
         return [b"running"]
     if one:
         return [b"replay", one["reply"], one["decided"]]
+    shard = memory.shard(parse_key(keys[1])[0])
+    if shard.epoch is None:
+        return [b"unverified"]
     memory.replies[text(keys[0])] = {"request": args[1], "owner": text(args[0])}
-    rebuilt = memory.shard(parse_key(keys[1])[0]).rebuilt
-    return [b"claimed", int(rebuilt + int(text(args[3])) > now)]
+    return [b"claimed", int(shard.rebuilt + int(text(args[3])) > now)]
 
 
 def reply_store(memory, keys, args, now):

@@ -13,6 +13,7 @@ from unittest.mock import patch
 from engine.domain.errors import HoldfastError
 from engine.domain.order import decode
 from engine.ledger import keys
+from engine.ledger.commits import entry_id
 from engine.ledger.ledger import Ledger
 from engine.sales.catalogue import Catalogue
 from engine.sales.house import House
@@ -215,7 +216,7 @@ class World:
                 await self._until_open(door, shop)
         for _ in range(200):
             await asyncio.sleep(0.05)
-            if not any(self.server.ask(*(("XLEN", keys.outbox(shard)) for shard in range(SHARDS)))):
+            if self._drained():
                 break
         else:
             raise Disagreement("the outbox is never drained")
@@ -224,6 +225,15 @@ class World:
             task.cancel()
         self.compare()
         self._compare_postgres()
+
+    def _drained(self):
+        """Tell whether Postgres has got to the newest entry of each shard; an outbox may be empty for other reasons."""
+        reached = {shard: last for shard, *last in self.sql.execute("SELECT shard, last_ms, last_seq FROM shards")}
+        for shard in range(SHARDS):
+            waiting, newest = self.server.ask(("XLEN", keys.outbox(shard)), ("HGET", keys.shard(shard), "last"))
+            if waiting or (newest and entry_id(newest) > tuple(reached.get(shard, (0, 0)))):
+                return False
+        return True
 
     async def _until_open(self, door, shop):
         for _ in range(200):
