@@ -20,11 +20,12 @@ _encode = Encoder().encode
 
 
 class Commit(Struct, frozen=True):
-    """What the script is told of one order: its key, the keys of its split and its reply, and its words."""
+    """What the script is told of one order: its key, the keys of its split and its reply, its kind and its words."""
 
     key: str
     more_keys: list[str]
-    words: list[Any]
+    kind: tuple[Any, ...]
+    words: tuple[Any, ...]
 
 
 def commit(
@@ -60,25 +61,25 @@ def commit(
         more["seats"] = passed = []
         for one in seats:
             passed += [seat_field(one.seat), str(one.before), str(one.after), str(one.voucher)]
-    words: list[Any] = [str(order.version - 1), version, str(order.id), _text(document), mode, more or False]
-    words.append(len(carts))
-    words += [quoted(cart) for cart in carts]
-    words.append(len(moves))
-    for move in moves:
-        words += [product_text(move.product), move.state, move.delta]
-    words.append(len(needs))
-    words += [product_text(product) for product in needs]
-    return Commit(keys.order(shard, event.id, order.code), more_keys, words)
+    cart, *others = map(quoted, carts) if carts else (False,)
+    if others:
+        more["carts"] = others
+    moved = tuple(word for move in moves for word in (product_text(move.product), move.state, move.delta))
+    kind = (mode, moved, tuple(map(product_text, needs)))
+    words = (str(order.version - 1), version, str(order.id), _text(document), cart, more or False)
+    return Commit(keys.order(shard, event.id, order.code), more_keys, kind, words)
 
 
 def together(commits: Sequence[Commit]) -> tuple[list[str], list[Any]]:
     """Return the keys of orders that share a call, and the arguments that say what they are."""
     script_keys = [one.key for one in commits]
+    kinds: dict[tuple[Any, ...], int] = {}
     words: list[Any] = []
     for one in commits:
         script_keys += one.more_keys
+        words.append(kinds.setdefault(one.kind, len(kinds) + 1))
         words += one.words
-    return script_keys, [len(commits), _encode(words)]
+    return script_keys, [len(commits), _encode(list(kinds)), _encode(words)]
 
 
 def _text(data: bytes) -> Raw:

@@ -6,20 +6,23 @@
 --        2 catalogue version that the requests were judged by, or empty if it does not matter
 --        3 how long expired holds stay listed, ms
 --        4 number of orders, at most 1000
---        5 what they are, a MessagePack array; then for each order:
+--        5 what orders have in common, a MessagePack array of kinds, each an array:
+--            mode: commit | admit (some need no room) | force (nothing needs room) | simulate (check only)
+--            the moves; of each: product, state n|p|x, delta
+--            the entries that need room, in the order of positions; of each: product
+--        6 the orders, a MessagePack array; of each:
+--            kind: its place among the kinds, from 1
 --            version that it follows, as text; 0 for a new order
 --            version that it becomes, as text; -1 deletes it
 --            order id, as text
 --            document of the new version; empty if it is deleted
---            mode: commit | admit (some need no room) | force (nothing needs room) | simulate (check only)
---            false, or what few orders have, a map: split is id and document of the order that is split off; reply is
---            owner of the claim of an idempotency key, reply, how long to keep it in ms; vouchers is for each: id, by how
---            much its uses change, max usages, by how much what it takes off prices changes, the most that it may take
---            off or false (both in hundredths); seats is for each that changes hands: field (include/seats.lua), id of the
---            order that has had it or 0, id of the order that has it now or 0, voucher that comes with it or 0, as text
---            number of carts to consume; the carts, percent-encoded
---            number of moves; each: product, state n|p|x, delta
---            number of entries that need room, in the order of positions; each: product
+--            cart to consume, percent-encoded, or false
+--            false, or what few orders have, a map: carts are others to consume; split is id and document of the order
+--            that is split off; reply is owner of the claim of an idempotency key, reply, how long to keep it in ms;
+--            vouchers is for each: id, by how much its uses change, max usages, by how much what it takes off prices
+--            changes, the most that it may take off or false (both in hundredths); seats is for each that changes hands:
+--            field (include/seats.lua), id of the order that has had it or 0, id of the order that has it now or 0,
+--            voucher that comes with it or 0, all as text
 -- STATUS unverified       the shard has no epoch: nobody has verified this server; the fence's alarm
 --        unknown_event    no such event here: the fence's alarm
 --        stale_catalogue  the catalogue is at another version
@@ -44,47 +47,43 @@
 local event_key, outbox_key, shard_key = KEYS[1], KEYS[2], KEYS[3]
 local holds_key, carts_key, due_key = KEYS[4], KEYS[5], KEYS[6]
 local event, version, listed_ms, count = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local words = cmsgpack.unpack(ARGV[5])
+local kinds, words, width = cmsgpack.unpack(ARGV[5]), cmsgpack.unpack(ARGV[6]), 7
 local now = now_ms()
 
 local epoch
 epoch, outbox_last = unpack(redis.call('HMGET', shard_key, 'epoch', 'last'))
 if not epoch then return {'unverified'} end
 
--- Where each order begins in `words`, and what all of them need to know of the event and of new orders, read at once.
+-- What all orders need to know of the event, read at once.
 local units = units_open(event_key)
 quota_kinds = {'u', 'l', 'c', 'f'}
-local begins, new, counted, seen = {}, {}, {'v'}, {}
-local at, key_at = 1, 6 + count
-for i = 1, count do
-  begins[i] = at
-  if words[at] == '0' then new[#new + 1] = KEYS[6 + i] end
-  local more = words[at + 5]
-  if more then
-    for _, part in ipairs({more.split or false, more.reply or false}) do
-      if part then
-        key_at = key_at + 1
-        part.key = KEYS[0 + key_at]
-      end
-    end
-  end
-  local moves_at = at + 7 + words[at + 6]
-  local needs_at = moves_at + 1 + 3 * words[moves_at]
-  for move = moves_at + 1, needs_at - 1, 3 do
-    local product = words[move]
+local counted, seen = {'v'}, {}
+for _, kind in ipairs(kinds) do
+  local moves = kind[2]
+  for m = 1, #moves, 3 do
+    local product, n = moves[m], #counted
     if not seen[product] then
       seen[product] = true
-      local n = #counted
-      counted[n + 1], counted[n + 2], counted[n + 3] = 'q' .. product, 'h' .. product, words[move + 1] .. product
+      counted[n + 1], counted[n + 2], counted[n + 3] = 'q' .. product, 'h' .. product, moves[m + 1] .. product
     end
   end
-  at = needs_at + 1 + words[needs_at]
 end
 units_load(units, counted)
 if not units.value.v then return {'unknown_event'} end
 if version and units.value.v ~= version then return {'stale_catalogue', tostring(units.value.v)} end
 
-local versions = {} -- of orders, as far as they are known; false for one that is not here
+-- New orders are looked for all at once, and what few orders have is given its keys.
+local versions, new, key_at = {}, {}, 6 + count -- versions that are known, by key; false where there is no order
+for i = 1, count do
+  local key, more = KEYS[6 + i], words[width * i]
+  if words[width * i - 5] == '0' then new[#new + 1] = key end
+  for _, part in ipairs(more and {more.split or {}, more.reply or {}} or {}) do
+    if #part > 0 then
+      key_at = key_at + 1
+      part.key = KEYS[0 + key_at]
+    end
+  end
+end
 if #new > 1 and redis.call('EXISTS', unpack(new)) == 0 then
   for i = 1, #new do versions[new[i]] = false end
 end
@@ -124,23 +123,26 @@ end
 
 -- Moves in memory the units of an order and of the holds from `first` on that it takes over, and its uses of vouchers; or
 -- undoes that (sign -1).
-local function move(first, moves_at, needs_at, more, sign)
+local function move(first, moves, more, sign)
   for i = first, #left do
     local hold = left[i]
     units_move(units, hold.product, 'h', -sign)
     if hold.voucher ~= '0' then rare().move_use(hold.voucher, 't', -sign) end
   end
-  for i = moves_at + 1, needs_at - 1, 3 do units_move(units, words[i], words[i + 1], sign * words[i + 2]) end
+  for m = 1, #moves, 3 do units_move(units, moves[m], moves[m + 1], sign * moves[m + 2]) end
   if more and more.vouchers then rare().use_vouchers(more.vouchers, sign) end
 end
 
 -- Is there room for what an order has got in memory?
-local function has_room(needs_at)
-  for i = needs_at + 1, needs_at + words[needs_at] do
-    local quotas = units_quotas(units, words[i])
+local function has_room(needs)
+  local value = units.value
+  for n = 1, #needs do
+    local quotas = units_quotas(units, needs[n])
     if #quotas == 0 then return false end
-    for q = 1, #quotas do
-      if not units_room(units, quotas[q], 0) then return false end
+    for i = 1, #quotas do
+      -- as units_room of include/units.lua
+      local limit = value[quotas[i].l] or 0
+      if limit ~= -1 and (value[quotas[i].u] or 0) > limit then return false end
     end
   end
   return true
@@ -230,50 +232,57 @@ function rare()
 
   -- Names the entries that have no room, and the first quota of each that lacks it: takes all out again in memory, and
   -- deals one after the other.
-  function made.find_short(needs_at)
+  function made.find_short(needs)
     if more_due then return {'again'} end
-    local short, last = {}, needs_at + words[needs_at]
-    for i = needs_at + 1, last do add_used(units_quotas(units, words[i]), -1) end
-    for i = needs_at + 1, last do
-      local quotas, lacking = units_quotas(units, words[i]), nil
+    local short = {}
+    for _, product in ipairs(needs) do add_used(units_quotas(units, product), -1) end
+    for i, product in ipairs(needs) do
+      local quotas, lacking = units_quotas(units, product), nil
       if #quotas == 0 then lacking = '0' end
       for _, quota in ipairs(quotas) do
         if not lacking and not units_room(units, quota, 1) then lacking = quota.id end
       end
       if lacking then
-        short[#short + 1] = i - needs_at - 1
+        short[#short + 1] = i - 1
         short[#short + 1] = tonumber(lacking)
       else
         add_used(quotas, 1)
       end
     end
-    for i = 1, #short, 2 do add_used(units_quotas(units, words[needs_at + 1 + short[i]]), 1) end
+    for i = 1, #short, 2 do add_used(units_quotas(units, needs[short[i] + 1]), 1) end
     return {'sold_out', unpack(short)}
   end
 
-  -- Records what somebody has allowed beyond a quota's size, and closes a quota that is sold out and shall be.
-  function made.settle(quota, mode)
-    local size = units_get(units, quota.s)
-    if size < 0 then return end
-    local beyond = units_get(units, quota.u) - size
-    if beyond > 0 and mode ~= 'commit' and beyond > units_get(units, quota.a) then
-      units_set(units, quota.a, beyond)
-      outbox_append(outbox_key, 'kind', 'quota_allowance', 'id', quota.id, 'v', beyond)
-    end
-    if units_get(units, quota.f) == 1 and units_get(units, quota.l) ~= -2 and units_get(units, quota.c) >= size then
-      units_set(units, quota.l, -2)
-      outbox_append(outbox_key, 'kind', 'quota_closed', 'id', quota.id, 'v', units_get(units, 'k' .. quota.id))
+  local function settle_quotas(product, mode)
+    for _, quota in ipairs(units_quotas(units, product)) do
+      local size = units_get(units, quota.s)
+      if size >= 0 then
+        local beyond = units_get(units, quota.u) - size
+        if beyond > 0 and mode ~= 'commit' and beyond > units_get(units, quota.a) then
+          units_set(units, quota.a, beyond)
+          outbox_append(outbox_key, 'kind', 'quota_allowance', 'id', quota.id, 'v', beyond)
+        end
+        if units_get(units, quota.f) == 1 and units_get(units, quota.l) ~= -2 and units_get(units, quota.c) >= size then
+          units_set(units, quota.l, -2)
+          outbox_append(outbox_key, 'kind', 'quota_closed', 'id', quota.id, 'v', units_get(units, 'k' .. quota.id))
+        end
+      end
     end
   end
 
-  -- The products of what vouchers keep free again.
-  function made.kept_free(vouchers)
-    local products = {}
+  -- Records what somebody has allowed beyond a quota's size, and closes quotas that are sold out and shall be.
+  function made.settle(mode, moves, vouchers)
+    local touched = {}
+    for m = 1, #moves, 3 do touched[#touched + 1] = moves[m] end
     for i = 1, #vouchers, 5 do
       local reserve = vouchers_reserve(units, vouchers[i])
-      if reserve and vouchers[i + 1] < 0 then products[#products + 1] = reserve.product end
+      if reserve and vouchers[i + 1] < 0 then
+        -- what an order gives up that had expired before is kept free again, sold or not
+        touched[#touched + 1] = reserve.product
+        if mode == 'commit' then mode = 'admit' end
+      end
     end
-    return products
+    for _, product in ipairs(touched) do settle_quotas(product, mode) end
   end
 
   -- What an entry of the outbox says besides, so that Postgres gets both orders or neither, and the reply with them.
@@ -308,46 +317,48 @@ function rare()
   return made
 end
 
--- Allows and closes quotas whose units an order has moved. What was allowed goes out before the order that needs it:
--- whoever has the order has been told why it may be there.
-local function settle(moves_at, needs_at, mode, more)
-  local free = more and more.vouchers and rare().kept_free(more.vouchers) or {}
-  -- what an order gives up that had expired before is kept free again, sold or not
-  if #free > 0 and mode == 'commit' then mode = 'admit' end
-  for i = moves_at + 1, needs_at - 1, 3 do
-    local quotas = units_quotas(units, words[i])
-    for q = 1, #quotas do
-      if mode ~= 'commit' or units_get(units, quotas[q].f) == 1 then rare().settle(quotas[q], mode) end
+-- Does a quota want to be closed when it is sold out that a kind of orders moves?
+local function closes(kind)
+  for m = 1, #kind[2], 3 do
+    for _, quota in ipairs(units_quotas(units, kind[2][m])) do
+      if units_get(units, quota.f) == 1 then return true end
     end
   end
-  for _, product in ipairs(free) do
-    for _, quota in ipairs(units_quotas(units, product)) do rare().settle(quota, mode) end
-  end
+  return false
 end
 
--- Makes one order true, which begins in `words` at a place; returns the id of its outbox entry, or why not.
-local function commit(key, begin)
-  local follows, becomes, id, document, mode, more = unpack(words, begin, begin + 5)
+-- Makes the order true that stands in `words` up to a place; returns the id of its outbox entry, or why not.
+local function commit(key, at)
+  local kind, follows, becomes, id, document, cart, more = unpack(words, at - width + 1, at)
   local refusal, stored = find(key, follows, more)
   if refusal then return refusal end
 
-  local first = #left + 1
-  local moves_at = begin + 7 + words[begin + 6]
-  local needs_at = moves_at + 1 + 3 * words[moves_at]
-  for i = begin + 7, moves_at - 1 do consume(words[i]) end
-  move(first, moves_at, needs_at, more, 1)
-  if more and more.vouchers then refusal = rare().find_vouchers(more.vouchers) end
+  kind = kinds[kind]
+  local mode, moves, needs = kind[1], kind[2], kind[3]
+  local first, vouchers = #left + 1, more and more.vouchers
+  if cart then consume(cart) end
+  for _, other in ipairs(more and more.carts or {}) do consume(other) end
+  move(first, moves, more, 1)
+  if vouchers then refusal = rare().find_vouchers(vouchers) end
   if more and more.seats and not refusal then refusal = rare().find_seats(more.seats, first) end
-  if not refusal and mode ~= 'force' and not has_room(needs_at) then refusal = rare().find_short(needs_at) end
+  if not refusal and mode ~= 'force' and not has_room(needs) then refusal = rare().find_short(needs) end
   if refusal or mode == 'simulate' then
-    move(first, moves_at, needs_at, more, -1)
+    move(first, moves, more, -1)
     for i = #left, first, -1 do left[left[i].id], left[i] = nil, nil end
     return refusal or ''
   end
 
-  settle(moves_at, needs_at, mode, more)
-  local entry = outbox_append(outbox_key, 'kind', becomes == '-1' and 'order_deleted' or 'order', 'id', id, 'v', becomes,
-    'd', document, 'key', key, unpack(more and {rare().told(more.split, more.reply)} or {}))
+  -- what was allowed goes out before the order that needs it: whoever has the order has been told why it may be there
+  if kind.closes == nil then kind.closes = closes(kind) end
+  if mode ~= 'commit' or kind.closes or vouchers then rare().settle(mode, moves, vouchers or {}) end
+  local entry
+  if more then
+    entry = outbox_append(outbox_key, 'kind', becomes == '-1' and 'order_deleted' or 'order', 'id', id, 'v', becomes,
+      'd', document, 'key', key, rare().told(more.split, more.reply))
+  else
+    entry = outbox_append(outbox_key, 'kind', becomes == '-1' and 'order_deleted' or 'order', 'id', id, 'v', becomes,
+      'd', document, 'key', key)
+  end
   if not entry then return {'unknown_outbox'} end
   for i = first, #left do
     if left[i].seat ~= '' then rare().leave_seat(left[i]) end
@@ -383,7 +394,7 @@ end
 if #redis.call('ZRANGEBYSCORE', due_key, '-inf', '(' .. now, 'LIMIT', 0, 1) > 0 then rare().release() end
 local answer = {'ok', tonumber(epoch)}
 for i = 1, count do
-  local told = commit(KEYS[6 + i], begins[i])
+  local told = commit(KEYS[6 + i], width * i)
   -- then none of them has changed anything but these counts
   if told[1] == 'unknown_outbox' then return told end
   answer[i + 2] = told

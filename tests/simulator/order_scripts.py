@@ -20,42 +20,38 @@ def order_commit(memory, keys, args, now):
         return [b"stale_catalogue", str(hall.version).encode()]
     queue, listed_ms = Chosen(memory, number), int(text(args[2]))
     more = queue.reap(now, 8, listed_ms) and queue.reap(now, 64, listed_ms)
-    words = iter(unpackb(args[4]))
+    kinds, words = unpackb(args[4]), iter(unpackb(args[5]))
     count = int(text(args[3]))
     more_keys = iter(keys[6 + count :])
     answers = []
     for place, key in enumerate(keys[6 : 6 + count]):
-        answers.append(_commit(memory, number, _asked(words, key, more_keys) | {"place": place}, more, now))
+        answers.append(_commit(memory, number, _asked(kinds, words, key, more_keys) | {"place": place}, more, now))
         if answers[-1] == [b"unknown_outbox"]:
             return answers[-1]
     return [b"ok", shard.epoch, *answers]
 
 
-def _asked(words, key, more_keys):
+def _asked(kinds, words, key, more_keys):
     """Return what an order wants, by name."""
 
-    def rows(words, count, width):
-        return [tuple(next(words) for _ in range(width)) for _ in range(count)]
-
-    def rare(name, width):
-        return rows(iter(more.get(name, ())), len(more.get(name, ())) // width, width)
+    def rows(words, width):
+        return list(zip(*[iter(words)] * width, strict=True))
 
     asked = {"event": int(parse_key(text(key))[2].partition(":")[0]), "code": text(key).rpartition(":")[2]}
+    mode, moves, needs = kinds[next(words) - 1]
+    asked |= {"mode": mode, "moves": rows(moves, 3), "needs": needs}
     asked |= {"follows": int(next(words)), "version": int(next(words)), "order": int(next(words))}
-    asked |= {"document": next(words).encode(), "mode": next(words)}
-    more = next(words) or {}
-    asked |= {"split": ("", b""), "owner": ""}
+    asked |= {"document": next(words).encode(), "split": ("", b""), "owner": ""}
+    cart, more = next(words), next(words) or {}
+    asked["carts"] = [cart, *more.get("carts", ())] if cart else []
     if "split" in more:
         asked["split_code"] = text(next(more_keys)).rpartition(":")[2]
         asked["split"] = (more["split"][0], more["split"][1].encode())
     if "reply" in more:
         asked["key"] = text(next(more_keys))
         asked |= {"owner": more["reply"][0], "reply": more["reply"][1].encode()}
-    asked["uses"] = [(*use, None if budget is False else budget) for *use, budget in rare("vouchers", 5)]
-    asked["seats"] = rare("seats", 4)
-    asked["carts"] = [cart for (cart,) in rows(words, next(words), 1)]
-    asked["moves"] = rows(words, next(words), 3)
-    asked["needs"] = [product for (product,) in rows(words, next(words), 1)]
+    asked["uses"] = [(*use, None if budget is False else budget) for *use, budget in rows(more.get("vouchers", ()), 5)]
+    asked["seats"] = rows(more.get("seats", ()), 4)
     return asked
 
 

@@ -88,17 +88,26 @@ end
 -- unit back where the quota says so.
 local function units_move(units, product, state, delta)
   units_add(units, state .. product, delta)
-  local quotas = units_quotas(units, product)
+  local quotas, value, was = units_quotas(units, product), units.value, units.was
   for i = 1, #quotas do
-    local quota = quotas[i]
+    local used, committed = quotas[i].u, quotas[i].c
     if state == 'x' then
-      if units_get(units, quota.e) == 1 then
-        units_add(units, quota.u, -delta)
-        units_add(units, quota.c, -delta)
+      if units_get(units, quotas[i].e) == 1 then
+        units_add(units, used, -delta)
+        units_add(units, committed, -delta)
       end
     else
-      if state ~= 'd' then units_add(units, quota.u, delta) end
-      if state ~= 'h' and state ~= 'w' then units_add(units, quota.c, delta) end
+      -- as units_add does it: this is what holds and orders do most
+      if state ~= 'd' then
+        local before = value[used] or units_get(units, used)
+        if was[used] == nil then was[used] = before end
+        value[used] = before + delta
+      end
+      if state ~= 'h' and state ~= 'w' then
+        local before = value[committed] or units_get(units, committed)
+        if was[committed] == nil then was[committed] = before end
+        value[committed] = before + delta
+      end
     end
   end
 end
