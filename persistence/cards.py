@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
-import msgspec
 from msgspec import Struct
+
+from persistence.parts import Address, Order
 
 PARTING = "\x7f"
 _ESCAPED = str.maketrans({sign: f"\\{sign}" for sign in "\\%_"})
@@ -25,49 +26,15 @@ _WORD_MAX = 64
 """How much of a word is kept as it is; what is longer is told apart by a hash."""
 
 
-class _Payment(Struct):
-    provider: str
+PositionCard = tuple[str | None, str | None, str | None, str | None]
+"""Of a position: words, long words, text, long text."""
 
 
-class _Position(Struct):
-    id: int
-    item: int
-    secret: str
-    pseudonymization_id: str
-    variation: int | None = None
-    subevent: int | None = None
-    canceled: bool = False
-    addon_to: int | None = None
-    attendee_name: str | None = None
-    attendee_email: str | None = None
-    attendee_name_parts: dict[str, Any] = {}
-
-
-class _Address(Struct):
-    company: str = ""
-    name_parts: dict[str, Any] = {}
-
-
-class _Order(Struct):
-    """The part of an order's document that lists look into (engine.domain.order.Order)."""
-
-    code: str
-    email: str | None = None
-    comment: str = ""
-    locale: str = "en"
-    sales_channel: str = "web"
-    customer: str | None = None
-    invoice_address: _Address | None = None
-    positions: list[_Position] = []
-    payments: list[_Payment] = []
-
-
-class _Card(Struct, array_like=True):
-    """One order's; sql/orders.sql reads it by place. What is too long for an index comes after what is not.
+class Card(Struct, gc=False):
+    """One order's. What is too long for an index is apart from what is not.
 
     `secrets` are the beginnings of those of its tickets, each after a PARTING; None is too many. `first` and `last` are
-    the lowest and the highest id of its dates; only those in between are among the words. `positions` has (words, long
-    words, text, long text) of each, by id.
+    the lowest and the highest id of its dates; only those in between are among the words. `positions` are by id.
     """
 
     email: str | None
@@ -78,11 +45,7 @@ class _Card(Struct, array_like=True):
     secrets: str | None
     first: int | None
     last: int | None
-    positions: dict[int, tuple[str | None, str | None, str | None, str | None]]
-
-
-_decoder = msgspec.json.Decoder(_Order)
-_encoder = msgspec.json.Encoder()
+    positions: dict[int, PositionCard]
 
 
 def fold(text: str) -> str:
@@ -121,15 +84,8 @@ def escaped(text: str) -> str:
     return text.translate(_ESCAPED)
 
 
-def cards(documents: Sequence[bytes]) -> str:
-    """Return the cards of orders as JSON, in the order of their documents, for sql/orders.sql.
-
-    Raises msgspec.MsgspecError where a document is no order.
-    """
-    return _encoder.encode([_card(_decoder.decode(document)) for document in documents]).decode()
-
-
-def _card(order: _Order) -> _Card:
+def card(order: Order) -> Card:
+    """Return what lists look for in an order."""
     payer = _payer(order.invoice_address) if order.invoice_address else []
     # what stands first is found soonest: what many lists ask for, and nearly all orders have
     words = [_known("p", payment.provider) for payment in order.payments]
@@ -169,7 +125,7 @@ def _card(order: _Order) -> _Card:
     first, last = (min(dates), max(dates)) if dates else (None, None)
     if first != last:
         words += (f"s{date}" for date in dates if date not in (first, last))
-    return _Card(
+    return Card(
         fold(order.email) if order.email else None,
         *_sized(_joined(dict.fromkeys(words)), _WORDS_MAX),
         *_sized(_text(texts), _TEXT_MAX),
@@ -205,7 +161,7 @@ def _text(texts: Sequence[str | None]) -> str:
     return text.casefold()
 
 
-def _payer(address: _Address) -> list[str | None]:
+def _payer(address: Address) -> list[str | None]:
     return [address.company, *_names(address.name_parts)]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,10 +20,11 @@ import psycopg
 from msgspec import MsgspecError, Struct
 
 from engine.domain.errors import Fenced
-from persistence.cards import cards
+from persistence import parts, rows
 from persistence.database import AWAY, KEEPALIVE, OPTIONS
 from persistence.outbox import SILENCE_S, EntryId, Mark
 from persistence.queries import Queries
+from persistence.transact import Transactions, Write
 
 _SQL = Queries("outbox")
 _ORDERS = Queries("orders")
@@ -75,6 +77,8 @@ class Follower:
             )
         except psycopg.Error as error:
             raise Fenced(reason=f"Postgres: {error}") from error
+        self._transactions = Transactions(self._connection)
+        self._types: dict[str, int] = {}
         self._asked_at: float | None = None
         self._closed = threading.Event()
         threading.Thread(target=self._watch, name="follower", daemon=True).start()
@@ -123,13 +127,15 @@ class Follower:
         oldest first, and `split` the ids of orders that came off others: webhooks tell of them.
         `replies` were given to requests with an idempotency key, oldest first. Raises Moved, Unwritable.
         """
-        writes: list[tuple[str, dict[str, Any]]] = []
+        new, changed = _told_apart(documents)
+        told = {"earlier": _array(earlier), "split": list(split)}
+        first: list[Write] = []
         if deleted:
             # first, because a new order may have the code of a deleted one
-            writes.append((_ORDERS["delete"], {"ids": list(deleted)}))
-        if documents:
-            told = {"earlier": _array(earlier), "split": list(split)}
-            writes.append((_ORDERS["upsert"], {"docs": _array(documents), "cards": _cards(documents), **told}))
+            first.append((_ORDERS["delete"], {"ids": list(deleted)}))
+        writes: list[Write] = []
+        if rest := [*new.rest, *changed.rest]:
+            writes.append((_ORDERS["upsert_rest"], {"docs": _array(rest)}))
         if closed:
             writes.append((_SQL["close_quotas"], {"ids": list(closed), "words": list(closed.values())}))
         if allowances:
@@ -137,7 +143,25 @@ class Follower:
         if replies:
             values = {"names": [kept.name for kept in replies], "requests": [kept.request for kept in replies]}
             writes.append((_REPLIES["keep"], {**values, "replies": [kept.reply for kept in replies]}))
-        self._transact(steps, writes)
+        if not new:
+            self._transact(steps, [*first, *self._orders("upsert", changed, told), *writes])
+            return
+        orders = [*self._orders("insert", new, told), *self._orders("upsert", changed, told)]
+        try:
+            self._transact(steps, [*first, *orders, *writes])
+        except Unwritable as error:
+            if not isinstance(error.__cause__, psycopg.errors.UniqueViolation):
+                raise
+            # some have been written before
+            orders = [*self._orders("upsert", new, told), *self._orders("upsert", changed, told)]
+            self._transact(steps, [*first, *orders, *writes])
+
+    def _orders(self, name: str, orders: rows.Rows, told: dict[str, Any]) -> list[Write]:
+        if not orders:
+            return []
+        if not self._types:
+            self._types = dict(self._rows(_ORDERS["row_types"], {"names": list(rows.KINDS)}))
+        return [(_ORDERS[name], {**orders.arrays(self._types), **told})]
 
     def park(self, step: Step, entry: str, body: str, error: str) -> None:
         """Put an entry aside that cannot be written, and go past it. Raises Moved."""
@@ -168,7 +192,7 @@ class Follower:
         except AWAY as error:
             raise Fenced(reason=f"Postgres: {error}") from error
 
-    def _transact(self, steps: Sequence[Step], writes: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    def _transact(self, steps: Sequence[Step], writes: Sequence[Write]) -> None:
         advance: dict[str, list[int]] = {
             "shards": [step.shard for step in steps],
             "epochs": [step.epoch for step in steps],
@@ -178,9 +202,8 @@ class Follower:
             "new_seq": [step.new[1] for step in steps],
         }
         try:
-            with self._asking(), self._connection.pipeline(), self._connection.transaction():
-                for sql, values in [(_SQL["advance"], advance), *writes]:
-                    self._connection.execute(sql, values)
+            with self._asking():
+                self._transactions.run([(_SQL["advance"], advance), *writes])
         except psycopg.errors.DivisionByZero as error:
             raise Moved from error
         except _REFUSALS as error:
@@ -196,8 +219,14 @@ def _array(documents: Sequence[bytes]) -> str:
         raise Unwritable(str(error)) from error
 
 
-def _cards(documents: Sequence[bytes]) -> str:
+def _told_apart(documents: Sequence[bytes]) -> tuple[rows.Rows, rows.Rows]:
+    """Return the rows of orders that are not there yet, unless somebody wrote this very version, and of all others."""
+    new, others = rows.Rows(), rows.Rows()
     try:
-        return cards(documents)
-    except (MsgspecError, RecursionError) as error:
+        for document in documents:
+            order = parts.decode(document)
+            # one that was split off has positions of another
+            (new if order.version == 1 and order.split_from is None else others).add(order, document)
+    except (MsgspecError, RecursionError, ValueError, ArithmeticError, struct.error) as error:
         raise Unwritable(str(error)) from error
+    return new, others

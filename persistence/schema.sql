@@ -295,7 +295,7 @@ CREATE INDEX checkin_lists_event_idx ON checkin_lists (event_id, id);
 
 -- ------------------------------------------------------------------------------------------------- what was sold
 -- orders.doc is the order whole, as engine.domain.order.Order encodes it: what reads answer from and what Redis is
--- filled from. The columns and the tables below repeat what filters, sums and constraints need; one statement writes
+-- filled from. It is json, not jsonb: Postgres keeps it as it came, and hardly ever looks into it. The columns and the tables below repeat what filters, sums and constraints need; one statement writes
 -- them all (sql/orders.sql), so they cannot part. stored_at is when this version was written here, by the clock of this
 -- server: what clients fetch differences by. words and search are what lists look for, folded (persistence/cards.py); where
 -- they are more than an index takes, they are in long_words and long_search instead. secrets are the first signs of those of its
@@ -317,7 +317,7 @@ CREATE TABLE orders (
     datetime         timestamptz NOT NULL,
     expires          timestamptz NOT NULL,
     last_modified    timestamptz NOT NULL,
-    doc              jsonb NOT NULL,
+    doc              json NOT NULL,
     stored_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
     words            text,
     long_words       text,
@@ -375,6 +375,67 @@ CREATE INDEX positions_secret_idx ON positions (event_id, lower(secret) text_pat
 CREATE INDEX positions_pseudonym_idx ON positions (event_id, pseudonymization_id text_pattern_ops);
 CREATE INDEX positions_addon_idx ON positions (addon_to) WHERE addon_to IS NOT NULL;
 CREATE INDEX positions_voucher_idx ON positions (voucher) WHERE voucher IS NOT NULL;
+
+-- What the drain sends of orders, in Postgres' binary form and in this order of columns (persistence/rows.py).
+CREATE TYPE order_row AS (
+    id               bigint,
+    organizer_id     bigint,
+    event_id         bigint,
+    version          bigint,
+    testmode         boolean,
+    require_approval boolean,
+    datetime         timestamptz,
+    expires          timestamptz,
+    last_modified    timestamptz,
+    subevent_first   bigint,
+    subevent_last    bigint,
+    total            numeric(13, 2),
+    code             text,
+    status           text,
+    email            text,
+    words            text,
+    long_words       text,
+    search           text,
+    long_search      text,
+    secrets          text,
+    doc              json
+);
+
+CREATE TYPE position_row AS (
+    id                  bigint,
+    order_id            bigint,
+    event_id            bigint,
+    item                bigint,
+    ordered_at          timestamptz,
+    positionid          integer,
+    canceled            boolean,
+    has_left            boolean,
+    checked_in          boolean,
+    price               numeric(13, 2),
+    tax_value           numeric(13, 2),
+    status              text,
+    secret              text,
+    pseudonymization_id text,
+    words               text,
+    long_words          text,
+    search              text,
+    long_search         text,
+    variation           bigint,
+    subevent            bigint,
+    addon_to            bigint,
+    voucher             bigint,
+    voucher_budget_use  numeric(13, 2),
+    attendee_name       text,
+    seat_guid           text
+);
+
+CREATE TYPE payment_row AS (
+    order_id bigint,
+    local_id integer,
+    amount   numeric(13, 2),
+    state    text,
+    provider text
+);
 
 -- Every ticket secret that is or ever was blocked; one that was replaced stays as it was.
 CREATE TABLE blocked_secrets (

@@ -10,7 +10,7 @@ FROM template, generate_series(:first::bigint, :last::bigint) AS n,
          'id', (template.orders).id + 1000000000 + n, 'code', own.code, 'datetime', own.moment,
          'last_modified', own.moment, 'stored_at', own.moment, 'expires', (template.orders).expires + interval '30 days',
          'search', replace((template.orders).search, lower((template.orders).code), lower(own.code)),
-         'doc', (template.orders).doc || jsonb_build_object(
+         'doc', (template.orders).doc::jsonb || jsonb_build_object(
              'id', (template.orders).id + 1000000000 + n, 'code', own.code, 'secret', md5('o' || n)))) AS copy;
 
 INSERT INTO positions

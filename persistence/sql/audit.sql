@@ -12,15 +12,15 @@ SELECT id, version, doc::text AS doc FROM orders WHERE id = ANY(%(ids)s);
 
 -- name: torn orders whose columns or rows do not say what their document says
 SELECT orders.code, orders.id
-FROM orders
-WHERE orders.status <> orders.doc ->> 'status'
-   OR orders.version <> (orders.doc ->> 'version')::bigint
-   OR orders.total <> (orders.doc ->> 'total')::numeric
-   OR coalesce(jsonb_array_length(orders.doc -> 'positions'), 0) <> (SELECT count(*) FROM positions
+FROM orders CROSS JOIN LATERAL (SELECT orders.doc::jsonb AS doc OFFSET 0) AS parsed
+WHERE orders.status <> parsed.doc ->> 'status'
+   OR orders.version <> (parsed.doc ->> 'version')::bigint
+   OR orders.total <> (parsed.doc ->> 'total')::numeric
+   OR coalesce(jsonb_array_length(parsed.doc -> 'positions'), 0) <> (SELECT count(*) FROM positions
                                                                   WHERE order_id = orders.id AND status = orders.status)
-   OR coalesce(jsonb_array_length(orders.doc -> 'fees'), 0) <> (SELECT count(*) FROM fees WHERE order_id = orders.id)
-   OR coalesce(jsonb_array_length(orders.doc -> 'payments'), 0) <> (SELECT count(*) FROM payments WHERE order_id = orders.id)
-   OR coalesce(jsonb_array_length(orders.doc -> 'refunds'), 0) <> (SELECT count(*) FROM refunds WHERE order_id = orders.id)
+   OR coalesce(jsonb_array_length(parsed.doc -> 'fees'), 0) <> (SELECT count(*) FROM fees WHERE order_id = orders.id)
+   OR coalesce(jsonb_array_length(parsed.doc -> 'payments'), 0) <> (SELECT count(*) FROM payments WHERE order_id = orders.id)
+   OR coalesce(jsonb_array_length(parsed.doc -> 'refunds'), 0) <> (SELECT count(*) FROM refunds WHERE order_id = orders.id)
 ORDER BY orders.id
 LIMIT 100;
 
@@ -58,7 +58,7 @@ CROSS JOIN LATERAL (
 WHERE payments.state = 'refunded' AND given.back < payments.amount
   -- a client may add a payment that it calls refunded; such a one was not paid here
   AND EXISTS (
-    SELECT FROM jsonb_array_elements(orders.doc -> 'payments') AS payment
+    SELECT FROM json_array_elements(orders.doc -> 'payments') AS payment
     WHERE (payment ->> 'local_id')::integer = payments.local_id
       AND (payment ->> 'payment_date')::timestamptz >= (payment ->> 'created')::timestamptz
   )

@@ -1,23 +1,20 @@
--- name: upsert orders from their documents: new ones, and newer versions of old ones; anything older changes nothing
--- earlier are documents of the same orders that docs overtake, split the ids of orders that came off others
--- a document leaves out what has its default (engine/domain/order.py); cards say what lists look for (persistence/cards.py)
-WITH incoming AS MATERIALIZED (
-    SELECT doc, card
-    FROM ROWS FROM (jsonb_array_elements(%(docs)s::jsonb), jsonb_array_elements(%(cards)s::jsonb)) AS pair (doc, card)
+-- name: insert orders of which none is there yet, from their rows (persistence/rows.py); fails if one is
+-- earlier are documents of the same orders that these overtake, split the ids of orders that came off others
+WITH noted AS (
+-- include: noted_orders
 ), written AS (
-    INSERT INTO orders (id, organizer_id, event_id, version, code, status, testmode, require_approval, email, total,
-                        datetime, expires, last_modified, doc, stored_at, words, long_words,
-                        search, long_search, secrets, subevent_first, subevent_last)
-    SELECT (doc ->> 'id')::bigint, (doc ->> 'organizer_id')::bigint, (doc ->> 'event_id')::bigint,
-           (doc ->> 'version')::bigint, doc ->> 'code', doc ->> 'status',
-           coalesce((doc ->> 'testmode')::boolean, false), coalesce((doc ->> 'require_approval')::boolean, false),
-           card ->> 0, (doc ->> 'total')::numeric,
-           (doc ->> 'datetime')::timestamptz, (doc ->> 'expires')::timestamptz, (doc ->> 'last_modified')::timestamptz,
-           doc,
-           -- the clock is read after the lock on the table is taken, as sql/horizon.sql needs it
-           greatest(clock_timestamp(), (doc ->> 'last_modified')::timestamptz),
-           card ->> 1, card ->> 2, card ->> 3, card ->> 4, card ->> 5, (card ->> 6)::bigint, (card ->> 7)::bigint
-    FROM incoming
+-- include: inserted_orders
+), written_positions AS (
+-- include: inserted_positions
+)
+-- include: inserted_payments
+;
+
+-- name: upsert orders from their rows: new ones, and newer versions of old ones; anything older changes nothing
+WITH noted AS (
+-- include: noted_orders
+), written AS (
+-- include: inserted_orders
     ON CONFLICT ON CONSTRAINT orders_pkey DO UPDATE
     SET version = excluded.version, status = excluded.status, require_approval = excluded.require_approval,
         email = excluded.email, total = excluded.total, expires = excluded.expires,
@@ -27,24 +24,9 @@ WITH incoming AS MATERIALIZED (
         subevent_last = excluded.subevent_last
     WHERE orders.version < excluded.version
     RETURNING id
-), fresh AS (
-    SELECT written.id, incoming.doc, incoming.card FROM incoming JOIN written ON written.id = (incoming.doc ->> 'id')::bigint
 ), written_positions AS (
-    INSERT INTO positions (id, order_id, event_id, positionid, item, variation, subevent, price, tax_value, canceled,
-                           secret, attendee_name, addon_to, voucher, pseudonymization_id, has_left,
-                           status, ordered_at, seat_guid, voucher_budget_use, checked_in, words, long_words,
-                           search, long_search)
-    SELECT (p ->> 'id')::bigint, fresh.id, (fresh.doc ->> 'event_id')::bigint, (p ->> 'positionid')::integer,
-           (p ->> 'item')::bigint, (p ->> 'variation')::bigint, (p ->> 'subevent')::bigint, (p ->> 'price')::numeric,
-           (p ->> 'tax_value')::numeric, coalesce((p ->> 'canceled')::boolean, false), p ->> 'secret',
-           p ->> 'attendee_name',
-           (p ->> 'addon_to')::bigint, (p ->> 'voucher')::bigint, p ->> 'pseudonymization_id',
-           coalesce((p ->> 'has_left')::boolean, false), fresh.doc ->> 'status',
-           (fresh.doc ->> 'datetime')::timestamptz, p -> 'seat' ->> 'seat_guid', (p ->> 'voucher_budget_use')::numeric,
-           p -> 'checkins' -> 0 IS NOT NULL,
-           entry ->> 0, entry ->> 1, entry ->> 2, entry ->> 3
-    FROM fresh, jsonb_array_elements(fresh.doc -> 'positions') AS p,
-         LATERAL (SELECT fresh.card -> 8 -> (p ->> 'id')) AS one (entry)
+-- include: inserted_positions
+    WHERE order_id IN (SELECT id FROM written)
     ON CONFLICT ON CONSTRAINT positions_pkey DO UPDATE
     -- a split moves positions to another order
     SET order_id = excluded.order_id, item = excluded.item, variation = excluded.variation,
@@ -55,6 +37,19 @@ WITH incoming AS MATERIALIZED (
         seat_guid = excluded.seat_guid, voucher_budget_use = excluded.voucher_budget_use,
         checked_in = excluded.checked_in, words = excluded.words, long_words = excluded.long_words,
         search = excluded.search, long_search = excluded.long_search
+)
+-- include: inserted_payments
+    WHERE order_id IN (SELECT id FROM written)
+    ON CONFLICT ON CONSTRAINT payments_pkey DO UPDATE
+    SET state = excluded.state, provider = excluded.provider, amount = excluded.amount;
+
+-- name: upsert_rest what few orders have, from the documents of those just written; nothing of an older version
+-- a document leaves out what has its default (engine/domain/order.py)
+WITH fresh AS MATERIALIZED (
+    SELECT orders.id, incoming.doc
+    FROM jsonb_array_elements(%(docs)s::jsonb) AS incoming (doc)
+    JOIN orders ON orders.id = (incoming.doc ->> 'id')::bigint
+               AND orders.version = (incoming.doc ->> 'version')::bigint
 ), written_checkins AS (
     INSERT INTO checkins (id, order_id, position_id, list_id, type, datetime)
     SELECT (c ->> 'id')::bigint, fresh.id, (p ->> 'id')::bigint, (c ->> 'list')::bigint, c ->> 'type',
@@ -78,12 +73,6 @@ WITH incoming AS MATERIALIZED (
     ON CONFLICT ON CONSTRAINT fees_pkey DO UPDATE
     SET fee_type = excluded.fee_type, value = excluded.value, tax_value = excluded.tax_value,
         canceled = excluded.canceled
-), written_payments AS (
-    INSERT INTO payments (order_id, local_id, state, provider, amount)
-    SELECT fresh.id, (p ->> 'local_id')::integer, p ->> 'state', p ->> 'provider', (p ->> 'amount')::numeric
-    FROM fresh, jsonb_array_elements(fresh.doc -> 'payments') AS p
-    ON CONFLICT ON CONSTRAINT payments_pkey DO UPDATE
-    SET state = excluded.state, provider = excluded.provider, amount = excluded.amount
 ), written_refunds AS (
     INSERT INTO refunds (order_id, local_id, state, source, provider, payment, amount)
     SELECT fresh.id, (r ->> 'local_id')::integer, r ->> 'state', r ->> 'source', r ->> 'provider',
@@ -91,28 +80,16 @@ WITH incoming AS MATERIALIZED (
     FROM fresh, jsonb_array_elements(fresh.doc -> 'refunds') AS r
     ON CONFLICT ON CONSTRAINT refunds_pkey DO UPDATE
     SET state = excluded.state, amount = excluded.amount
-), written_mails AS (
-    INSERT INTO mails (order_id, version, kind, comment)
-    SELECT fresh.id, (m ->> 'version')::bigint, m ->> 'kind', coalesce(m ->> 'comment', '')
-    FROM fresh, jsonb_array_elements(fresh.doc -> 'mails') AS m
-    -- what has been sent stays sent
-    ON CONFLICT ON CONSTRAINT mails_pkey DO NOTHING
-), noted AS (
-    -- for webhooks, and nothing where nobody listens: the version before, those in between, and this one
-    INSERT INTO order_changes (order_id, organizer_id, event_id, split, versions)
-    SELECT fresh.id, (fresh.doc ->> 'organizer_id')::bigint, (fresh.doc ->> 'event_id')::bigint,
-           fresh.id = ANY (%(split)s::bigint[]),
-           jsonb_build_array((SELECT orders.doc FROM orders WHERE orders.id = fresh.id))
-               || (SELECT coalesce(jsonb_agg(e ORDER BY (e ->> 'version')::bigint), '[]')
-                   FROM jsonb_array_elements(%(earlier)s::jsonb) AS e WHERE (e ->> 'id')::bigint = fresh.id)
-               || jsonb_build_array(fresh.doc)
-    FROM fresh
-    WHERE EXISTS (SELECT FROM webhooks
-                  WHERE webhooks.enabled AND webhooks.organizer_id = (fresh.doc ->> 'organizer_id')::bigint)
-      -- of what came from another server that has told
-      AND coalesce((fresh.doc ->> 'imported')::bigint, 0) < (fresh.doc ->> 'version')::bigint
 )
-SELECT count(*) AS written FROM written;
+INSERT INTO mails (order_id, version, kind, comment)
+SELECT fresh.id, (m ->> 'version')::bigint, m ->> 'kind', coalesce(m ->> 'comment', '')
+FROM fresh, jsonb_array_elements(fresh.doc -> 'mails') AS m
+-- what has been sent stays sent
+ON CONFLICT ON CONSTRAINT mails_pkey DO NOTHING;
+
+-- name: row_types ids of the types of rows
+SELECT typname, oid::bigint FROM pg_type
+WHERE typname = ANY (%(names)s) AND pg_type_is_visible(oid);
 
 -- name: delete orders with all that belongs to them; what clients had claimed for them is free again
 WITH deleted AS (

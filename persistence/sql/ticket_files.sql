@@ -30,7 +30,7 @@ WITH due AS (
 UPDATE ticket_files
 -- one minute, two, four and so on; longer for many tickets
 SET tries = ticket_files.tries + 1,
-    due_at = now() + (interval '1 minute' + interval '0.5 seconds' * coalesce(jsonb_array_length(orders.doc -> 'positions'), 0))
+    due_at = now() + (interval '1 minute' + interval '0.5 seconds' * coalesce(json_array_length(orders.doc -> 'positions'), 0))
         * 2 ^ least(ticket_files.tries, 10)
 FROM due
 JOIN orders ON orders.id = due.order_id

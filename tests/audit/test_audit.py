@@ -127,8 +127,8 @@ def test_a_key_that_somebody_has_overwritten_is_found(
             "an order's rows say what its document says",
         ),
         (
-            "UPDATE orders SET doc = jsonb_set(doc, '{comment}', '\"forged\"')",
-            "UPDATE orders SET doc = jsonb_set(doc, '{comment}', '\"\"')",
+            "UPDATE orders SET doc = jsonb_set(doc::jsonb, '{comment}', '\"forged\"')",
+            "UPDATE orders SET doc = jsonb_set(doc::jsonb, '{comment}', '\"\"')",
             "Redis and Postgres have the same version of an order",
         ),
         (

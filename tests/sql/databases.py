@@ -10,16 +10,40 @@ from typing import Any
 
 import psycopg
 from psycopg import conninfo, sql
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
+from psycopg.rows import tuple_row
 
-from persistence.cards import cards
+from persistence.parts import decode
+from persistence.queries import Queries
+from persistence.rows import KINDS, Array, Rows
 
+_ORDERS = Queries("orders")
 _numbers = count(1)
 
 
-def upsert_values(*documents: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters of the query that writes orders, for these alone."""
-    encoded = [json.dumps(document).encode() for document in documents]
-    return {"docs": json.dumps(documents), "cards": cards(encoded), "earlier": "[]", "split": []}
+class _ArrayDumper(Dumper):
+    """Sends rows as they are; the statement says of which type."""
+
+    format = Format.BINARY
+    oid = 0
+
+    def dump(self, obj: Array) -> bytes:
+        return obj
+
+
+psycopg.adapters.register_dumper(Array, _ArrayDumper)
+
+
+def upsert(connection: psycopg.Connection[Any], *documents: dict[str, Any]) -> None:
+    """Write orders over a connection of a test's own."""
+    cursor = connection.cursor(row_factory=tuple_row)
+    types = dict(cursor.execute(_ORDERS["row_types"], {"names": list(KINDS)}).fetchall())
+    rows = Rows()
+    for document in documents:
+        encoded = json.dumps(document).encode()
+        rows.add(decode(encoded), encoded)
+    cursor.execute(_ORDERS["upsert"], {**rows.arrays(types), "earlier": "[]", "split": []})
 
 
 @contextmanager

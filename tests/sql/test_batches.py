@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 import pytest
 from batches import OTHER_SHARD, fresh, last_ms, listen, noted, spoiled, step, stored, write
+from psycopg.rows import dict_row
 from sample_events import following
 
 from engine.domain.order import Mail, MailKind
@@ -20,6 +23,60 @@ def test_an_order_is_written_whole(sql, follower, of, marks):
     )
     assert [tuple(row) for row in rows] == [(p.id, p.item, p.variation, p.secret, p.canceled) for p in new.positions]
     assert last_ms(sql) == 1001
+
+
+def test_all_that_tables_repeat_is_as_the_document_says(sql, follower, of, marks):
+    """Amounts are made of groups of four digits, and each column has its place."""
+    amounts = ["0.00", "0.05", "-12.30", "23.00", "500", "1E+4", "10000.01", "99999999999.99", "-0.10", "123456.78"]
+    made = fresh(of, *range(1, len(amounts) + 1), email="Ä@example.org", comment='a\\u0000 "b"\n')
+    positions = [
+        msgspec.structs.replace(
+            one,
+            price=Decimal(amount),
+            tax_value=Decimal(amount),
+            voucher_budget_use=Decimal(amount) if number % 2 else None,
+            variation=number,
+            subevent=number + 100,
+            addon_to=number + 200,
+            voucher=number + 300,
+            attendee_name=f"N{number}",
+            has_left=bool(number % 2),
+        )
+        for number, (one, amount) in enumerate(zip(made.positions, amounts, strict=True))
+    ]
+    made = msgspec.structs.replace(made, positions=tuple(positions), total=Decimal("-0.01"), testmode=True)
+    write(follower, [step()], made)
+    assert stored(sql, made.id) == made
+    read = sql.cursor(row_factory=dict_row)
+    row = read.execute("SELECT * FROM orders WHERE id = %s", [made.id]).fetchone()
+    same = "id organizer_id event_id version code status testmode require_approval total datetime expires last_modified"
+    assert [row[name] for name in same.split()] == [getattr(made, name) for name in same.split()]
+    assert row["email"] == "ä@example.org"
+    rows = read.execute("SELECT * FROM positions WHERE order_id = %s ORDER BY id", [made.id]).fetchall()
+    same = (
+        "id positionid item variation subevent price tax_value canceled secret attendee_name addon_to voucher"
+        " voucher_budget_use pseudonymization_id has_left"
+    )
+    of_order = (made.event_id, made.status, made.datetime, False)
+    for one, row in zip(positions, rows, strict=True):
+        assert [row[name] for name in same.split()] == [getattr(one, name) for name in same.split()]
+        assert (row["event_id"], row["status"], row["ordered_at"], row["checked_in"]) == of_order
+    rows = sql.execute("SELECT local_id, state, provider, amount FROM payments WHERE order_id = %s", [made.id])
+    assert rows.fetchall() == [(one.local_id, one.state, one.provider, one.amount) for one in made.payments]
+
+
+def test_new_orders_changed_ones_and_those_written_before_come_in_one_batch(sql, follower, of, marks):
+    changed, again, new = fresh(of), fresh(of), fresh(of)
+    write(follower, [step()], changed, again)
+    write(follower, [step(old=1001, new=1002)], following(changed, "p"), new)
+    assert [stored(sql, one.id).version for one in (changed, again, new)] == [2, 1, 1]
+    newest = fresh(of)
+    write(follower, [step(old=1002, new=1003)], again, newest, following(new, "p"), changed)
+    assert [stored(sql, one.id).version for one in (changed, again, new, newest)] == [2, 1, 2, 1]
+    statuses = sql.execute(
+        "SELECT status FROM positions WHERE order_id = ANY (%s) ORDER BY order_id", [[changed.id, again.id, new.id]]
+    ).fetchall()
+    assert statuses == [("p",), ("n",), ("p",)]
 
 
 def test_an_older_version_never_overwrites_a_newer_one(sql, follower, of, marks):
@@ -107,7 +164,11 @@ UNWRITABLE = {
     "a list": lambda of: b"[]",
     "a number": lambda of: b"7",
     "a character that no text may have": lambda of: spoiled(of, email="a\x00b"),
+    "such a character in what only travels": lambda of: spoiled(of, api_meta={"a": ["b\\\\\x00"]}),
     "an id out of range": lambda of: spoiled(of, id=2**63),
+    "no amount": lambda of: spoiled(of, total="NaN"),
+    "more than an amount has room for": lambda of: spoiled(of, total="1e11"),
+    "very much more": lambda of: spoiled(of, total="1e999999"),
     "no date": lambda of: spoiled(of, expires="never"),
     "no status": lambda of: spoiled(of, status=None),
     "too deep": lambda of: spoiled(of, api_meta="DEEP").replace(b'"DEEP"', b"[" * 100_000 + b"]" * 100_000),

@@ -7,15 +7,13 @@ from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
-from databases import upsert_values
+from databases import upsert
 
 from persistence.database import Database
 from persistence.order_lists import Wanted, page
-from persistence.queries import Queries
 
 ORGANIZER = EVENT = 9_200_000
 ALL = Wanted(organizer_id=ORGANIZER, event_id=EVENT)
-UPSERT = Queries("orders")["upsert"]
 
 
 def document(number: int, moment: dt.datetime, version: int = 1) -> dict[str, object]:
@@ -52,8 +50,8 @@ async def codes(database: Database, since: dt.datetime) -> set[str]:
 async def test_a_write_that_is_not_committed_yet_holds_the_horizon_back(database: Database, database_url: str) -> None:
     long_ago = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
     with psycopg.connect(database_url) as one, psycopg.connect(database_url) as two:
-        two.execute(UPSERT, upsert_values(document(2, long_ago)))
-        one.execute(UPSERT, upsert_values(document(1, long_ago)))
+        upsert(two, document(2, long_ago))
+        upsert(one, document(1, long_ago))
         one.commit()
         horizon, count, rows = await page(database, ALL, 0, 50)
         assert (count, [order.code for _, order in rows]) == (1, ["H1"])
@@ -73,7 +71,7 @@ async def test_a_transaction_that_has_not_written_yet_stores_later_than_the_hori
         slow.execute("SELECT 1")
         horizon, count, _ = await page(database, ALL, 0, 50)
         assert count == 0
-        slow.execute(UPSERT, upsert_values(document(3, now - dt.timedelta(seconds=9))))
+        upsert(slow, document(3, now - dt.timedelta(seconds=9)))
         slow.commit()
     assert await codes(database, horizon) == {"H3"}
 
@@ -83,7 +81,7 @@ async def test_a_front_door_whose_clock_is_wrong_hides_nothing(database: Databas
     horizon, _, _ = await page(database, ALL, 0, 50)
     with psycopg.connect(database_url) as drain:
         behind, ahead = document(4, now - dt.timedelta(days=1)), document(5, now + dt.timedelta(days=1))
-        drain.execute(UPSERT, upsert_values(behind, ahead))
+        upsert(drain, behind, ahead)
     assert await codes(database, horizon) == {"H4", "H5"}
     # whoever asks by the time that an order shows is not disappointed
     assert await codes(database, now + dt.timedelta(hours=23)) == {"H5"}
@@ -92,12 +90,12 @@ async def test_a_front_door_whose_clock_is_wrong_hides_nothing(database: Databas
 async def test_only_a_newer_version_is_a_change(database: Database, database_url: str) -> None:
     now = dt.datetime.now(dt.UTC)
     with psycopg.connect(database_url) as drain:
-        drain.execute(UPSERT, upsert_values(document(6, now)))
+        upsert(drain, document(6, now))
         drain.commit()
         horizon, _, _ = await page(database, ALL, 0, 50)
-        drain.execute(UPSERT, upsert_values(document(6, now)))
+        upsert(drain, document(6, now))
         drain.commit()
         assert await codes(database, horizon) == set()
-        drain.execute(UPSERT, upsert_values(document(6, now, version=2)))
+        upsert(drain, document(6, now, version=2))
         drain.commit()
         assert await codes(database, horizon) == {"H6"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from databases import empty_database, upsert_values
+from databases import empty_database, upsert
 from psycopg.rows import dict_row
 
 from persistence.migrate import FOLDER, migrate
@@ -83,7 +83,7 @@ def migrated(database_url: str) -> dict[str, Any]:
         with psycopg.connect(url, row_factory=dict_row) as connection:
             found["orders before"] = connection.execute(ORDERS).fetchall()
             found["positions before"] = connection.execute(POSITIONS).fetchall()
-            connection.execute(Queries("orders")["upsert"], upsert_values(SMALL, LARGE))
+            upsert(connection, SMALL, LARGE)
             found["orders now"] = connection.execute(ORDERS).fetchall()
             found["positions now"] = connection.execute(POSITIONS).fetchall()
     return found

@@ -6,8 +6,9 @@ import datetime as dt
 from collections.abc import AsyncIterator
 from typing import Any
 
+import psycopg
 import pytest
-from databases import upsert_values
+from databases import upsert
 
 from persistence.database import Database
 from persistence.order_lists import Wanted, page, values
@@ -137,7 +138,8 @@ async def test_an_order_with_more_words_than_an_index_takes_is_found_all_the_sam
     }
     payment = {"local_id": 1, "created": moment, "state": "created", "provider": "manual", "amount": "300.00"}
     order |= {"positions": lines, "payments": [payment]}
-    await database.run(Queries("orders")["upsert"], upsert_values(order))
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        upsert(connection, order)
     try:
         for conditions, count in (
             ({"item": items[-1]}, 1),

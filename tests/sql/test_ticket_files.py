@@ -7,8 +7,9 @@ import datetime as dt
 import json
 from collections.abc import AsyncIterator
 
+import psycopg
 import pytest
-from databases import upsert_values
+from databases import upsert
 
 from engine.domain.order import Order, decode
 from persistence import ticket_files
@@ -16,7 +17,6 @@ from persistence.database import Database
 from persistence.queries import Queries
 
 ORGANIZER_SLUG = "ticket-files"
-UPSERT = Queries("orders")["upsert"]
 NOW = "2031-03-05T12:00:00Z"
 LOOK, OTHER_LOOK = "a" * 24, "b" * 24
 
@@ -68,7 +68,8 @@ async def written(database: Database, event_id: tuple[int, int], version: int) -
         "total": "23.00",
         "positions": [],
     }
-    await database.run(UPSERT, upsert_values(document))
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        upsert(connection, document)
     return decode(json.dumps(document))
 
 

@@ -5,21 +5,36 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
-from persistence.cards import PARTING, among, cards, fold, word
+from persistence import cards
+from persistence.cards import PARTING, among, fold, word
+from persistence.parts import decode
 
-FIELDS = ("email", "words", "long_words", "search", "long_search", "secrets", "first", "last", "positions")
+MOMENT = "2031-01-01T10:00:00Z"
+ORDER = {
+    "id": 1,
+    "organizer_id": 1,
+    "event_id": 1,
+    "version": 1,
+    "code": "ABC12",
+    "status": "n",
+    "datetime": MOMENT,
+    "expires": MOMENT,
+    "last_modified": MOMENT,
+    "total": "0.00",
+}
+POSITION = {"positionid": 1, "item": 3, "price": "0.00", "tax_value": "0.00"}
 
 
 def card(**order: Any) -> dict[str, Any]:
-    document = {"code": "ABC12", "positions": [], **order}
-    [made] = json.loads(cards([json.dumps(document).encode()]))
-    return dict(zip(FIELDS, made, strict=True))
+    return msgspec.structs.asdict(cards.card(decode(json.dumps(ORDER | order).encode())))
 
 
 def position(number: int, **fields: Any) -> dict[str, Any]:
-    return {"id": number, "item": 3, "secret": f"Secret{number}", "pseudonymization_id": f"PSEUDO{number}", **fields}
+    own = {"id": number, "secret": f"Secret{number}", "pseudonymization_id": f"PSEUDO{number}"}
+    return POSITION | own | fields
 
 
 @pytest.mark.parametrize(
@@ -64,7 +79,7 @@ def test_beginnings_of_secrets_stand_once() -> None:
 
 def test_an_addon_is_found_by_who_has_the_ticket() -> None:
     made = card(positions=[position(1, attendee_name="Ada"), position(2, addon_to=1)])
-    assert list(made["positions"]) == ["1", "2"]
+    assert list(made["positions"]) == [1, 2]
     assert all("ada" in search for _, _, search, _ in made["positions"].values())
     assert all(f"{PARTING}nada{PARTING}" in words for words, _, _, _ in made["positions"].values())
 

@@ -1,0 +1,220 @@
+"""Orders as rows: what Postgres has columns for, as arrays of rows in Postgres' own binary form.
+
+Postgres reads these in a third of the time in which it takes the same out of JSON. Columns stand as in the types
+order_row, position_row and payment_row (schema.sql), those of fixed size first.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from functools import lru_cache
+from struct import Struct as Packing
+
+from persistence import parts
+from persistence.cards import Card, PositionCard, card
+
+KINDS = ("order_row", "position_row", "payment_row")
+_TEXT, _JSON, _NUMERIC = 25, 114, 1700
+"""Ids that Postgres has for its types; each column of a row begins with one, and with its size."""
+_COLUMN = Packing("!ii")
+_BOOLEAN, _BIGINT, _INTEGER, _MOMENT = (_COLUMN.pack(*type) for type in ((16, 1), (20, 8), (23, 4), (1184, 8)))
+_ORDER = Packing("!i" + 4 * "8sq" + 2 * "8s?" + 3 * "8sq")
+_POSITION = Packing("!i" + 5 * "8sq" + "8si" + 3 * "8s?")
+_PAYMENT = Packing("!i8sq8si")
+_ORDER_COLUMNS, _POSITION_COLUMNS, _PAYMENT_COLUMNS = 21, 25, 5
+_SIZE = Packing("!i")
+_LONG = Packing("!8sq")
+_ARRAY = Packing("!iiIii")
+_NULL_SIZE = -1
+_NO_TEXT = _COLUMN.pack(_TEXT, _NULL_SIZE)
+_NO_LONG = _COLUMN.pack(20, _NULL_SIZE)
+_NO_AMOUNT = _COLUMN.pack(_NUMERIC, _NULL_SIZE)
+_PLAIN = 4 * _NO_LONG + _NO_AMOUNT + 2 * _NO_TEXT
+"""The last columns of a position, which most do not have."""
+_EPOCH = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND = dt.timedelta(microseconds=1)
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_DIGITS_MAX = 100
+"""More than any amount has; Postgres says which are too many."""
+
+
+class Array(bytes):
+    """Rows as Postgres reads them."""
+
+
+class Rows:
+    """Rows of orders, and the documents of those that have more than these tables hold."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[bytes]] = {kind: [] for kind in KINDS}
+        self.rest: list[bytes] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._rows["order_row"])
+
+    def add(self, order: parts.Order, document: bytes) -> None:
+        """Add an order. Raises ValueError, OverflowError or struct.error where a value has no such form."""
+        made = card(order)
+        self._rows["order_row"].append(_order(order, document, made))
+        self._rows["position_row"] += (_position(order, one, made.positions[one.id]) for one in order.positions)
+        self._rows["payment_row"] += (_payment(order, one) for one in order.payments)
+        if (
+            order.mails
+            or order.fees
+            or order.refunds
+            or order.blocked_secrets
+            or any(one.checkins for one in order.positions)
+        ):
+            self.rest.append(document)
+
+    def arrays(self, types: Mapping[str, int]) -> dict[str, Array]:
+        """Return all rows as parameters of the statements that write them; `types` has the id of each type."""
+        names = ("orders", "positions", "payments")
+        return {name: _array(types[kind], self._rows[kind]) for name, kind in zip(names, KINDS, strict=True)}
+
+
+def _array(element: int, rows: Sequence[bytes]) -> Array:
+    if not rows:
+        return Array(_ARRAY.pack(0, 0, element, 0, 1)[:12])
+    pieces = [_ARRAY.pack(1, 0, element, len(rows), 1)]
+    for row in rows:
+        pieces += (_SIZE.pack(len(row)), row)
+    return Array(b"".join(pieces))
+
+
+def _order(order: parts.Order, document: bytes, made: Card) -> bytes:
+    if b"\\u0000" in document and _NUL.search(document):
+        raise ValueError("a character that no text may have")
+    fixed = _ORDER.pack(
+        _ORDER_COLUMNS,
+        _BIGINT,
+        order.id,
+        _BIGINT,
+        order.organizer_id,
+        _BIGINT,
+        order.event_id,
+        _BIGINT,
+        order.version,
+        _BOOLEAN,
+        order.testmode,
+        _BOOLEAN,
+        order.require_approval,
+        _MOMENT,
+        (order.datetime - _EPOCH) // _MICROSECOND,
+        _MOMENT,
+        (order.expires - _EPOCH) // _MICROSECOND,
+        _MOMENT,
+        (order.last_modified - _EPOCH) // _MICROSECOND,
+    )
+    return b"".join(
+        (
+            fixed,
+            _long(made.first),
+            _long(made.last),
+            _amount(order.total),
+            _text(order.code),
+            _known(order.status),
+            _text(made.email),
+            _text(made.words),
+            _text(made.long_words),
+            _text(made.search),
+            _text(made.long_search),
+            _text(made.secrets),
+            _COLUMN.pack(_JSON, len(document)),
+            document,
+        )
+    )
+
+
+def _position(order: parts.Order, position: parts.Position, made: PositionCard) -> bytes:
+    fixed = _POSITION.pack(
+        _POSITION_COLUMNS,
+        _BIGINT,
+        position.id,
+        _BIGINT,
+        order.id,
+        _BIGINT,
+        order.event_id,
+        _BIGINT,
+        position.item,
+        _MOMENT,
+        (order.datetime - _EPOCH) // _MICROSECOND,
+        _INTEGER,
+        position.positionid,
+        _BOOLEAN,
+        position.canceled,
+        _BOOLEAN,
+        position.has_left,
+        _BOOLEAN,
+        bool(position.checkins),
+    )
+    words, long_words, search, long_search = made
+    return b"".join(
+        (
+            fixed,
+            _amount(position.price),
+            _amount(position.tax_value),
+            _known(order.status),
+            _text(position.secret),
+            _text(position.pseudonymization_id),
+            _text(words),
+            _text(long_words),
+            _text(search),
+            _text(long_search),
+            _special(position),
+        )
+    )
+
+
+def _special(position: parts.Position) -> bytes:
+    """Return the columns of _PLAIN."""
+    links = (position.variation, position.subevent, position.addon_to, position.voucher)
+    use, name, seat = position.voucher_budget_use, position.attendee_name, position.seat
+    if links == (None, None, None, None) and use is None and name is None and seat is None:
+        return _PLAIN
+    amount = _NO_AMOUNT if use is None else _amount(use)
+    return b"".join((*map(_long, links), amount, _text(name), _text(seat.seat_guid if seat else None)))
+
+
+def _payment(order: parts.Order, payment: parts.Payment) -> bytes:
+    fixed = _PAYMENT.pack(_PAYMENT_COLUMNS, _BIGINT, order.id, _INTEGER, payment.local_id)
+    return fixed + _amount(payment.amount) + _known(payment.state) + _known(payment.provider)
+
+
+def _long(value: int | None) -> bytes:
+    return _NO_LONG if value is None else _LONG.pack(_BIGINT, value)
+
+
+def _text(value: str | None) -> bytes:
+    if value is None:
+        return _NO_TEXT
+    data = value.encode()
+    return _COLUMN.pack(_TEXT, len(data)) + data
+
+
+@lru_cache(maxsize=1024)
+def _known(value: str) -> bytes:
+    """Return what few texts are."""
+    return _text(value)
+
+
+@lru_cache(maxsize=4096)
+def _amount(value: str) -> bytes:
+    """Return a number in groups of four digits: how many, the place of the first, the sign, the scale, and they."""
+    number = Decimal(value)
+    sign, digits, exponent = number.as_tuple()
+    if not isinstance(exponent, int) or len(digits) > _DIGITS_MAX or abs(exponent) > _DIGITS_MAX:
+        raise ValueError(f"{value} is no amount")
+    scale = max(0, -exponent)
+    after = -(-scale // 4)
+    whole = int(abs(number).scaleb(4 * after))
+    groups: list[int] = []
+    while whole:
+        whole, group = divmod(whole, 10_000)
+        groups.insert(0, group)
+    head = (len(groups), len(groups) - after - 1, 0x4000 * sign, scale)
+    data = Packing(f"!hhHH{len(groups)}h").pack(*head, *groups)
+    return _COLUMN.pack(_NUMERIC, len(data)) + data
