@@ -64,14 +64,16 @@ def commit(
     cart, *others = map(quoted, carts) if carts else (False,)
     if others:
         more["carts"] = others
-    moved = tuple(word for move in moves for word in (product_text(move.product), move.state, move.delta))
-    kind = (mode, moved, tuple(map(product_text, needs)))
+    kind: list[Any] = [mode, len(moves)]
+    for move in moves:
+        kind += [product_text(move.product), move.state, move.delta]
+    kind += map(product_text, needs)
     words = (str(order.version - 1), version, str(order.id), _text(document), cart, more or False)
-    return Commit(keys.order(shard, event.id, order.code), more_keys, kind, words)
+    return Commit(keys.order(shard, event.id, order.code), more_keys, tuple(kind), words)
 
 
-def together(commits: Sequence[Commit]) -> tuple[list[str], list[Any]]:
-    """Return the keys of orders that share a call, and the arguments that say what they are."""
+def together(commits: Sequence[Commit]) -> tuple[list[str], bytes]:
+    """Return the keys of orders that share a call, and what says what they are."""
     script_keys = [one.key for one in commits]
     kinds: dict[tuple[Any, ...], int] = {}
     words: list[Any] = []
@@ -79,7 +81,7 @@ def together(commits: Sequence[Commit]) -> tuple[list[str], list[Any]]:
         script_keys += one.more_keys
         words.append(kinds.setdefault(one.kind, len(kinds) + 1))
         words += one.words
-    return script_keys, [len(commits), _encode(list(kinds)), _encode(words)]
+    return script_keys, _encode([list(kinds), *words])
 
 
 def _text(data: bytes) -> Raw:

@@ -214,7 +214,7 @@ class Ledger(LiveCatalogue, KeptReplies):
         event_key, holds_key, carts_key, due_key = self._hold_keys(shard, event_id)
         order_keys, told = together(commits)
         script_keys = [event_key, keys.outbox(shard), keys.shard(shard), holds_key, carts_key, due_key, *order_keys]
-        args = [event_id, version, self._listed_ms, *told]
+        args = [event_id, version, self._listed_ms, told]
         _, epoch, *answers = await self._run("order_commit", shard, script_keys, args)
         if [b"unknown_seats"] in answers:
             raise self._alarm("order_commit", b"unknown_seats", shard, script_keys)

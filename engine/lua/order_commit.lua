@@ -5,12 +5,11 @@
 -- ARGV   1 event id
 --        2 catalogue version that the requests were judged by, or empty if it does not matter
 --        3 how long expired holds stay listed, ms
---        4 number of orders, at most 1000
---        5 what orders have in common, a MessagePack array of kinds, each an array:
+--        4 at most 1000 orders, a MessagePack array; first what they have in common, an array of kinds, each an array:
 --            mode: commit | admit (some need no room) | force (nothing needs room) | simulate (check only)
---            the moves; of each: product, state n|p|x, delta
---            the entries that need room, in the order of positions; of each: product
---        6 the orders, a MessagePack array; of each:
+--            number of moves; each: product, state n|p|x, delta
+--            the entries that need room, in the order of positions; each: product
+--          then for each order:
 --            kind: its place among the kinds, from 1
 --            version that it follows, as text; 0 for a new order
 --            version that it becomes, as text; -1 deletes it
@@ -46,8 +45,9 @@
 
 local event_key, outbox_key, shard_key = KEYS[1], KEYS[2], KEYS[3]
 local holds_key, carts_key, due_key = KEYS[4], KEYS[5], KEYS[6]
-local event, version, listed_ms, count = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local kinds, words, width = cmsgpack.unpack(ARGV[5]), cmsgpack.unpack(ARGV[6]), 7
+local event, version, listed_ms = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local words, width = cmsgpack.unpack(ARGV[4]), 7 -- the words of an order end at 1 + 7 times its place
+local kinds, count = words[1], (#words - 1) / width
 local now = now_ms()
 
 local epoch
@@ -57,15 +57,12 @@ if not epoch then return {'unverified'} end
 -- What all orders need to know of the event, read at once.
 local units = units_open(event_key)
 quota_kinds = {'u', 'l', 'c', 'f'}
-local counted, seen = {'v'}, {}
-for _, kind in ipairs(kinds) do
-  local moves = kind[2]
-  for m = 1, #moves, 3 do
-    local product, n = moves[m], #counted
-    if not seen[product] then
-      seen[product] = true
-      counted[n + 1], counted[n + 2], counted[n + 3] = 'q' .. product, 'h' .. product, moves[m + 1] .. product
-    end
+local counted = {'v'}
+for k = 1, #kinds do
+  local kind = kinds[k]
+  for m = 3, 2 + 3 * kind[2], 3 do
+    local n, product = #counted, kind[m]
+    counted[n + 1], counted[n + 2], counted[n + 3] = 'q' .. product, 'h' .. product, kind[m + 1] .. product
   end
 end
 units_load(units, counted)
@@ -75,12 +72,14 @@ if version and units.value.v ~= version then return {'stale_catalogue', tostring
 -- New orders are looked for all at once, and what few orders have is given its keys.
 local versions, new, key_at = {}, {}, 6 + count -- versions that are known, by key; false where there is no order
 for i = 1, count do
-  local key, more = KEYS[6 + i], words[width * i]
-  if words[width * i - 5] == '0' then new[#new + 1] = key end
-  for _, part in ipairs(more and {more.split or {}, more.reply or {}} or {}) do
-    if #part > 0 then
-      key_at = key_at + 1
-      part.key = KEYS[0 + key_at]
+  local key, more = KEYS[6 + i], words[1 + width * i]
+  if count > 1 and words[width * i - 4] == '0' then new[#new + 1] = key end
+  if more then
+    for _, part in ipairs({more.split or {}, more.reply or {}}) do
+      if #part > 0 then
+        key_at = key_at + 1
+        part.key = KEYS[0 + key_at]
+      end
     end
   end
 end
@@ -123,21 +122,21 @@ end
 
 -- Moves in memory the units of an order and of the holds from `first` on that it takes over, and its uses of vouchers; or
 -- undoes that (sign -1).
-local function move(first, moves, more, sign)
+local function move(first, kind, more, sign)
   for i = first, #left do
     local hold = left[i]
     units_move(units, hold.product, 'h', -sign)
     if hold.voucher ~= '0' then rare().move_use(hold.voucher, 't', -sign) end
   end
-  for m = 1, #moves, 3 do units_move(units, moves[m], moves[m + 1], sign * moves[m + 2]) end
+  for m = 3, 2 + 3 * kind[2], 3 do units_move(units, kind[m], kind[m + 1], sign * kind[m + 2]) end
   if more and more.vouchers then rare().use_vouchers(more.vouchers, sign) end
 end
 
 -- Is there room for what an order has got in memory?
-local function has_room(needs)
+local function has_room(kind)
   local value = units.value
-  for n = 1, #needs do
-    local quotas = units_quotas(units, needs[n])
+  for n = 3 + 3 * kind[2], #kind do
+    local quotas = units_quotas(units, kind[n])
     if #quotas == 0 then return false end
     for i = 1, #quotas do
       -- as units_room of include/units.lua
@@ -163,7 +162,8 @@ function rare()
 
   -- Releases what is due: that stays so, whatever becomes of the orders.
   function made.release()
-    more_due = reap(due_key, now, 8, listed_ms) and reap(due_key, now, 64, listed_ms)
+    local ms = tonumber(listed_ms)
+    more_due = reap(due_key, now, 8, ms) and reap(due_key, now, 64, ms)
     units_write()
   end
 
@@ -232,9 +232,9 @@ function rare()
 
   -- Names the entries that have no room, and the first quota of each that lacks it: takes all out again in memory, and
   -- deals one after the other.
-  function made.find_short(needs)
+  function made.find_short(kind)
     if more_due then return {'again'} end
-    local short = {}
+    local short, needs = {}, {unpack(kind, 3 + 3 * kind[2])}
     for _, product in ipairs(needs) do add_used(units_quotas(units, product), -1) end
     for i, product in ipairs(needs) do
       local quotas, lacking = units_quotas(units, product), nil
@@ -271,9 +271,9 @@ function rare()
   end
 
   -- Records what somebody has allowed beyond a quota's size, and closes quotas that are sold out and shall be.
-  function made.settle(mode, moves, vouchers)
-    local touched = {}
-    for m = 1, #moves, 3 do touched[#touched + 1] = moves[m] end
+  function made.settle(kind, vouchers)
+    local mode, touched = kind[1], {}
+    for m = 3, 2 + 3 * kind[2], 3 do touched[#touched + 1] = kind[m] end
     for i = 1, #vouchers, 5 do
       local reserve = vouchers_reserve(units, vouchers[i])
       if reserve and vouchers[i + 1] < 0 then
@@ -319,8 +319,8 @@ end
 
 -- Does a quota want to be closed when it is sold out that a kind of orders moves?
 local function closes(kind)
-  for m = 1, #kind[2], 3 do
-    for _, quota in ipairs(units_quotas(units, kind[2][m])) do
+  for m = 3, 2 + 3 * kind[2], 3 do
+    for _, quota in ipairs(units_quotas(units, kind[m])) do
       if units_get(units, quota.f) == 1 then return true end
     end
   end
@@ -334,23 +334,25 @@ local function commit(key, at)
   if refusal then return refusal end
 
   kind = kinds[kind]
-  local mode, moves, needs = kind[1], kind[2], kind[3]
+  local mode = kind[1]
   local first, vouchers = #left + 1, more and more.vouchers
   if cart then consume(cart) end
-  for _, other in ipairs(more and more.carts or {}) do consume(other) end
-  move(first, moves, more, 1)
+  if more and more.carts then
+    for _, other in ipairs(more.carts) do consume(other) end
+  end
+  move(first, kind, more, 1)
   if vouchers then refusal = rare().find_vouchers(vouchers) end
   if more and more.seats and not refusal then refusal = rare().find_seats(more.seats, first) end
-  if not refusal and mode ~= 'force' and not has_room(needs) then refusal = rare().find_short(needs) end
+  if not refusal and mode ~= 'force' and not has_room(kind) then refusal = rare().find_short(kind) end
   if refusal or mode == 'simulate' then
-    move(first, moves, more, -1)
+    move(first, kind, more, -1)
     for i = #left, first, -1 do left[left[i].id], left[i] = nil, nil end
     return refusal or ''
   end
 
   -- what was allowed goes out before the order that needs it: whoever has the order has been told why it may be there
   if kind.closes == nil then kind.closes = closes(kind) end
-  if mode ~= 'commit' or kind.closes or vouchers then rare().settle(mode, moves, vouchers or {}) end
+  if mode ~= 'commit' or kind.closes or vouchers then rare().settle(kind, vouchers or {}) end
   local entry
   if more then
     entry = outbox_append(outbox_key, 'kind', becomes == '-1' and 'order_deleted' or 'order', 'id', id, 'v', becomes,
@@ -394,7 +396,7 @@ end
 if #redis.call('ZRANGEBYSCORE', due_key, '-inf', '(' .. now, 'LIMIT', 0, 1) > 0 then rare().release() end
 local answer = {'ok', tonumber(epoch)}
 for i = 1, count do
-  local told = commit(KEYS[6 + i], width * i)
+  local told = commit(KEYS[6 + i], 1 + width * i)
   -- then none of them has changed anything but these counts
   if told[1] == 'unknown_outbox' then return told end
   answer[i + 2] = told

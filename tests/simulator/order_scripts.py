@@ -8,6 +8,9 @@ from engine.domain.order import decode
 from tests.simulator.arguments import Like, forget, hall_of, parse_key, text
 from tests.simulator.model import Chosen, accepted, require
 
+ORDER_WORDS = 7
+"""What is said of each order."""
+
 
 def order_commit(memory, keys, args, now):
     number, hall = hall_of(memory, keys[0])
@@ -20,8 +23,8 @@ def order_commit(memory, keys, args, now):
         return [b"stale_catalogue", str(hall.version).encode()]
     queue, listed_ms = Chosen(memory, number), int(text(args[2]))
     more = queue.reap(now, 8, listed_ms) and queue.reap(now, 64, listed_ms)
-    kinds, words = unpackb(args[4]), iter(unpackb(args[5]))
-    count = int(text(args[3]))
+    kinds, *words = unpackb(args[3])
+    count, words = len(words) // ORDER_WORDS, iter(words)
     more_keys = iter(keys[6 + count :])
     answers = []
     for place, key in enumerate(keys[6 : 6 + count]):
@@ -38,8 +41,8 @@ def _asked(kinds, words, key, more_keys):
         return list(zip(*[iter(words)] * width, strict=True))
 
     asked = {"event": int(parse_key(text(key))[2].partition(":")[0]), "code": text(key).rpartition(":")[2]}
-    mode, moves, needs = kinds[next(words) - 1]
-    asked |= {"mode": mode, "moves": rows(moves, 3), "needs": needs}
+    mode, count, *rest = kinds[next(words) - 1]
+    asked |= {"mode": mode, "moves": rows(rest[: 3 * count], 3), "needs": rest[3 * count :]}
     asked |= {"follows": int(next(words)), "version": int(next(words)), "order": int(next(words))}
     asked |= {"document": next(words).encode(), "split": ("", b""), "owner": ""}
     cart, more = next(words), next(words) or {}
@@ -176,7 +179,7 @@ def _committed(memory, number, hall, consumed, asked):
 
 
 def complete_reply(memory, key, answers):
-    """Put the outbox entry of the order into a reply that has just been kept with it."""
+    """Put the outbox entry of the order into a reply that may have been kept with it just now."""
     place, _, rest = memory.replies.get(key, {}).get("decided", b"").partition(b" ")
     if place.startswith(b"?"):
         memory.replies[key]["decided"] = answers[int(place[1:])] + b" " + rest

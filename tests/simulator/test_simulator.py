@@ -19,9 +19,9 @@ HISTORIES = 30
 """The same in every run, however fast the machine is; `make simulate` goes through as many as one likes."""
 BUGS = {
     "a quota is never full": ("hold_create", ("(value[quota.u] or 0) + 1 > limit", "false")),
-    "an order needs no room": ("order_commit", ("not has_room(needs)", "false")),
+    "an order needs no room": ("order_commit", ("not has_room(kind)", "false")),
     "a seat is anybody's": ("hold_create", ("has ~= 'free'", "has == 'nobody'")),
-    "a refused order is not undone": ("order_commit", ("moves, more, -1)", "moves, more, 0)")),
+    "a refused order is not undone": ("order_commit", ("kind, more, -1)", "kind, more, 0)")),
     "an order may follow any version": ("order_commit", ("if stored and stored ~= follows", "if false")),
     "expired holds are listed as held": (
         "shard_sweep",

@@ -45,7 +45,7 @@ class Watch:
                 raise Disagreement(f"{name} {args} answers {answer}, the model {expected}")
             if name == "order_commit" and answer[0] == b"ok":
                 self.deleted |= self.memory.deleted
-                for key in keys[6 + int(args[3]) :]:
+                for key in keys[4 + len(answer) :]:
                     if ":reply:" in text(key):
                         complete_reply(self.memory, text(key), answer[2:])
             if name in _CHANGING and ":event:" in text(keys[0]):
