@@ -21,6 +21,8 @@ def list_price(item: Item, variation: Variation | None, subevent: Subevent | Non
 
 def sold_on(item: Item, variation: Variation | None, subevent: Subevent | None) -> bool:
     """Tell whether a date of a series sells the product at all."""
+    if subevent is None:
+        return True
     return not any(disabled for _, disabled in _overrides(item, variation, subevent))
 
 

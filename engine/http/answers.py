@@ -110,6 +110,8 @@ class _Answers(ListOf):
     """Answers to different questions: of two to the same one the first counts."""
 
     def clean(self, value: Any, event: Event | None) -> list[Any]:
+        if value == []:
+            return []
         answers = super().clean(value, event)
         first = {answer.question: answer for answer in reversed(answers)}
         return [answer for answer in answers if first[answer.question] is answer]

@@ -128,6 +128,11 @@ class Call:
             return _form(self.request.headers.get("Content-Type", ""), raw)
         raise UnsupportedMedia(_shown(self.request.headers.get("Content-Type", "")))
 
+    @property
+    def is_json(self) -> bool:
+        """Whether the body certainly says that it is JSON."""
+        return self.request.fields.content_type == "application/json"
+
     def url(self, path: str) -> str:
         """Return `path` as an absolute URL of this server, as the client reaches it."""
         return f"{self.request.scheme}://{_shown(self.request.host)}{path}"

@@ -69,7 +69,7 @@ class _ChildSchema(ProductSchema):
     def clean(self, value: Any, event: Event | None) -> dict[str, Any]:
         assert event is not None
         values = super().clean(value, event)
-        check_product(values, event, _GENERAL)
+        check_product(values["item"], values["variation"], values["subevent"], event, _GENERAL)
         values["seat"] = fitting_seat(values, event)
         values["parts"] = merged_name(values, "attendee_")
         voucher = values["voucher"] = cart_voucher(event, values)

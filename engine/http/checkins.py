@@ -16,7 +16,7 @@ from engine.http.field_kinds import Boolean, Choice, DateTime, Json, Text
 from engine.http.fields import ListOf, Schema
 from engine.http.kept import Kept, Link, in_order, refuse
 from engine.http.orders import change, event_of
-from engine.http.resources import position_body
+from engine.http.resources import as_dict, position_body
 from engine.http.routing import Route
 from engine.http.terms import terms
 from persistence import checkins
@@ -113,7 +113,7 @@ async def redeem(call: Call) -> Reply:
             "require_attention": order.checkin_attention,
             "checkin_texts": [order.checkin_text] if order.checkin_text else [],
             "position": {
-                **position_body(call, event, order, position),
+                **as_dict(position_body(call, event, order, position)),
                 "order__status": order.status,
                 "order__valid_if_pending": order.valid_if_pending,
                 "order__require_approval": order.require_approval,

@@ -78,7 +78,7 @@ class _Addition(Schema):
         if isinstance(value, dict):
             value = {name: inner for name, inner in value.items() if name not in _NOT_ADDABLE}
         try:
-            line = Line(**{**POSITION.clean(value, event), "positionid": 0})
+            line: Line = POSITION.clean(value, event)
         except FieldError as error:
             if error.detail == {"subevent": [NEEDS_SUBEVENT]}:
                 raise Invalid(["You need to choose a subevent for the new position."]) from None
@@ -252,7 +252,7 @@ def patched(sent: Mapping[str, Any], position: Position, event: Event) -> dict[s
     if _NAMES & values.keys():
         values["attendee_name_parts"] = with_scheme(merged_name(values, "attendee_"), event)
     if {"country", "state"} & values.keys():
-        check_state({"country": values.get("country", position.country), "state": values.get("state", position.state)})
+        check_state(values.get("country", position.country), values.get("state", position.state))
     if _PRODUCT & values.keys():
         values |= _product(values, position, event)
     if "tax_rule" in values:
@@ -273,7 +273,7 @@ def _product(values: dict[str, Any], position: Position, event: Event) -> dict[s
         "subevent": values.get("subevent", event.subevents.get(position.subevent or 0)),
         "seat": values["seat"] if "seat" in values else _kept_seat(position, item, values, event),
     }
-    check_product(whole, event, "variation")
+    check_product(item, whole["variation"], whole["subevent"], event, "variation")
     # whoever says that there is to be no seat has the last word
     seat = None if values.get("seat", "") is None else fitting_seat(whole, event)
     return {

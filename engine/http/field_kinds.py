@@ -7,18 +7,24 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from functools import lru_cache
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from engine.domain.catalogue import Event
-from engine.http.fields import Field, FieldError, Form, json_type, nullable
+from msgspec import Meta
 
-_EMAIL = re.compile(r"^[^@\s\"(),:;<>\[\\\]]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\.[A-Za-z0-9-]{2,63}$")
+from engine.domain.catalogue import Event
+from engine.http.fields import Field, FieldError, Form, Usual, json_type, nullable
+
+_EMAIL = re.compile(r"\A[^@\s\0\"(),:;<>\[\\\]]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\.[A-Za-z0-9-]{2,63}\Z")
+_TRIMMED = r"[^\s\0](?:[^\0]*[^\s\0])?"
+"""A text that needs no trimming, and has no null characters."""
 _DATETIME = re.compile(
     r"^\d{4}-\d{1,2}-\d{1,2}[T ]\d{1,2}:\d{1,2}(:\d{1,2}([.,]\d{1,6})?)?\s*(Z|[+-]\d{2}(:?\d{2})?)?$"
 )
 _PRICE = re.compile(r"[0-9]{1,8}\.[0-9]{2}")
 _PRICE_DIGITS = 10
+_PRICE_LENGTH_MAX = 11
 """What nearly every amount looks like; nothing about it needs to be counted or rounded."""
 _DATE = re.compile(r"^\d{4}-\d{1,2}-\d{1,2}$")
 _TRUE = {True, "t", "T", "y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON", "1"}
@@ -57,6 +63,13 @@ class Text(Field):
             raise FieldError(f"Ensure this field has at least {self.min_length} characters.")
         return text
 
+    def usual(self) -> Usual:
+        if not self.trim:
+            return Usual()
+        pattern = rf"\A(?:{_TRIMMED}){'?' if self.blank else ''}\Z"
+        bounds = Meta(pattern=pattern, min_length=self.min_length, max_length=self.max_length)
+        return Usual(Annotated[str, bounds], True)
+
     def form(self) -> Form:
         least = 0 if self.blank else max(1, self.min_length)
         return {"type": "string", "maxLength": self.max_length, **({"minLength": least} if least else {})}
@@ -71,6 +84,9 @@ class Email(Text):
         if text and not _EMAIL.match(text):
             raise FieldError("Enter a valid email address.")
         return text
+
+    def usual(self) -> Usual:
+        return Usual(Annotated[str, Meta(pattern=_EMAIL.pattern, max_length=self.max_length)], True)
 
     def form(self) -> Form:
         form = super().form()
@@ -132,6 +148,15 @@ class Integer(Field):
     def form(self) -> Form:
         return {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
 
+    def usual(self) -> Usual:
+        return Usual(Annotated[int, Meta(ge=self.minimum, le=self.maximum)], True)
+
+
+@lru_cache(maxsize=4096)
+def _plain_amount(text: str) -> Decimal | None:
+    """Return an amount that looks like most; few different ones are sent, all the time."""
+    return Decimal(text) if _PRICE.fullmatch(text) else None
+
 
 class Money(Field):
     """An amount (13 digits, 2 places); a string or a number on the wire, Decimal inside."""
@@ -142,8 +167,10 @@ class Money(Field):
         self._plain = places == 2 and digits >= _PRICE_DIGITS and (minimum is None or minimum <= 0)
 
     def clean(self, value: Any, event: Event | None) -> Decimal:
-        if self._plain and type(value) is str and _PRICE.fullmatch(value):
-            return Decimal(value)
+        if self._plain and type(value) is str and len(value) <= _PRICE_LENGTH_MAX:
+            plain = _plain_amount(value)
+            if plain is not None:
+                return plain
         if isinstance(value, str) and len(value) > 1000:
             raise FieldError("String value too large.")
         if isinstance(value, bool) or not isinstance(value, (int, str, Decimal)):
@@ -195,6 +222,9 @@ class Boolean(Field):
             pass
         return super().accept(value, event)
 
+    def usual(self) -> Usual:
+        return Usual(bool, True)
+
     def form(self) -> Form:
         return {"type": "boolean"}
 
@@ -208,6 +238,9 @@ class Choice(Field):
         if isinstance(value, str) and value in self.choices:
             return value
         raise FieldError(f'"{value}" is not a valid choice.')
+
+    def usual(self) -> Usual:
+        return Usual(Literal[tuple(sorted(map(str, self.choices)))], True)
 
     def form(self) -> Form:
         if len(self.choices) > _LISTED_MAX:
@@ -297,6 +330,8 @@ class Reference(Field):
 
     def clean(self, value: Any, event: Event | None) -> Any:
         assert event is not None
+        if type(value) is int and (known := self.find(event).get(value)) is not None:
+            return known
         if isinstance(value, str) and re.fullmatch(r"-?\d{1,18}", value, re.ASCII):
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
 
 from engine.domain.catalogue import Event
 from engine.domain.errors import Invalid
@@ -48,6 +50,16 @@ class FieldError(Exception):
         self.detail: list[Any] | dict[str, Any] = [detail] if isinstance(detail, str) else detail
 
 
+class Usual(Struct, frozen=True):
+    """The type that values of a field nearly always have in JSON, as msgspec knows it.
+
+    With `final` the field returns all values of this type as they are.
+    """
+
+    type: Any = Any
+    final: bool = False
+
+
 class Field:
     """One field of a body. `required` unless it has a default or says otherwise; `null` lets null through."""
 
@@ -70,6 +82,20 @@ class Field:
                 return None
             raise FieldError("This field may not be null.")
         return self.clean(value, event)
+
+    def usual(self) -> Usual:
+        """Return what values nearly always are, null aside. Holds for this very class's `clean` and `accept`."""
+        return Usual()
+
+    def usually(self) -> Usual:
+        """Return what values nearly always are, null with them if it will do."""
+        for kind in type(self).__mro__:
+            if "usual" in vars(kind):
+                usual = self.usual()
+                return Usual(usual.type | None, usual.final) if self.null and usual.type is not Any else usual
+            if "clean" in vars(kind) or "accept" in vars(kind):
+                break
+        return Usual()
 
     def form(self) -> Form:
         """Return the JSON schema of a value, null aside: how it is best sent, and how answers show it."""
@@ -192,6 +218,10 @@ class ListOf(Field):
         super().__init__(**options)
         self.row, self.max_length = row, max_length
 
+    def usual(self) -> Usual:
+        row = self.row.usually()
+        return Usual(Annotated[list[row.type], Meta(max_length=self.max_length)], row.final)  # type: ignore[name-defined]
+
     def clean(self, value: Any, event: Event | None) -> list[Any]:
         nested = isinstance(self.row, Schema)
         if not isinstance(value, list):
@@ -200,19 +230,20 @@ class ListOf(Field):
         if len(value) > self.max_length:
             text = f"Ensure this field has no more than {self.max_length} elements."
             raise FieldError({"non_field_errors": [text]} if nested else text)
-        rows: list[Any] = []
+        accept = self.row.accept
+        try:
+            return [accept(row, event) for row in value]
+        except FieldError:
+            if not nested:
+                raise
         errors: list[Any] = []
         for row in value:
             try:
-                rows.append(self.row.accept(row, event))
+                accept(row, event)
                 errors.append({})
             except FieldError as error:
                 errors.append(error.detail)
-        if any(errors):
-            if nested:
-                raise FieldError(errors)
-            raise FieldError(next(error for error in errors if error))
-        return rows
+        raise FieldError(errors)
 
     def form(self) -> Form:
         return {"type": "array", "items": self.row.asked(), "maxItems": self.max_length}

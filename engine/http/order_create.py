@@ -6,6 +6,8 @@ import datetime as dt
 import re
 from typing import Any
 
+from msgspec import UNSET
+
 from engine.domain import clock, mails, new_order
 from engine.domain.catalogue import Event
 from engine.domain.deadlines import payment_deadline
@@ -28,7 +30,7 @@ from engine.http.people import (
     Named,
     Phone,
     check_state,
-    merged_name,
+    name_parts,
 )
 from engine.http.products import (
     EventReference,
@@ -40,14 +42,16 @@ from engine.http.products import (
     read,
     seat_asked_for,
 )
+from engine.http.records import Record
 from engine.http.resources import order_body, preview_body
 from engine.http.terms import flags, terms
-from engine.http.voucher_use import VoucherField, bounded, know_vouchers
+from engine.http.voucher_use import VoucherField, bounded, know_codes, know_vouchers
 from engine.sales import orders
 from engine.sales.refusals import refused
 
 PROVIDERS = frozenset({"manual", "banktransfer", "free", "boxoffice", "offsetting", "giftcard"})
 
+_STATUSES = {status.value: status for status in (OrderStatus.PENDING, OrderStatus.PAID)}
 _OWN_CODE = re.compile(r"[A-HJ-NP-Z0-9]+")
 _ATTENDEE = ("attendee_email", "company", "street", "zipcode", "city", "country", "state")
 
@@ -84,44 +88,55 @@ class _Provider(Text):
         return {"type": "string", "enum": sorted(PROVIDERS)}
 
 
-class _PositionSchema(ProductSchema):
-    """A position to be made; cleaned into the fields of Line, `positionid` still as sent."""
+class _PositionRecord(Record, ProductSchema):
+    """A position to be made; cleaned into a Line, whose `positionid` is 0 if none was sent."""
 
-    def clean(self, value: Any, event: Event | None) -> dict[str, Any]:
+    def checked(self, values: Any, event: Event | None) -> Line:
         assert event is not None
-        values = super().clean(value, event)
-        check_product(values, event, "variation")
-        parts = with_scheme(merged_name(values, "attendee_"), event)
-        check_state(values)
-        seat, seat_misfit = seat_asked_for(values, event)
-        # both left out asks for the item's validity, and null is an answer of its own
-        given = "valid_from" in values or "valid_until" in values
-        return {
-            "positionid": values["positionid"],
-            "item": values["item"],
-            "variation": values["variation"],
-            "subevent": values["subevent"],
-            "price": values["price"],
-            "addon_to": values["addon_to"],
-            "voucher": values["voucher"],
-            "secret": values["secret"],
-            "validity": (values.get("valid_from"), values.get("valid_until")) if given else None,
-            "requested_valid_from": values["requested_valid_from"],
-            "attendee": _attendee(parts, values),
-            "answers": tuple(values["answers"]),
-            "seat": seat,
-            "seat_misfit": seat_misfit,
-        }
+        item, variation, subevent = values.item, values.variation, values.subevent
+        check_product(item, variation, subevent, event, "variation")
+        attendee = _attendee(values, event)
+        check_state(values.country, values.state)
+        seat, seat_misfit = seat_asked_for(values.seat, item, subevent, event)
+        return Line(
+            values.positionid or 0,
+            item,
+            variation,
+            subevent,
+            values.price,
+            values.addon_to,
+            values.voucher,
+            None,
+            values.secret,
+            _validity(values),
+            values.requested_valid_from,
+            attendee,
+            tuple(values.answers),
+            seat,
+            seat_misfit,
+        )
 
 
-def _attendee(parts: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+_Validity = tuple[dt.datetime | None, dt.datetime | None]
+
+
+def _validity(values: Any) -> _Validity | None:
+    """Return the validity that was sent: both left out asks for the item's, and null is an answer of its own."""
+    since, until = values.valid_from, values.valid_until
+    if since is UNSET and until is UNSET:
+        return None
+    return (None if since is UNSET else since, None if until is UNSET else until)
+
+
+def _attendee(values: Any, event: Event) -> dict[str, Any]:
     """Return what is known about an attendee; nearly always that is nothing."""
-    known = {name: values[name] for name in _ATTENDEE if values[name] is not None}
-    return {"attendee_name_parts": parts, **known} if parts else known
+    parts = name_parts(values.attendee_name, values.attendee_name_parts, "attendee_")
+    known = {name: value for name in _ATTENDEE if (value := getattr(values, name)) is not None}
+    return {"attendee_name_parts": with_scheme(parts, event), **known} if parts else known
 
 
 class _Positions(ListOf):
-    """All positions of an order; cleaned into Lines."""
+    """All positions of an order, numbered."""
 
     def clean(self, value: Any, event: Event | None) -> list[Any]:
         if isinstance(value, list):
@@ -129,43 +144,45 @@ class _Positions(ListOf):
                 raise FieldError("An order cannot be empty.")
             if len(value) > POSITIONS_MAX:
                 raise FieldError(TOO_MANY)
-        rows = super().clean(value, event)
-        errors = _number(rows)
+        lines = super().clean(value, event)
+        errors = _number(lines)
         if any(errors):
             raise FieldError(errors)
-        return [Line(**row) for row in rows]
+        return lines
+
+    usual = ListOf.usual
 
     def form(self) -> Form:
         return {**super().form(), "minItems": 1, "maxItems": POSITIONS_MAX}
 
 
-def _number(rows: list[dict[str, Any]]) -> list[dict[str, list[str]]]:
+def _number(lines: list[Line]) -> list[dict[str, list[str]]]:
     """Number positions from 1 unless they are; return what is wrong with given numbers, row by row."""
-    by_hand = [bool(row["positionid"]) for row in rows]
-    if not any(by_hand):
-        if any(row["addon_to"] for row in rows):
+    by_hand = [line.positionid for line in lines if line.positionid]
+    if not by_hand:
+        if any(line.addon_to for line in lines):
             text = "If you set addon_to on any position, you need to specify position IDs manually."
-            return [{"positionid": [text]} for _ in rows]
-        for number, row in enumerate(rows, 1):
-            row["positionid"] = number
+            return [{"positionid": [text]} for _ in lines]
+        for number, line in enumerate(lines, 1):
+            line.positionid = number
         return []
-    if not all(by_hand):
+    if len(by_hand) < len(lines):
         text = "If you set position IDs manually, you need to do so for all positions."
-        return [{} if numbered else {"positionid": [text]} for numbered in by_hand]
+        return [{} if line.positionid else {"positionid": [text]} for line in lines]
     errors: list[dict[str, list[str]]] = []
     before, base = 0, None
-    for row in rows:
+    for line in lines:
         error: dict[str, list[str]] = {}
-        if row["positionid"] != before + 1:
+        if line.positionid != before + 1:
             error["positionid"] = ["Position IDs need to be consecutive."]
-        if not row["addon_to"]:
-            base = row["positionid"]
-        elif row["addon_to"] != base:
+        if not line.addon_to:
+            base = line.positionid
+        elif line.addon_to != base:
             error["addon_to"] = [
                 "If you set addon_to, you need to make sure that the referenced position ID exists and is transmitted "
                 "directly before its add-ons."
             ]
-        before = row["positionid"]
+        before = line.positionid
         errors.append(error)
     return errors
 
@@ -190,7 +207,7 @@ def _attendee_line(max_length: int = 255) -> Text:
     return Text(null=True, blank=True, max_length=max_length, default=None)
 
 
-POSITION = _PositionSchema(
+POSITION = _PositionRecord(
     positionid=Integer(null=True, minimum=0, default=None),
     item=ItemField(),
     variation=VariationField(),
@@ -230,9 +247,9 @@ FEE = _FeeSchema(
     _split_taxes_like_products=Boolean(default=False),
 )
 
-ORDER = Schema(
+ORDER = Record(
     code=_Code(null=True, min_length=5, max_length=16, default=None),
-    status=Choice("n", "p", default="n"),
+    status=Choice(*_STATUSES, default="n"),
     customer=Named("identifier", null=True, default=None),
     testmode=Boolean(default=False),
     consume_carts=ListOf(Text(max_length=255), null=True, max_length=1000, default=list),
@@ -272,44 +289,41 @@ _EXAMPLE = {
 @terms(ORDER, makes=shapes.Order, waits=True, query=flags("pdf_data"), example=_EXAMPLE)
 async def create(call: Call) -> Reply:
     """Create an order, from carts or out of nothing."""
-    sent = await call.body()
-    if isinstance(sent, dict) and isinstance(sent.get("positions"), list):
-        await know_vouchers(call, sent["positions"])
+    values = await _sent(call)
     event = call.event
     assert event is not None
-    values: dict[str, Any] = await read(call, ORDER, sent)
-    lines: list[Line] = values["positions"]
-    force: bool = values["force"]
-    carts: list[str] = values["consume_carts"] or []
+    lines: list[Line] = values.positions
+    force: bool = values.force
+    carts: list[str] = values.consume_carts or []
     wrong = order_lines.wrong_with(lines, event, force=force)
     try:
         lines = await bounded(call, lines, event)
     except Invalid as overspent:
         wrong = order_lines.with_more(wrong, overspent)
-    draft = new_order.drafted(_blank(values, event), lines, values["fees"] or [], event)
+    draft = new_order.drafted(_blank(values, event), lines, values.fees or [], event)
     if any(wrong):
         raise await refused(call.house, event, draft, wrong, consume_carts=carts, force=force)
-    if values["simulate"]:
+    if values.simulate:
         await orders.simulate(
             call.house,
             event,
             draft,
             consume_carts=carts,
             force=force,
-            own_code=values["code"],
+            own_code=values.code,
             own_secrets=[line.secret for line in lines],
         )
         return reply(preview_body(call, event, draft), 201)
     try:
         payable = new_order.first_payment(
-            draft, values["payment_provider"], values["payment_date"], values["payment_info"] or {}
+            draft, values.payment_provider, values.payment_date, values.payment_info or {}
         )
     except Invalid:
         # a lack of units is told first, as it is in pretix
         await orders.simulate(call.house, event, draft, consume_carts=carts, force=force)
         raise
-    payable = mails.announced(payable, values["send_email"])
-    order = await _numbered(call, payable, lines, values["code"])
+    payable = mails.announced(payable, values.send_email)
+    order = await _numbered(call, payable, lines, values.code)
     done = reply(order_body(call, event, order), 201)
     outcome = await orders.create(
         call.house,
@@ -317,11 +331,26 @@ async def create(call: Call) -> Reply:
         order,
         consume_carts=carts,
         force=force,
-        own_code=values["code"] is not None,
-        own_secrets=frozenset(line.secret for line in lines if line.secret),
+        own_code=values.code is not None,
+        own_secrets=frozenset([line.secret for line in lines if line.secret]),
         kept=call.kept(done),
     )
     return done if outcome.durable else unconfirmed(done)
+
+
+async def _sent(call: Call) -> Any:
+    """Return the cleaned body. Raises Invalid."""
+    usual = ORDER.decode(await call.raw_body()) if call.is_json else None
+    if usual is not None:
+        await know_codes(call, [line.voucher for line in usual.positions if line.voucher])
+        try:
+            return ORDER.settle(usual, call.event)
+        except FieldError:
+            pass  # nothing else that is wrong has been looked for
+    sent = await call.body()
+    if isinstance(sent, dict) and isinstance(sent.get("positions"), list):
+        await know_vouchers(call, sent["positions"])
+    return await read(call, ORDER, sent)
 
 
 async def _numbered(call: Call, draft: Order, lines: list[Line], own_code: str | None) -> Order:
@@ -337,25 +366,25 @@ async def _numbered(call: Call, draft: Order, lines: list[Line], own_code: str |
     )
 
 
-def _blank(values: dict[str, Any], event: Event) -> Order:
+def _blank(values: Any, event: Event) -> Order:
     now = clock.now()
     return new_order.blank_order(
         event,
         now,
-        values["invoice_address"],
-        status=OrderStatus(values["status"]),
-        expires=values["expires"] or payment_deadline(event, now),
-        testmode=values["testmode"],
-        email=values["email"],
-        phone=values["phone"],
-        customer=values["customer"],
-        locale=values["locale"] or str(event.settings.get("locale") or "en"),
-        sales_channel=values["sales_channel"],
-        comment=values["comment"] or "",
-        api_meta=values["api_meta"] or {},
-        custom_followup_at=values["custom_followup_at"],
-        checkin_attention=values["checkin_attention"],
-        checkin_text=values["checkin_text"],
-        require_approval=values["require_approval"],
-        valid_if_pending=values["valid_if_pending"],
+        values.invoice_address,
+        status=_STATUSES[values.status],
+        expires=values.expires or payment_deadline(event, now),
+        testmode=values.testmode,
+        email=values.email,
+        phone=values.phone,
+        customer=values.customer,
+        locale=values.locale or str(event.settings.get("locale") or "en"),
+        sales_channel=values.sales_channel,
+        comment=values.comment or "",
+        api_meta=values.api_meta or {},
+        custom_followup_at=values.custom_followup_at,
+        checkin_attention=values.checkin_attention,
+        checkin_text=values.checkin_text,
+        require_approval=values.require_approval,
+        valid_if_pending=values.valid_if_pending,
     )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 
-from engine.domain import clock
 from engine.domain.catalogue import Event
 from engine.domain.errors import Invalid
 from engine.domain.new_order import Line, unsellable
@@ -15,15 +13,14 @@ from engine.sales.refusals import Rows, seat_taken
 
 def wrong_with(lines: Sequence[Line], event: Event, *, force: bool) -> Rows:
     """Return of each position what is wrong with its voucher or its seat, and whether it is sold at all."""
-    now = clock.now()
     seats: set[int] = set()
-    return [_wrong(line, event, now, seats, force) for line in lines]
+    return [_wrong(line, event, seats, force) for line in lines]
 
 
-def _wrong(line: Line, event: Event, now: dt.datetime, seats: set[int], force: bool) -> dict[str, list[str]]:
+def _wrong(line: Line, event: Event, seats: set[int], force: bool) -> dict[str, list[str]]:
     """Return what is wrong with one position; a wrong voucher is reason enough not to look at the seat."""
     wrong: dict[str, list[str]] = {}
-    if text := misuse(line, event, now):
+    if line.voucher and (text := misuse(line, line.voucher, event)):
         wrong["voucher"] = [text]
     elif text := _wrong_seat(line, seats):
         wrong["seat"] = [text]

@@ -171,7 +171,7 @@ async def mark_paid(call: Call) -> Reply:
     sent = await call.body()
     NOTHING.read(sent, event)
 
-    def body(order: Order) -> dict[str, Any]:
+    def body(order: Order) -> Any:
         payments.refuse_unapproved(order)
         return order_body(call, event, order)
 

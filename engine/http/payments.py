@@ -94,7 +94,7 @@ async def confirm(call: Call) -> Reply:
     sent = await call.body()
     force: bool = FORCE.read(sent, event)["force"]
 
-    def body(order: Order) -> dict[str, Any]:
+    def body(order: Order) -> shapes.Payment:
         payments.refuse_unapproved(order)
         return payment_body(call, event, order, payments.find(order, local_id))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Literal
 
 import phonenumbers
 
@@ -11,7 +11,7 @@ from engine.domain.catalogue import Event
 from engine.domain.names import LEGACY, with_scheme
 from engine.domain.places import COUNTRIES, state_error
 from engine.http.field_kinds import Boolean, Choice, Email, Text
-from engine.http.fields import Field, FieldError, Form, Schema
+from engine.http.fields import Field, FieldError, Form, Schema, Usual
 
 SALES_CHANNELS = frozenset({"web"})
 
@@ -75,6 +75,9 @@ class Named(Field):
             raise FieldError(f"Object with {self.key}={value} does not exist.")
         return value
 
+    def usual(self) -> Usual:
+        return Usual(Literal[tuple(sorted(self.known))], True) if self.known else Usual()
+
     def form(self) -> Form:
         return {"type": "string", **({"enum": sorted(self.known)} if self.known else {})}
 
@@ -84,15 +87,19 @@ def merged_name(values: dict[str, Any], prefix: str) -> dict[str, Any]:
 
     Raises FieldError if both are given.
     """
-    name, parts = values.pop(f"{prefix}name", None), values.pop(f"{prefix}name_parts", None)
+    return name_parts(values.pop(f"{prefix}name", None), values.pop(f"{prefix}name_parts", None), prefix)
+
+
+def name_parts(name: str | None, parts: dict[str, Any] | None, prefix: str) -> dict[str, Any]:
+    """Return the parts of a name that was sent whole or in parts. Raises FieldError if it was in both forms."""
     if name and parts:
         raise FieldError({f"{prefix}name": [f"Do not specify {prefix}name if you specified {prefix}name_parts."]})
     return {LEGACY: name} if name else parts or {}
 
 
-def check_state(values: dict[str, Any]) -> None:
+def check_state(country: str | None, state: str | None) -> None:
     """Refuse a state that the address' country does not have. Raises FieldError."""
-    if error := state_error(values.get("country"), values.get("state")):
+    if state and (error := state_error(country, state)):
         raise FieldError({"state": [error]})
 
 
@@ -115,7 +122,7 @@ class AddressSchema(Schema):
         assert event is not None
         values = super().clean(value, event)
         parts = merged_name(values, "")
-        check_state(values)
+        check_state(values["country"], values["state"])
         values["custom_field"] = values["custom_field"] or None
         return {**values, "name_parts": with_scheme(parts, event)}
 

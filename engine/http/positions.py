@@ -157,7 +157,7 @@ async def remove_block(call: Call) -> Reply:
 async def _change(call: Call, rule: Rule, code: str | None = None) -> Reply:
     event, position_id = event_of(call), _id(call)
 
-    def body(after: Order) -> dict[str, Any]:
+    def body(after: Order) -> Any:
         return position_body(call, event, after, find(after, position_id))
 
     return await orders_http.change(call, rule, body, code=code or await code_of_position(call))

@@ -125,31 +125,31 @@ def _variations(event: Event) -> dict[int, Variation]:
     return {number: variation for item in event.items.values() for number, variation in item.variations.items()}
 
 
-def check_product(values: dict[str, Any], event: Event, errors_under: str) -> None:
+def check_product(
+    item: Item, variation: Variation | None, subevent: Subevent | None, event: Event, errors_under: str
+) -> None:
     """Check item, variation and subevent against one another. Raises FieldError.
 
     `errors_under` is the field that gets complaints about the variation: carts and orders differ.
     """
-    item: Item = values["item"]
-    variation: Variation | None = values["variation"]
     if item.variations and variation is None:
         raise FieldError({errors_under: ["You should specify a variation for this item."]})
     if not item.variations and variation is not None:
         raise FieldError({errors_under: [_NO_VARIATIONS]})
     if variation is not None and variation.id not in item.variations:
         raise FieldError({errors_under: [_WRONG_VARIATION]})
-    subevent: Subevent | None = values["subevent"]
     if event.has_subevents and subevent is None:
         raise FieldError({"subevent": [NEEDS_SUBEVENT]})
     if not event.has_subevents and subevent is not None:
         raise FieldError({"subevent": [_NO_SERIES]})
 
 
-def seat_asked_for(values: dict[str, Any], event: Event) -> tuple[Seat | None, str | None]:
+def seat_asked_for(
+    guid: str | None, item: Item, subevent: Subevent | None, event: Event
+) -> tuple[Seat | None, str | None]:
     """Return the seat with the guid that was sent, and what is wrong: there is one exactly if the product needs one."""
-    guid: str | None = values.get("seat")
-    date: int = values["subevent"].id if values["subevent"] else 0
-    seated = (values["item"].id, date) in event.seated
+    date = subevent.id if subevent else 0
+    seated = (item.id, date) in event.seated
     if not guid:
         return None, SEAT_NEEDED if seated else None
     if not seated:
@@ -160,7 +160,7 @@ def seat_asked_for(values: dict[str, Any], event: Event) -> tuple[Seat | None, s
 
 def fitting_seat(values: dict[str, Any], event: Event) -> Seat | None:
     """Return the seat that was asked for. Raises FieldError if it does not fit."""
-    seat, misfit = seat_asked_for(values, event)
+    seat, misfit = seat_asked_for(values.get("seat"), values["item"], values["subevent"], event)
     if misfit:
         raise FieldError({"seat": [misfit]})
     return seat

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+from msgspec import Struct
+
 Tree = dict[str, Any]
 """Field name to Tree of its own fields, or to None for all of it."""
 
@@ -17,10 +20,16 @@ class Selection:
     def __init__(self, include: list[str], exclude: list[str]) -> None:
         self._include, self._exclude = _tree(include), _tree(exclude)
 
-    def apply(self, body: dict[str, Any]) -> dict[str, Any]:
+    def apply(self, resource: Struct | dict[str, Any]) -> Struct | dict[str, Any]:
         """Return the wanted part of a resource."""
-        chosen = _kept(body, self._include) if self._include else body
-        return _without(chosen, self._exclude) if self._exclude else chosen
+        if not self._include and not self._exclude:
+            return resource
+        body: dict[str, Any] = msgspec.to_builtins(resource)
+        chosen: dict[str, Any] = _kept(body, self._include) if self._include else body
+        if not self._exclude:
+            return chosen
+        left: dict[str, Any] = _without(chosen, self._exclude)
+        return left
 
 
 def _tree(paths: list[str]) -> Tree:

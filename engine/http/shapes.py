@@ -1,6 +1,7 @@
-"""What answers look like that are put together by hand: for the API's document alone.
+"""What answers look like: orders and all that belongs to them are answered as these very Structs (resources.py).
 
-A test holds each against what a running server answers (tests/openapi/), so these cannot drift.
+The others are put together by hand, and these are for the API's document alone. A test holds each against what a
+running server answers (tests/openapi/), so they cannot drift.
 """
 
 from __future__ import annotations
@@ -106,13 +107,13 @@ class OrderPosition(Struct):
     addon_to: int | None
     subevent: int | None
     discount: int | None
-    blocked: list[str] | None
+    blocked: tuple[str, ...] | None
     valid_from: dt.datetime | None
     valid_until: dt.datetime | None
     pseudonymization_id: str
     checkins: list[Checkin]
     downloads: list[Download]
-    answers: list[Answer]
+    answers: tuple[Answer, ...]
     seat: SeatPlace | None
     pdf_data: dict[str, str] | UnsetType = UNSET
 

@@ -5,8 +5,7 @@ Whether a voucher can be used once more is for the ledger to decide. (spec/facts
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -22,8 +21,12 @@ _CODE_LENGTH_MAX = 255
 
 async def know_vouchers(call: Call, rows: Iterable[Any]) -> None:
     """Look up the vouchers that rows of a body name, so that the event of the call has them."""
+    await know_codes(call, [row["voucher"] for row in rows if isinstance(row, dict) and row.get("voucher")])
+
+
+async def know_codes(call: Call, named: Collection[Any]) -> None:
+    """Look up the vouchers with these codes; what is none is passed over."""
     assert call.event is not None
-    named = [row["voucher"] for row in rows if isinstance(row, dict) and row.get("voucher")]
     if named:
         texts = {str(code).strip() for code in named if isinstance(code, str | int | Decimal)}
         codes = {text for text in texts if len(text) <= _CODE_LENGTH_MAX and text.isprintable()}
@@ -67,11 +70,8 @@ def cart_voucher(event: Event, values: dict[str, Any]) -> Voucher | None:
     raise FieldError({"voucher": [complaint]})
 
 
-def misuse(line: Line, event: Event, now: dt.datetime) -> str | None:
+def misuse(line: Line, voucher: Voucher, event: Event) -> str | None:
     """Say why a position of an order cannot have its voucher, if so."""
-    voucher = line.voucher
-    if voucher is None:
-        return None
     if line.addon_to:
         return "Vouchers are currently not supported for add-on products."
     if not applies(voucher, event, line.item, line.variation):
@@ -80,7 +80,7 @@ def misuse(line: Line, event: Event, now: dt.datetime) -> str | None:
         return "This voucher is not valid for this event date."
     if voucher.seat and (line.seat is None or line.seat.place.seat_guid != voucher.seat):
         return "This voucher is not valid for this seat."
-    if expired(voucher, now):
+    if expired(voucher, clock.now()):
         return "This voucher is expired."
     return None
 

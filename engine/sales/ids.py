@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import suppress
 
 from engine.domain import codes
@@ -77,15 +78,15 @@ class Ids:
         """Return a new order id and its code: the id under a keyed permutation, so unique and not guessable."""
         while (order_id := await self._orders.take()) in self._orders.reserved:
             pass
-        return order_id, codes.order_code(order_id, await self.code_key())
+        return order_id, codes.order_code(order_id, self._code_key or await self.code_key())
 
-    async def positions(self, count: int) -> int:
+    def positions(self, count: int) -> Awaitable[int]:
         """Return the first of `count` consecutive position ids."""
-        return await self._positions.take(count)
+        return self._positions.take(count)
 
-    async def fees(self, count: int) -> int:
+    def fees(self, count: int) -> Awaitable[int]:
         """Return the first of `count` consecutive fee ids."""
-        return await self._fees.take(count)
+        return self._fees.take(count)
 
     async def checkin(self) -> int:
         """Return a new check-in id."""

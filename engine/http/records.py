@@ -1,0 +1,73 @@
+"""Bodies as nearly all clients send them, decoded and checked in one go.
+
+A `Record` is a Schema that is cleaned into a Struct. From the declaration of its fields it makes a decoder of msgspec
+that takes what they would return as it is, and puts in what they have as defaults; `settle` has those fields look that
+convert a value or look it up. Whatever the decoder does not take goes the way of any Schema, decoded without a form and
+looked at field by field, to the same result or to errors in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from engine.domain.catalogue import Event
+from engine.http.fields import MISSING, Field, Schema, Usual
+
+
+class Record(Schema):
+    """An object with named fields, cleaned into `kind`; a field that may be missing, and is, is UNSET there."""
+
+    def __init__(self, options: Mapping[str, Any] | None = None, /, **fields: Field) -> None:
+        super().__init__(options, **fields)
+        described: list[tuple[str, Any, Any]] = []
+        self._looked_at: list[tuple[str, Field, Any]] = []
+        for name, field in fields.items():
+            usual, default = field.usually(), UNSET if field.default is MISSING else field.default
+            if not usual.final:
+                # what a default has made is looked at like anything that was sent
+                made = callable(default) or (default is None and field.null)
+                default = default if made else UNSET
+                self._looked_at.append((name, field, default))
+            if field.required:
+                default = msgspec.NODEFAULT
+            described.append((name, usual.type, _field(default)))
+        self.kind = msgspec.defstruct("Sent", described, kw_only=True, forbid_unknown_fields=True)
+        self._decoder = msgspec.json.Decoder(self.kind, float_hook=Decimal)
+
+    def usual(self) -> Usual:
+        return Usual(self.kind)
+
+    def decode(self, raw: bytes) -> Any:
+        """Return the `kind` that a body is, still to be settled; None if it has to be looked at field by field."""
+        try:
+            return self._decoder.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+
+    def clean(self, value: Any, event: Event | None) -> Any:
+        if type(value) is self.kind:
+            return self.settle(value, event)
+        return self.checked(self.kind(**super().clean(value, event)), event)
+
+    def settle(self, values: Any, event: Event | None) -> Any:
+        """Return what a decoded `kind` is cleaned into. Raises FieldError with the first thing that is wrong."""
+        for name, field, absent in self._looked_at:
+            value = getattr(values, name)
+            if value is not absent:
+                setattr(values, name, field.accept(value, event))
+            elif absent is UNSET and field.default is not MISSING:
+                setattr(values, name, field.default)
+        return self.checked(values, event)
+
+    def checked(self, values: Any, event: Event | None) -> Any:
+        """Hold the fields against one another, and return what the record is cleaned into. Raises FieldError."""
+        return values
+
+
+def _field(default: Any) -> Any:
+    return msgspec.field(default_factory=default) if callable(default) else msgspec.field(default=default)
