@@ -5,47 +5,64 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from engine.ledger.commits import product_text
 from engine.ledger.outcomes import quoted, refused
 from engine.ledger.values import Held, HoldGroup, HoldPosition, Outcome, SeatTaken, Short, UsedUp
 from engine.meters import METERS
 
-_encode = msgspec.msgpack.Encoder().encode
+_PLAIN = 3
+"""How much there is to be said of a kind without seat, voucher and parent."""
 _REASONS: dict[type, str] = {Short: "sold_out", SeatTaken: "seat", UsedUp: "voucher"}
 
 
-def packed(groups: Sequence[HoldGroup]) -> tuple[bytes, bytes]:
-    """Return what positions have in common, each once, and the positions, as the script's contract has them.
+def packed(groups: Sequence[HoldGroup]) -> list[Any]:
+    """Return what positions have in common, each once, and the groups, as the script's contract has them.
 
-    Most of what is held at once differs in nothing but its cart.
+    Most of what is held at once differs in nothing but its cart, or not at all.
     """
     kinds: dict[tuple[Any, ...], int] = {}
-    positions: list[Any] = []
-    cart_id = cart = ""
-    before: tuple[HoldPosition | None, int, int | None] = (None, 0, None)
-    place = 0
+    told: list[Any] = []
+    run = 0  # where the length of a run stands that may go on
+    cart_id = cart = payload = ""
+    before, ttl_ms, deadline_ms, number, is_plain = None, 0, None, 0, False
     for group in groups:
+        positions = group.positions
+        one = positions[0]
+        if one is not before or group.ttl_ms != ttl_ms or group.deadline_ms != deadline_ms:
+            before, ttl_ms, deadline_ms = one, group.ttl_ms, group.deadline_ms
+            kind = _kind(one, group)
+            number = kinds.setdefault(kind, len(kinds) + 1)
+            is_plain = len(kind) == _PLAIN
+            payload = one.payload.decode()
         if group.cart_id != cart_id:
             cart_id = group.cart_id
             cart = quoted(cart_id)
-        name, ttl_ms, deadline_ms = cart, group.ttl_ms, group.deadline_ms
-        for one in group.positions:
-            if one is not before[0] or ttl_ms != before[1] or deadline_ms != before[2]:
-                before = (one, ttl_ms, deadline_ms)
-                place = kinds.setdefault(_kind(one, ttl_ms, deadline_ms), len(kinds) + 1)
-            positions += (place, name, one.payload.decode())
-            name = ""  # the others of the group are in its cart
-    return _encode(list(kinds)), _encode(positions)
+        if not is_plain or len(positions) > 1:
+            told += (0, len(positions))
+            for each in positions:
+                told += (kinds.setdefault(_kind(each, group), len(kinds) + 1), cart, each.payload.decode())
+            run = 0
+            continue
+        if run and told[run - 1] == number:
+            count = told[run]
+            if count < 2 and cart == told[-2] and payload == told[-1]:
+                told[run] = -1 - abs(count)
+                continue
+            if count > 0:
+                told[run] = count + 1
+                told += (cart, payload)
+                continue
+        run = len(told) + 1
+        told += (number, 1, cart, payload)
+    return [list(kinds), told]
 
 
-def _kind(one: HoldPosition, ttl_ms: int, deadline_ms: int | None) -> tuple[Any, ...]:
+def _kind(one: HoldPosition, group: HoldGroup) -> tuple[Any, ...]:
     product, voucher = product_text(one.product), one.voucher
     if not one.seat and voucher is None and one.parent < 0:
-        return product, ttl_ms, deadline_ms
+        return product, group.ttl_ms, group.deadline_ms
     use = ("0", 0, 0) if voucher is None else (str(voucher.voucher), voucher.max_usages, int(voucher.skips_quota))
-    return product, ttl_ms, deadline_ms, quoted(one.seat), *use, one.parent + 1
+    return product, group.ttl_ms, group.deadline_ms, quoted(one.seat), *use, one.parent + 1
 
 
 def outcomes(answer: list[Any], groups: Sequence[HoldGroup]) -> list[Outcome]:

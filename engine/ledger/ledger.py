@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
+from msgspec import msgpack
 from redis.exceptions import ResponseError
 
 from engine.domain.catalogue import Event, Product
@@ -99,11 +100,12 @@ class Ledger(LiveCatalogue, KeptReplies):
 
     async def _hold(self, event: Event, groups: Sequence[HoldGroup], kept: Kept | None = None) -> list[Outcome]:
         shard = self.shard_of(event)
-        tail = [self._listed_ms, *packed(groups), *_kept_args(kept)]
+        asked, reply = [self._listed_ms, *packed(groups)], _kept_args(kept)
         hold_keys = [*self._hold_keys(shard, event.id), *_kept_keys(kept)]
         block = self._hold_ids.ahead(event.id)
         for _ in range(AGAIN_MAX):
-            answer = await self._run("hold_create", shard, hold_keys, [event.id, event.version, *block, *tail])
+            args = [event.id, msgpack.encode([event.version, *block, *asked]), *reply]
+            answer = await self._run("hold_create", shard, hold_keys, args)
             if answer[0] == b"ok":
                 self._hold_ids.told(event.id, answer[2])
                 return outcomes(answer, groups)

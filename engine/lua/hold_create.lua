@@ -6,23 +6,24 @@
 --        4 due    sorted set  the shard's taken holds, by deadline
 --        5 reply  hash        only for a request with an idempotency key
 -- ARGV   1 event id
---        2 catalogue version that the request was judged by
---        3 first id of a fresh block, or 0
---        4 last id of that block, or 0
---        5 how long expired holds stay listed, ms
---        6 what positions have in common, a MessagePack array of kinds, each an array:
---            product
---            ttl       ms
---            deadline  ms, or nil for now + ttl
---            seat      percent-encoded guid, or empty; a kind without a seat, a voucher and a parent ends before it
---            voucher   0, or its id
---            uses      max usages of the voucher
---            skips     1 if the voucher asks for no room, else 0
---            parent    place in the group, from 1, of the position before it that it belongs to, or 0
---        7 the positions, group by group, a MessagePack array of three values for each:
---            kind      its place among the kinds, from 1
---            cart      percent-encoded; empty for all of a group but its first
---            payload
+--        2 all else, a MessagePack array:
+--            catalogue version that the request was judged by
+--            first id of a fresh block, or 0
+--            last id of that block, or 0
+--            how long expired holds stay listed, ms
+--            kinds, what positions have in common, at most 1000, each an array:
+--              product
+--              ttl       ms
+--              deadline  ms, or nil for now + ttl
+--              seat      percent-encoded guid, or empty; a kind without seat, voucher and parent ends before it
+--              voucher   0, or its id, as text
+--              uses      max usages of the voucher
+--              skips     1 if the voucher asks for no room, else 0
+--              parent    place in the group, from 1, of the position before it that it belongs to, or 0
+--            the groups in order, one array for all. Groups of one position without seat and voucher, of one kind: its
+--            place among the kinds, from 1; how many; for each its cart (percent-encoded) and payload. If nothing
+--            differs, their number is negative, and cart and payload stand there once. Any other group: 0; number of
+--            positions; for each its kind, cart and payload
 --        then, with a reply key: owner of the claim, reply, how long to keep it in ms
 -- STATUS unknown_event     no such event here: the fence's alarm
 --        not_owner         the idempotency key is no longer claimed by this request
@@ -39,20 +40,20 @@
 --        for each group: held, first id, deadline ms | short, what it cannot have, 0
 -- COST   O(positions × quotas of a product), log n in the sorted sets; at most 8 (64 when short) releases
 --#include now_ms
---#include units
 
 local event_key, holds_key, carts_key, due_key, reply_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local event, version = ARGV[1], tonumber(ARGV[2])
-local block_first, block_last, listed_ms = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local kinds, wanted = cmsgpack.unpack(ARGV[6]), cmsgpack.unpack(ARGV[7])
+local event, asked = ARGV[1], cmsgpack.unpack(ARGV[2])
+local version, block_first, block_last, listed_ms = asked[1], asked[2], asked[3], asked[4]
+local kinds, groups = asked[5], asked[6]
 local owner, reply, keep_ms = ARGV[#ARGV - 2], ARGV[#ARGV - 1], ARGV[#ARGV] -- with a reply key only
 local now = now_ms()
-local units = units_open(event_key)
+local units = {key = event_key, value = {}, was = {}, quota = {}, quotas = {}} -- as units_open of include/units.lua
 
 -- What few calls need is made by the first step that does: Redis makes all functions of a script anew each time it runs,
--- and so many cost as much as some holds. A group is what stands in `wanted` from place `first` to place `last`.
+-- and so many cost as much as some holds. Of a group, `at` is where its first kind stands in `groups`, `last` the last.
 local function make_rare()
 --#include outbox
+--#include units
 --#include vouchers
 --#include seats
 --#include hold
@@ -60,6 +61,7 @@ local function make_rare()
 --#include reply
   local rare = {}
   local seats, seat_values, seats_dealt = seats_key(due_key, event), {}, nil
+  opened[event_key] = units
 
   function rare.ours()
     return reply_ours(reply_key, owner)
@@ -76,8 +78,8 @@ local function make_rare()
   function rare.load()
     local seat_fields, voucher_fields = {}, {}
     for _, kind in ipairs(kinds) do
-      if kind.rare and kind[4] ~= '' then
-        kind.seat = seat_field(kind[1], kind[4])
+      if kind.rare and kind.guid ~= '' then
+        kind.seat = seat_field(kind.product, kind.guid)
         seat_fields[#seat_fields + 1] = kind.seat
       end
       for _, state in ipairs(kind.voucher ~= '0' and {'r', 't', 'g'} or {}) do
@@ -96,9 +98,9 @@ local function make_rare()
   end
 
   -- Deals a group its seats. Returns the first one that it cannot have.
-  local function deal_seats(first, last)
-    for at = first, last, 3 do
-      local kind = kinds[wanted[at]]
+  local function deal_seats(at, last)
+    for i = at, last, 3 do
+      local kind = kinds[groups[i]]
       local field = kind.seat
       if field then
         local value = seat_values[field] or ''
@@ -107,39 +109,39 @@ local function make_rare()
           if has ~= 'free' or not seat_opens(units, mark, kind.voucher, now) then return 'seat:' .. field end
         end
         if seats_dealt[field] then return 'seat:' .. field end
-        seats_dealt[field] = first
+        seats_dealt[field] = at
       end
     end
   end
 
-  local function undeal_seats(first, last)
-    for at = first, last, 3 do
-      local field = kinds[wanted[at]].seat
-      if field and seats_dealt[field] == first then seats_dealt[field] = nil end
+  local function undeal_seats(at, last)
+    for i = at, last, 3 do
+      local field = kinds[groups[i]].seat
+      if field and seats_dealt[field] == at then seats_dealt[field] = nil end
     end
   end
 
   -- Returns how often a group uses each voucher, and one that cannot be used that often any more.
-  local function deal_vouchers(first, last)
+  local function deal_vouchers(at, last)
     local uses, spent = {}, nil
-    for at = first, last, 3 do
-      local kind = kinds[wanted[at]]
+    for i = at, last, 3 do
+      local kind = kinds[groups[i]]
       local voucher = kind.voucher
       if voucher ~= '0' then
         uses[voucher] = (uses[voucher] or 0) + 1
         local used = units_get(units, 'r' .. voucher) + units_get(units, 't' .. voucher)
-        if used + uses[voucher] > kind[6] then spent = spent or 'voucher:' .. voucher end
+        if used + uses[voucher] > kind.uses then spent = spent or 'voucher:' .. voucher end
       end
     end
     return uses, spent
   end
 
   -- Returns the first quota that has no room for all that a group asks of it.
-  local function deal_room(first, last)
+  local function deal_room(at, last)
     local needed, order = {}, {}
-    for at = first, last, 3 do
-      local kind = kinds[wanted[at]]
-      for _, quota in ipairs(kind[7] == 1 and {} or units_quotas(units, kind[1])) do
+    for i = at, last, 3 do
+      local kind = kinds[groups[i]]
+      for _, quota in ipairs(kind.skips and {} or units_quotas(units, kind.product)) do
         if not needed[quota] then order[#order + 1] = quota end
         needed[quota] = (needed[quota] or 0) + 1
       end
@@ -150,21 +152,21 @@ local function make_rare()
   end
 
   -- Deals a group, in memory, all that it asks for, or returns what it cannot have.
-  function rare.deal(first, last, is_late)
-    local uses, spent = deal_vouchers(first, last)
-    local short = deal_seats(first, last) or spent or deal_room(first, last)
-    if short or is_late then
-      undeal_seats(first, last)
-      return short
+  function rare.deal(at, last, is_late)
+    local uses, spent = deal_vouchers(at, last)
+    local lacks = deal_seats(at, last) or spent or deal_room(at, last)
+    if lacks or is_late then
+      undeal_seats(at, last)
+      return lacks
     end
-    for at = first, last, 3 do units_move(units, kinds[wanted[at]][1], 'h', 1) end
+    for i = at, last, 3 do units_move(units, kinds[groups[i]].product, 'h', 1) end
     for voucher, count in pairs(uses) do vouchers_move(units, voucher, 't', count) end
   end
 
   -- Records by how much a group goes beyond the sizes of its quotas: a voucher has allowed it.
-  function rare.allow_beyond(first, last)
-    for at = first, last, 3 do
-      for _, quota in ipairs(units_quotas(units, kinds[wanted[at]][1])) do
+  function rare.allow_beyond(at, last)
+    for i = at, last, 3 do
+      for _, quota in ipairs(units_quotas(units, kinds[groups[i]].product)) do
         local size = units_get(units, quota.s)
         local beyond = units_get(units, quota.u) - size
         if size >= 0 and beyond > units_get(units, quota.a) then
@@ -177,7 +179,9 @@ local function make_rare()
 
   -- Gives seats, field by field, to the holds whose ids stand behind them.
   function rare.take_seats(taken)
-    for i = 1, #taken, 2 do taken[i + 1] = seat_value('h' .. taken[i + 1], seat_values[taken[i]]) end
+    for i = 1, #taken, 2 do
+      taken[i + 1] = seat_value(string.format('h%d', taken[i + 1]), seat_values[taken[i]])
+    end
     for first = 1, #taken, 4000 do
       redis.call('HSET', seats, unpack(taken, first, math.min(first + 3999, #taken)))
     end
@@ -195,145 +199,218 @@ local function rare()
   return made
 end
 
--- Completes the kinds. Returns the fields that are read first, and whether any has a seat, a voucher or a parent.
+-- Reads fields of the event as units_load of include/units.lua does.
+local function load(fields)
+  for first = 1, #fields, 4000 do
+    local last = math.min(first + 3999, #fields)
+    local got = redis.call('HMGET', event_key, unpack(fields, first, last))
+    for i = first, last do
+      local text = got[i - first + 1]
+      units.value[fields[i]] = tonumber(text) or text
+    end
+  end
+end
+
+-- Completes the kinds. Returns the fields that have to be read first, and whether any kind is not plain.
 local function read_kinds()
-  local fields, any_rare = {'v', 'id', 'id_last'}, false
-  for _, kind in ipairs(kinds) do
-    local product = kind[1]
-    kind.held, kind.deadline, kind.voucher = 'h' .. product, kind[3] or now + kind[2], kind[5] or '0'
-    kind.late = kind.deadline <= now
-    fields[#fields + 1] = kind.held
-    fields[#fields + 1] = 'q' .. product
-    -- what stands before and behind the cart in a packed hold (include/hold.lua)
-    kind.head = string.format('|%s|%s|%.0f|%.0f|', kind.late and 'E' or 'H', product, now, kind.deadline)
-    kind.tail = '||0|0|'
-    if kind[4] then
-      any_rare, kind.rare, kind.tail = true, true, '|' .. kind[4] .. '|' .. kind.voucher .. '|'
+  local fields, any_rare, seen = {'v', 'id', 'id_last'}, false, {}
+  for i = 1, #kinds do
+    local kind = kinds[i]
+    local product, deadline, is_rare = kind[1], kind[3] or now + kind[2], kind[4] ~= nil
+    local late = deadline <= now
+    any_rare = any_rare or is_rare
+    kinds[i] = {product = product, held = 'h' .. product, deadline = deadline, late = late, rare = is_rare,
+      guid = kind[4], voucher = kind[5] or '0', uses = kind[6], skips = kind[7] == 1, parent = kind[8],
+      -- what stands before and behind the cart in a packed hold (include/hold.lua)
+      head = string.format('|%s|%s|%d|%d|', late and 'E' or 'H', product, now, deadline),
+      tail = is_rare and '|' .. kind[4] .. '|' .. kind[5] .. '|' or '||0|0|'}
+    if not seen[product] then
+      seen[product] = true
+      local n = #fields
+      fields[n + 1], fields[n + 2] = kinds[i].held, 'q' .. product
     end
   end
   return fields, any_rare
 end
 
--- Takes one unit for a position of a kind, in memory, or returns the first quota without room for it.
-local function take(kind)
-  local value, was, quotas, held = units.value, units.was, kind.quotas, kind.held
-  for i = 1, #quotas do
-    local quota = quotas[i]
-    local limit = value[quota.l] or 0
-    -- as units_room of include/units.lua
-    if limit ~= -1 and (value[quota.u] or 0) + 1 > limit then return quota.id end
-  end
-  if kind.late then return end
-  for i = 1, #quotas do
-    local used = quotas[i].u
-    if was[used] == nil then was[used] = value[used] end
-    value[used] = (value[used] or 0) + 1
-  end
-  if was[held] == nil then was[held] = value[held] end
-  value[held] = (value[held] or 0) + 1
-end
+local first_fields, any_rare = read_kinds()
 
--- Deals all groups what they want, in memory, with ids from `id` on. Returns the id after the last, what is answered of
--- groups that lack something, and what there is to write.
-local function deal(id)
-  local short, told, allowed = {}, {'ok', now}, {}
-  local hold_args, cart_args, due_args, purge_args, seat_args = {}, {}, {}, {}, {}
-  local at, place, n, width, gap = 1, 0, 0, 0, ''
-  while at <= #wanted do
-    local first, last, cart, first_id = at, at, wanted[at + 1], id
-    while wanted[last + 4] == '' do last = last + 3 end
-    local kind, lacks = kinds[wanted[at]], nil
-    if kind.rare or last > first then
-      lacks = rare().deal(first, last, kind.late)
-    else
-      lacks = take(kind)
-    end
-    at, place = last + 3, place + 1
-    if reply_key then
-      told[#told + 1], told[#told + 2], told[#told + 3] =
-        lacks and 'short' or 'held', lacks or id, lacks and 0 or kind.deadline
-    end
-    if lacks then
-      short[#short + 1], short[#short + 2] = place, lacks
-    else
-      for p = first, last, 3 do
-        kind = kinds[wanted[p]]
-        local text, tail = string.format('%d', id), kind.tail
-        if kind.rare then
-          tail = string.format('%s%d|', tail, kind[8] == 0 and 0 or first_id + kind[8] - 1)
-          if kind[7] == 1 and not kind.late and allowed[#allowed] ~= last then
-            allowed[#allowed + 1], allowed[#allowed + 2] = first, last
-          end
-        end
-        if #text ~= width then
-          width, gap = #text, ' ' .. string.rep('0', 15 - #text) -- as cart_member of include/hold.lua
-        end
-        n = n + 2
-        hold_args[n - 1], hold_args[n] = id, text .. kind.head .. cart .. tail .. wanted[p + 2]
-        cart_args[n - 1], cart_args[n] = 0, cart .. gap .. text
-        local listed = event .. ':' .. text
-        if kind.late then
-          purge_args[#purge_args + 1], purge_args[#purge_args + 2] = now + listed_ms, listed
-        else
-          due_args[#due_args + 1], due_args[#due_args + 2] = kind.deadline, listed
-          if kind.seat then
-            seat_args[#seat_args + 1], seat_args[#seat_args + 2] = kind.seat, text
-          end
-        end
-        id = id + 1
+-- Reads of each kind the ids of the quotas that cover its product, the fields of their counters, and their limits.
+local function read_room()
+  local value, fields, rooms = units.value, {}, {}
+  for _, kind in ipairs(kinds) do
+    local room = rooms[kind.product]
+    if not room then
+      room = {quotas = {}, used = {}, limits = {}}
+      rooms[kind.product] = room
+      for id in string.gmatch(value['q' .. kind.product] or '', '[1-9]%d*') do
+        local n, used, limit = #room.quotas + 1, 'u' .. id, 'l' .. id
+        room.quotas[n], room.used[n], room.limits[n] = id, used, limit
+        fields[#fields + 1] = used
+        fields[#fields + 1] = limit
       end
     end
+    kind.room = room
   end
-  return {after = id, short = short, told = told, allowed = allowed, holds = hold_args, carts = cart_args, due = due_args,
-    purge = purge_args, seats = seat_args}
+  load(fields)
+  for _, room in pairs(rooms) do
+    for n, limit in ipairs(room.limits) do room.limits[n] = value[limit] or 0 end
+  end
 end
 
-local function add(key, args)
+local function add(field, delta)
+  local before = units.value[field] or 0
+  if units.was[field] == nil then units.was[field] = before end
+  units.value[field] = before + delta
+end
+
+-- Takes, in memory, up to `count` units for positions of a plain kind. Returns for how many there is room, and the first
+-- quota that has none for more: -1 is unlimited, -2 closed.
+local function take(kind, count)
+  local room, fit, lacks = kind.room, count, nil
+  for n = 1, #room.used do
+    local limit = room.limits[n]
+    local left = limit == -1 and count or math.max(0, limit - (units.value[room.used[n]] or 0))
+    if left < fit then fit, lacks = left, room.quotas[n] end
+  end
+  if kind.late then return fit > 0 and count or 0, lacks end -- what has expired already takes nothing
+  if fit > 0 then
+    for n = 1, #room.used do add(room.used[n], fit) end
+    add(kind.held, fit)
+  end
+  return fit, lacks
+end
+
+local digits = {[0] = '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'}
+local next_id, holds, carts, due, purge -- the id of the next position, and what there is to write: see `list`
+
+-- Lists positions of a kind under the next ids. The carts and payloads of all stand in `groups` from place `at` on, every
+-- `step` places. Of numbers only the last digit is written anew each time: making a number text is what costs most.
+local function list(kind, count, at, step)
+  local head, tail, score, listed, ten = kind.head, kind.tail, kind.deadline, due, nil
+  if kind.late then score, listed = now + listed_ms, purge end
+  local tens, gap, place
+  local n, m, id = #holds, #listed, next_id
+  for _ = 1, count do
+    local digit = id % 10
+    if id - digit ~= ten then
+      ten = id - digit
+      tens = ten > 0 and string.format('%d', ten / 10) or ''
+      gap = ' ' .. string.rep('0', 14 - #tens) .. tens -- 15 digits, as cart_member of include/hold.lua has them
+      place = event .. ':' .. tens
+    end
+    digit = digits[digit]
+    local cart = groups[at]
+    holds[n + 1], holds[n + 2] = id, tens .. digit .. head .. cart .. tail .. groups[at + 1]
+    carts[n + 1], carts[n + 2] = 0, cart .. gap .. digit
+    listed[m + 1], listed[m + 2] = score, place .. digit
+    n, m, id, at = n + 2, m + 2, id + 1, at + step
+  end
+  next_id = id
+end
+
+-- Deals all groups what they want, in memory, with ids from `id` on. Returns what is answered of those that lack
+-- something, what is kept of all with a reply, the seats that are taken, and the groups that may be beyond a quota.
+local function deal(id)
+  local short, told, seats, allowed, place = {}, {'ok', now}, {}, {}, 0
+  next_id, holds, carts, due, purge = id, {}, {}, {}, {}
+
+  local function tell(lacks, first_id, deadline)
+    place = place + 1
+    if lacks then short[#short + 1], short[#short + 2] = place, lacks end
+    if reply_key then
+      local n = #told
+      told[n + 1], told[n + 2], told[n + 3] = lacks and 'short' or 'held', lacks or first_id, lacks and 0 or deadline
+    end
+  end
+
+  local at, size = 1, #groups
+  while at <= size do
+    local kind, count, first_id = kinds[groups[at]], groups[at + 1], next_id
+    at = at + 2
+    if kind then
+      local step = count > 0 and 2 or 0
+      count = math.abs(count)
+      local fit, lacks = take(kind, count)
+      if fit == count and not reply_key then
+        place = place + count
+      else
+        for i = 1, count do tell(i > fit and lacks, first_id + i - 1, kind.deadline) end
+      end
+      list(kind, fit, at, step)
+      at = at + math.max(step * count, 2)
+    else
+      local last = at + 3 * count - 3
+      kind = kinds[groups[at]]
+      local lacks = rare().deal(at, last, kind.late)
+      tell(lacks, first_id, kind.deadline)
+      for i = at, lacks and 0 or last, 3 do
+        kind = kinds[groups[i]]
+        local tail = kind.tail
+        if kind.rare then
+          kind.tail = string.format('%s%d|', tail, kind.parent == 0 and 0 or first_id + kind.parent - 1)
+          if not kind.late then
+            if kind.skips then allowed[#allowed + 1], allowed[#allowed + 2] = at, last end
+            if kind.seat then seats[#seats + 1], seats[#seats + 2] = kind.seat, next_id end
+          end
+        end
+        list(kind, 1, i + 1, 0)
+        kind.tail = tail
+      end
+      at = last + 3
+    end
+  end
+  return short, told, seats, allowed
+end
+
+local function write(command, key, args)
   for first = 1, #args, 4000 do
-    redis.call('ZADD', key, unpack(args, first, math.min(first + 3999, #args)))
+    redis.call(command, key, unpack(args, first, math.min(first + 3999, #args)))
   end
 end
 
-local fields, any_rare = read_kinds()
-units_load(units, fields)
+load(first_fields)
 if not units.value.v then return {'unknown_event'} end
 if reply_key and not rare().ours() then return {'not_owner'} end
 if units.value.v ~= version then return {'stale_catalogue', tostring(units.value.v)} end
 
-local next_id, last_id, fresh_block = units.value.id or 1, units.value.id_last or 0, false
+local first_id, last_id, fresh_block = units.value.id or 1, units.value.id_last or 0, false
 if block_first > last_id then
-  next_id, last_id, fresh_block = block_first, block_last, true
+  first_id, last_id, fresh_block = block_first, block_last, true
 end
 
-local due = redis.call('ZRANGEBYSCORE', due_key, '-inf', '(' .. now, 'LIMIT', 0, 1)
-local more_due = #due > 0 and rare().release(8)
+local late = redis.call('ZRANGEBYSCORE', due_key, '-inf', '(' .. now, 'LIMIT', 0, 1)
+local more_due = #late > 0 and rare().release(8)
 if any_rare and rare().load() then return {'unknown_seats'} end
-for _, kind in ipairs(kinds) do kind.quotas = units_quotas(units, kind[1]) end
-local dealt = deal(next_id)
-if #dealt.short > 0 and more_due then
+read_room()
+local short, told, seats, allowed = deal(first_id)
+if #short > 0 and more_due then
   -- "sold out" is only true once nothing is due any more; what was dealt in memory is forgotten
   units.value, units.was, units.quotas = {}, {}, {}
   if rare().release(64) then return {'again'} end
-  units_load(units, fields)
+  load(first_fields)
   if any_rare then rare().load() end
-  for _, kind in ipairs(kinds) do kind.quotas = units_quotas(units, kind[1]) end
-  dealt = deal(next_id)
+  read_room()
+  short, told, seats, allowed = deal(first_id)
 end
 
-local answer = {'ok', now, last_id - next_id + 1, next_id}
-if dealt.after > next_id then
-  if dealt.after > last_id + 1 then return {'need_ids'} end
-  answer[3] = last_id - dealt.after + 1
-  if reply_key then rare().keep(dealt.told) end
-  for i = 1, #dealt.allowed, 2 do rare().allow_beyond(dealt.allowed[i], dealt.allowed[i + 1]) end
-  units_set(units, 'id', dealt.after)
-  if fresh_block then units_set(units, 'id_last', last_id) end
-  units_write()
-  add(holds_key, dealt.holds)
-  add(carts_key, dealt.carts)
-  add(due_key, dealt.due)
-  add(string.sub(due_key, 1, -4) .. 'purge', dealt.purge)
-  if #dealt.seats > 0 then rare().take_seats(dealt.seats) end
+local answer = {'ok', now, last_id - next_id + 1, first_id}
+if next_id > first_id then
+  if next_id > last_id + 1 then return {'need_ids'} end
+  if reply_key then rare().keep(told) end
+  for i = 1, #allowed, 2 do rare().allow_beyond(allowed[i], allowed[i + 1]) end
+  local changes = {'id', next_id}
+  if fresh_block then changes[3], changes[4] = 'id_last', last_id end
+  for field in pairs(units.was) do
+    changes[#changes + 1] = field
+    changes[#changes + 1] = units.value[field]
+  end
+  write('HSET', event_key, changes)
+  write('ZADD', holds_key, holds)
+  write('ZADD', carts_key, carts)
+  write('ZADD', due_key, due)
+  write('ZADD', string.sub(due_key, 1, -4) .. 'purge', purge)
+  if #seats > 0 then rare().take_seats(seats) end
 end
-for i, told in ipairs(dealt.short) do answer[4 + i] = told end
+for i, what in ipairs(short) do answer[4 + i] = what end
 return answer

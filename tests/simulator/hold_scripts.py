@@ -13,19 +13,19 @@ HOLD_KEYS, RELEASE_KEYS = 4, 5
 
 def hold_create(memory, keys, args, now):
     number, hall = hall_of(memory, keys[0])
-    words = [text(arg) for arg in args[:5]]
+    version, first, last, listed_ms, kinds, packed = msgpack.decode(args[1])
     if hall.version is None:
         return [b"unknown_event"]
     if not ours(memory, keys, HOLD_KEYS, args):
         return [b"not_owner"]
-    if str(hall.version) != words[1]:
+    if hall.version != version:
         return [b"stale_catalogue", str(hall.version).encode()]
     next_id, last_id = hall.next_id, hall.last_id
-    if int(words[2]) > last_id:
-        next_id, last_id = int(words[2]), int(words[3])
-    queue, listed_ms = Chosen(memory, number), int(words[4])
+    if first > last_id:
+        next_id, last_id = first, last
+    queue = Chosen(memory, number)
     more = queue.reap(now, 8, listed_ms)
-    groups = _groups(args[5], args[6], now)
+    groups = _groups(kinds, packed, now)
     if any(seat for group in groups for _, seat, *_ in group["rows"]) and not hall.seats_live:
         return [b"unknown_seats"]
     undo = _deal(hall, groups, now)
@@ -41,13 +41,29 @@ def hold_create(memory, keys, args, now):
     return _held(memory, keys, args, groups, (number, hall, now, listed_ms, next_id, last_id))
 
 
-def _groups(kinds, positions, now):
-    kinds, words, groups = msgpack.decode(kinds), msgpack.decode(positions), []
-    for kind, cart, payload in zip(words[::3], words[1::3], words[2::3], strict=True):
-        product, ttl, deadline, seat, *use, parent = [*kinds[kind - 1], "", "0", 0, 0, 0][:8]
-        if cart:
-            groups.append({"cart": cart, "deadline": now + ttl if deadline is None else deadline, "rows": []})
-        groups[-1]["rows"].append((product, seat, use, parent, payload.encode()))
+def _groups(kinds, packed, now):
+    words, groups = iter(packed), []
+
+    def group(cart, kind, positions):
+        _, ttl, deadline, *_ = kinds[kind - 1]
+        groups.append({"cart": cart, "deadline": now + ttl if deadline is None else deadline, "rows": positions})
+
+    def row(kind, payload):
+        product, _, _, seat, *use, parent = [*kinds[kind - 1], "", "0", 0, 0, 0][:8]
+        return product, seat, use, parent, payload.encode()
+
+    for kind in words:
+        count = next(words)
+        if kind == 0:
+            positions = [(next(words), next(words), next(words)) for _ in range(count)]
+            group(positions[0][1], positions[0][0], [row(one, payload) for one, _, payload in positions])
+        elif count < 0:
+            cart, payload = next(words), next(words)
+            for _ in range(-count):
+                group(cart, kind, [row(kind, payload)])
+        else:
+            for _ in range(count):
+                group(next(words), kind, [row(kind, next(words))])
     return groups
 
 
