@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from engine.domain.catalogue import Event
     from engine.http.auth import Principal
     from engine.http.incoming import Incoming
+    from engine.http.routing import Handler
     from engine.sales.house import House
 
 _FORM_FIELDS_MAX = 1000
@@ -64,17 +65,21 @@ class Call:
     """A request after routing and authentication: what handlers get.
 
     `params` are the named parts of the path as text, `query` the last value of each query parameter (`query_all` has
-    all), `house` the stores and services, `principal` whose token it is, `claim` its idempotency key, if any.
+    all), `house` the stores and services, `principal` whose token it is, `event` the one that is meant, `handler` who
+    answers, `claim` its idempotency key, if any.
     """
 
-    __slots__ = ("_raw", "claim", "event", "house", "params", "principal", "request")
+    __slots__ = ("_raw", "claim", "event", "handler", "house", "params", "principal", "request")
 
-    def __init__(self, house: House, request: Incoming, params: dict[str, str], principal: Principal) -> None:
+    def __init__(
+        self, house: House, request: Incoming, principal: Principal, event: Event | None, handler: Handler
+    ) -> None:
         self.house = house
         self.request = request
-        self.params = params
+        self.params = request.line.params
         self.principal = principal
-        self.event: Event | None = None
+        self.event = event
+        self.handler = handler
         self.claim: Claim | None = None
         self._raw = request.body
 
@@ -116,7 +121,9 @@ class Call:
 
         Raises Invalid (malformed), UnsupportedMedia (neither JSON nor a form), Unreadable, TooLarge, TooSlow.
         """
-        raw = await self.raw_body()
+        raw = self._raw
+        if raw is None or len(raw) > self.house.settings.body_bytes_max:
+            raw = await self.raw_body()
         if not raw:
             return {}
         media_type = self.request.fields.content_type

@@ -33,7 +33,11 @@ _LINE = re.compile(rb"(GET|POST|PATCH|PUT|DELETE) ((?:/[A-Za-z0-9_-]+)+/) HTTP/1
 
 _NO_QUERY: MultiDictProxy[str] = MultiDictProxy(MultiDict())
 
+_ANSWERS = ("json", "*/*", "application/*")
+"""What has to be in an Accept header, if there is one, for a client to take our answers."""
+
 UNKNOWN = -1
+"""For a number of bytes that nobody knows."""
 
 
 class Line:
@@ -60,6 +64,7 @@ class Fields(HeadersMixin):
         """How long the body is, of those that are remembered."""
         self.request_id = headers.get("X-Request-ID")
         self.accept = headers.get("Accept", "*/*")
+        self.takes_json = any(kind in self.accept for kind in _ANSWERS)
         self.authorization = headers.get("Authorization", "")
         self.idempotent = "X-Idempotency-Key" in headers
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from msgspec import UnsetType
@@ -99,18 +100,23 @@ async def quota_availability(call: Call) -> Reply:
     """
     assert call.event is not None
     quota = _quota(call, call.event)
-    counts = (await call.house.ledger.availability(call.event, [quota.id]))[quota.id]
-    return reply(availability(quota, counts))
+    return _told(await call.house.ledger.availability_of(call.event, quota.id), quota.release_after_exit)
 
 
-def availability(quota: Quota, counts: Counts) -> dict[str, Any]:
+@lru_cache(maxsize=1000)
+def _told(counts: Counts, release_after_exit: bool) -> Reply:
+    """Return the reply to all who ask about a quota at the same time, or again before anything has changed."""
+    return reply(availability(counts, release_after_exit))
+
+
+def availability(counts: Counts, release_after_exit: bool) -> dict[str, Any]:
     """Return the answer about one quota's availability; who has left only counts where that gives places back."""
     return {
         **_free(counts),
         "total_size": counts.size,
         "pending_orders": counts.pending,
         "paid_orders": counts.paid,
-        "exited_orders": counts.exited if quota.release_after_exit else 0,
+        "exited_orders": counts.exited if release_after_exit else 0,
         "cart_positions": counts.held,
         "blocking_vouchers": counts.blocked,
         "waiting_list": counts.waiting,

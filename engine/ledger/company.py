@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from engine.meters import METERS
 
@@ -17,14 +17,14 @@ Answer = TypeVar("Answer")
 
 
 class _Call(Generic[Work, Answer]):
-    """The work of one script call to be, and who waits for which part of it."""
+    """The work of one script call to be, and who waits for how many answers of it: None for one that is no list."""
 
     __slots__ = ("send", "waiting", "works")
 
     def __init__(self, send: Callable[[Sequence[Work]], Awaitable[list[Answer]]]) -> None:
         self.send = send
         self.works: list[Work] = []
-        self.waiting: list[tuple[int, asyncio.Future[list[Answer]]]] = []
+        self.waiting: list[tuple[int | None, asyncio.Future[Any]]] = []
 
 
 class Company(Generic[Work, Answer]):
@@ -46,18 +46,40 @@ class Company(Generic[Work, Answer]):
 
         `send` of the first who comes sends it all: it returns one answer to each work.
         """
-        loop = asyncio.get_running_loop()
-        if not self._calls:
-            loop.call_soon(self._depart)
         call = self._calls.get(key)
         if call is None or len(call.works) + len(works) > self._most:
-            if call is not None:
-                self._start(call)
-            call = self._calls[key] = _Call(send)
-        future: asyncio.Future[list[Answer]] = loop.create_future()
+            call = self._begin(key, call, send)
+        future: asyncio.Future[list[Answer]] = self._loop.create_future()
         call.works.extend(works)
         call.waiting.append((len(works), future))
         return future
+
+    def join_one(
+        self, key: Hashable, work: Work, send: Callable[[Sequence[Work]], Awaitable[list[Answer]]]
+    ) -> asyncio.Future[Answer]:
+        """Send one piece of work as `join` does; the future gets the answer to it."""
+        call = self._calls.get(key)
+        if call is None or len(call.works) >= self._most:
+            call = self._begin(key, call, send)
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        call.works.append(work)
+        call.waiting.append((None, future))
+        return future
+
+    def _begin(
+        self,
+        key: Hashable,
+        full: _Call[Work, Answer] | None,
+        send: Callable[[Sequence[Work]], Awaitable[list[Answer]]],
+    ) -> _Call[Work, Answer]:
+        """Return a call that has room, the first of its turn or after one that is full."""
+        if not self._calls:
+            self._loop = asyncio.get_running_loop()
+            self._loop.call_soon(self._depart)
+        if full is not None:
+            self._start(full)
+        call = self._calls[key] = _Call(send)
+        return call
 
     def _depart(self) -> None:
         calls, self._calls = self._calls, {}
@@ -66,7 +88,7 @@ class Company(Generic[Work, Answer]):
 
     def _start(self, call: _Call[Work, Answer]) -> None:
         # the loop keeps only weak references to tasks
-        task = asyncio.get_running_loop().create_task(self._run(call))
+        task = self._loop.create_task(self._run(call))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
@@ -83,6 +105,7 @@ class Company(Generic[Work, Answer]):
             return
         first = 0
         for count, future in call.waiting:
+            following = first + (1 if count is None else count)
             if not future.done():
-                future.set_result(answers[first : first + count])
-            first += count
+                future.set_result(answers[first] if count is None else answers[first:following])
+            first = following

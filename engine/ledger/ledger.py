@@ -96,7 +96,10 @@ class Ledger(LiveCatalogue, KeptReplies):
             return []
         if kept is not None:
             return await self._hold(event, groups, kept)
-        return await self._holds.join((event.id, event.version), groups, partial(self._hold, event))
+        key = event.id, event.version
+        if len(groups) == 1:
+            return [await self._holds.join_one(key, groups[0], partial(self._hold, event))]
+        return await self._holds.join(key, groups, partial(self._hold, event))
 
     async def _hold(self, event: Event, groups: Sequence[HoldGroup], kept: Kept | None = None) -> list[Outcome]:
         shard = self.shard_of(event)
@@ -147,7 +150,7 @@ class Ledger(LiveCatalogue, KeptReplies):
 
         Raises NotFound if it was deleted lately.
         """
-        [document] = await self._documents.join(event.id, [code], partial(self._order_read, event))
+        document = await self._documents.join_one(event.id, code, partial(self._order_read, event))
         if document is None:
             return None
         if not document:
@@ -202,8 +205,8 @@ class Ledger(LiveCatalogue, KeptReplies):
         )
         version = event.version if judged else ""
         for _ in range(AGAIN_MAX):
-            [(epoch, answer)] = await self._orders.join(
-                (event.id, version), [work], partial(self._commit, shard, event.id, version)
+            epoch, answer = await self._orders.join_one(
+                (event.id, version), work, partial(self._commit, shard, event.id, version)
             )
             if answer != [b"again"]:
                 return committed(shard, epoch, answer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from types import MappingProxyType
@@ -140,6 +140,10 @@ class LiveCatalogue(Calls):
             return {}
         counts = await self._reads.join((event.id, event.version), quota_ids, partial(self._availability, event))
         return dict(zip(quota_ids, counts, strict=True))
+
+    def availability_of(self, event: Event, quota_id: int) -> Awaitable[Counts]:
+        """Return the counts of one quota, as `availability` does."""
+        return self._reads.join_one((event.id, event.version), quota_id, partial(self._availability, event))
 
     async def _availability(self, event: Event, quota_ids: Sequence[int]) -> list[Counts]:
         """Return the counts of each of `quota_ids`, which may name a quota more than once."""

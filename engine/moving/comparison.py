@@ -58,7 +58,9 @@ async def compare(house: House, source: Source, ids: Ids, event: Event) -> list[
         found = await source.get(f"quotas/{theirs}/availability/", missing=True)
         if found is not None and ours in counts:
             quota = event.quotas[ours]
-            lines.append(Line(theirs, ours, quota.name, found.body, availability(quota, counts[ours])))
+            lines.append(
+                Line(theirs, ours, quota.name, found.body, availability(counts[ours], quota.release_after_exit))
+            )
     return lines
 
 
