@@ -72,8 +72,8 @@ def commit(
     return Commit(keys.order(shard, event.id, order.code), more_keys, tuple(kind), words)
 
 
-def together(commits: Sequence[Commit]) -> tuple[list[str], bytes]:
-    """Return the keys of orders that share a call, and what says what they are."""
+def together(version: int | None, listed_ms: int, commits: Sequence[Commit]) -> tuple[list[str], bytes]:
+    """Return the keys of orders that share a call, and the argument that says what they are."""
     script_keys = [one.key for one in commits]
     kinds: dict[tuple[Any, ...], int] = {}
     words: list[Any] = []
@@ -81,7 +81,7 @@ def together(commits: Sequence[Commit]) -> tuple[list[str], bytes]:
         script_keys += one.more_keys
         words.append(kinds.setdefault(one.kind, len(kinds) + 1))
         words += one.words
-    return script_keys, _encode([list(kinds), *words])
+    return script_keys, _encode([False if version is None else version, listed_ms, list(kinds), *words])
 
 
 def _text(data: bytes) -> Raw:

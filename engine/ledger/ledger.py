@@ -203,7 +203,7 @@ class Ledger(LiveCatalogue, KeptReplies):
             seats=seats,
             kept=kept,
         )
-        version = event.version if judged else ""
+        version = event.version if judged else None
         for _ in range(AGAIN_MAX):
             epoch, answer = await self._orders.join_one(
                 (event.id, version), work, partial(self._commit, shard, event.id, version)
@@ -213,14 +213,13 @@ class Ledger(LiveCatalogue, KeptReplies):
         raise Busy(reason="holds are expiring faster than they can be released")
 
     async def _commit(
-        self, shard: int, event_id: int, version: int | str, commits: Sequence[Commit]
+        self, shard: int, event_id: int, version: int | None, commits: Sequence[Commit]
     ) -> list[tuple[int, bytes | list[Any]]]:
         """Return epoch and answer for each order."""
         event_key, holds_key, carts_key, due_key = self._hold_keys(shard, event_id)
-        order_keys, told = together(commits)
+        order_keys, told = together(version, self._listed_ms, commits)
         script_keys = [event_key, keys.outbox(shard), keys.shard(shard), holds_key, carts_key, due_key, *order_keys]
-        args = [event_id, version, self._listed_ms, told]
-        _, epoch, *answers = await self._run("order_commit", shard, script_keys, args)
+        _, epoch, *answers = await self._run("order_commit", shard, script_keys, [event_id, told])
         if [b"unknown_seats"] in answers:
             raise self._alarm("order_commit", b"unknown_seats", shard, script_keys)
         return [(epoch, answer) for answer in answers]

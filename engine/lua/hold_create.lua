@@ -167,10 +167,10 @@ local function make_rare()
   function rare.allow_beyond(at, last)
     for i = at, last, 3 do
       for _, quota in ipairs(units_quotas(units, kinds[groups[i]].product)) do
-        local size = units_get(units, quota.s)
+        local size = units_get(units, 's' .. quota.id)
         local beyond = units_get(units, quota.u) - size
-        if size >= 0 and beyond > units_get(units, quota.a) then
-          units_set(units, quota.a, beyond)
+        if size >= 0 and beyond > units_get(units, 'a' .. quota.id) then
+          units_set(units, 'a' .. quota.id, beyond)
           outbox_add(string.sub(due_key, 1, -4) .. 'outbox', 'kind', 'quota_allowance', 'id', quota.id, 'v', beyond)
         end
       end

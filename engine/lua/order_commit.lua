@@ -3,13 +3,14 @@
 -- KEYS   1 event, 2 outbox, 3 shard, 4 holds, 5 carts, 6 due; then each order; then, for each order that has them: its
 --        split (a new order that takes over positions), its reply
 -- ARGV   1 event id
---        2 catalogue version that the requests were judged by, or empty if it does not matter
---        3 how long expired holds stay listed, ms
---        4 at most 1000 orders, a MessagePack array; first what they have in common, an array of kinds, each an array:
+--        2 a MessagePack array:
+--          catalogue version that the requests were judged by, or false if it does not matter
+--          how long expired holds stay listed, ms
+--          what orders have in common, an array of kinds, each an array:
 --            mode: commit | admit (some need no room) | force (nothing needs room) | simulate (check only)
 --            number of moves; each: product, state n|p|x, delta
 --            the entries that need room, in the order of positions; each: product
---          then for each order:
+--          then for each order, at most 1000:
 --            kind: its place among the kinds, from 1
 --            version that it follows, as text; 0 for a new order
 --            version that it becomes, as text; -1 deletes it
@@ -45,9 +46,9 @@
 
 local event_key, outbox_key, shard_key = KEYS[1], KEYS[2], KEYS[3]
 local holds_key, carts_key, due_key = KEYS[4], KEYS[5], KEYS[6]
-local event, version, listed_ms = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-local words, width = cmsgpack.unpack(ARGV[4]), 7 -- the words of an order end at 1 + 7 times its place
-local kinds, count = words[1], (#words - 1) / width
+local event, words = ARGV[1], cmsgpack.unpack(ARGV[2])
+local version, listed_ms, kinds = words[1], words[2], words[3]
+local width, count = 7, (#words - 3) / 7 -- the words of an order end at 3 + 7 times its place
 local now = now_ms()
 
 local epoch
@@ -72,8 +73,8 @@ if version and units.value.v ~= version then return {'stale_catalogue', tostring
 -- New orders are looked for all at once, and what few orders have is given its keys.
 local versions, new, key_at = {}, {}, 6 + count -- versions that are known, by key; false where there is no order
 for i = 1, count do
-  local key, more = KEYS[6 + i], words[1 + width * i]
-  if count > 1 and words[width * i - 4] == '0' then new[#new + 1] = key end
+  local key, more = KEYS[6 + i], words[3 + width * i]
+  if count > 1 and words[width * i - 2] == '0' then new[#new + 1] = key end
   if more then
     for _, part in ipairs({more.split or {}, more.reply or {}}) do
       if #part > 0 then
@@ -162,8 +163,7 @@ function rare()
 
   -- Releases what is due: that stays so, whatever becomes of the orders.
   function made.release()
-    local ms = tonumber(listed_ms)
-    more_due = reap(due_key, now, 8, ms) and reap(due_key, now, 64, ms)
+    more_due = reap(due_key, now, 8, listed_ms) and reap(due_key, now, 64, listed_ms)
     units_write()
   end
 
@@ -255,11 +255,11 @@ function rare()
 
   local function settle_quotas(product, mode)
     for _, quota in ipairs(units_quotas(units, product)) do
-      local size = units_get(units, quota.s)
+      local size = units_get(units, 's' .. quota.id)
       if size >= 0 then
         local beyond = units_get(units, quota.u) - size
-        if beyond > 0 and mode ~= 'commit' and beyond > units_get(units, quota.a) then
-          units_set(units, quota.a, beyond)
+        if beyond > 0 and mode ~= 'commit' and beyond > units_get(units, 'a' .. quota.id) then
+          units_set(units, 'a' .. quota.id, beyond)
           outbox_append(outbox_key, 'kind', 'quota_allowance', 'id', quota.id, 'v', beyond)
         end
         if units_get(units, quota.f) == 1 and units_get(units, quota.l) ~= -2 and units_get(units, quota.c) >= size then
@@ -396,7 +396,7 @@ end
 if #redis.call('ZRANGEBYSCORE', due_key, '-inf', '(' .. now, 'LIMIT', 0, 1) > 0 then rare().release() end
 local answer = {'ok', tonumber(epoch)}
 for i = 1, count do
-  local told = commit(KEYS[6 + i], 1 + width * i)
+  local told = commit(KEYS[6 + i], 3 + width * i)
   -- then none of them has changed anything but these counts
   if told[1] == 'unknown_outbox' then return told end
   answer[i + 2] = told

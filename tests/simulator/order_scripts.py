@@ -19,11 +19,11 @@ def order_commit(memory, keys, args, now):
         return [b"unverified"]
     if hall.version is None:
         return [b"unknown_event"]
-    if text(args[1]) and text(args[1]) != str(hall.version):
+    version, listed_ms, kinds, *words = unpackb(args[1])
+    if version is not False and version != hall.version:
         return [b"stale_catalogue", str(hall.version).encode()]
-    queue, listed_ms = Chosen(memory, number), int(text(args[2]))
+    queue = Chosen(memory, number)
     more = queue.reap(now, 8, listed_ms) and queue.reap(now, 64, listed_ms)
-    kinds, *words = unpackb(args[3])
     count, words = len(words) // ORDER_WORDS, iter(words)
     more_keys = iter(keys[6 + count :])
     answers = []

@@ -55,11 +55,11 @@ local function units_add(units, field, delta)
   units.value[field] = before + delta
 end
 
--- The names of a quota's fields, by their letter.
+-- The names of the fields of a quota that are used most, by their letter.
 local function units_quota(units, id)
   local quota = units.quota[id]
   if not quota then
-    quota = {id = id, u = 'u' .. id, l = 'l' .. id, c = 'c' .. id, s = 's' .. id, f = 'f' .. id, a = 'a' .. id, e = 'e' .. id}
+    quota = {id = id, u = 'u' .. id, l = 'l' .. id, c = 'c' .. id, f = 'f' .. id}
     units.quota[id] = quota
   end
   return quota
@@ -92,7 +92,7 @@ local function units_move(units, product, state, delta)
   for i = 1, #quotas do
     local used, committed = quotas[i].u, quotas[i].c
     if state == 'x' then
-      if units_get(units, quotas[i].e) == 1 then
+      if units_get(units, 'e' .. quotas[i].id) == 1 then
         units_add(units, used, -delta)
         units_add(units, committed, -delta)
       end
