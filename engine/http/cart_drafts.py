@@ -9,13 +9,15 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from engine.domain import cart
-from engine.domain.catalogue import Event, Product, Seat, Voucher
+from engine.domain.catalogue import Event, Item, Product, Seat, Voucher
+from engine.domain.order import Answer
 from engine.http.cart_bodies import EPOCH, Body, CartPositionBody, CartRow, NewCartPositionBody, cart_body, milliseconds
 from engine.http.products import short_of
 from engine.sales.holds import HoldGroup, HoldPosition, VoucherUse
@@ -28,6 +30,28 @@ about a megabyte."""
 
 _CART_ID = re.compile(r"[A-Za-z0-9_.~+=-]{1,251}@api").fullmatch
 """What nearly all carts are called; about others there is more to be said."""
+
+Drafts = tuple[list[HoldGroup], list[CartRow]]
+"""What the ledger is to hold, and what will be told of each row, also of those for which there is nothing to hold."""
+
+
+class Wish(Struct, gc=False):
+    """A position that is asked for and was found right."""
+
+    item: Item
+    product: Product
+    price: Decimal
+    parts: dict[str, Any]
+    attendee_email: str | None
+    answers: list[Answer]
+    includes_tax: bool
+    voucher: Voucher | None
+    seat: Seat | None
+    cart_id: str | None = None
+    expires: dt.datetime | None = None
+    addons: list[Wish] = []
+    bundled: list[Wish] = []
+
 
 _Nothing = Annotated[list[Any], Meta(max_length=0)]
 
@@ -111,9 +135,7 @@ def _of(event: Event) -> _Known:
     return found
 
 
-def offered(
-    event: Event, rows: Iterable[Plain], generated_cart_id: str
-) -> tuple[list[HoldGroup], list[CartRow]] | None:
+def offered(event: Event, rows: Iterable[Plain], generated_cart_id: str) -> Drafts | None:
     """Return what the ledger is to hold and what will be told of it; None if any row has not come before."""
     known = _of(event)
     groups: list[HoldGroup] = []
@@ -145,50 +167,32 @@ def remember(event: Event, sent: Sequence[Plain], groups: Sequence[HoldGroup], d
         known.offers[_key(one)] = _Offer(group.positions, _copy(draft.position), draft.short)
 
 
-def asked(event: Event, values: dict[str, Any], generated_cart_id: str) -> tuple[HoldGroup, CartRow]:
-    """Return what the ledger is to hold for a cleaned body, and what will be told of it."""
+def asked(event: Event, wish: Wish, generated_cart_id: str) -> tuple[HoldGroup, CartRow]:
+    """Return what the ledger is to hold, and what will be told of it."""
     known = _of(event)
-    expires: dt.datetime | None = values["expires"]
-    cart_id = values["cart_id"] or generated_cart_id
-    position, body = _drafted(NewCartPositionBody, event, cart_id, values)
+    cart_id = wish.cart_id or generated_cart_id
+    position, body = _drafted(NewCartPositionBody, event, cart_id, wish)
     positions = [position]
-    short = known.short(event, position.product)
-    for kind in ("addons", "bundled"):
-        if values[kind]:
-            children = [
-                _drafted(CartPositionBody, event, cart_id, child, parent=0, is_bundled=kind == "bundled")
-                for child in values[kind]
-            ]
-            positions += [child for child, _ in children]
-            for child, _ in children:
-                short = {**short, **known.short(event, child.product)}
-            setattr(body, kind, tuple(child for _, child in children))
-    deadline_ms = milliseconds(expires) if expires else None
+    short = known.short(event, wish.product)
+    if wish.addons or wish.bundled:
+        addons = [_drafted(CartPositionBody, event, cart_id, child, 0) for child in wish.addons]
+        bundled = [_drafted(CartPositionBody, event, cart_id, child, 0, is_bundled=True) for child in wish.bundled]
+        for child, _ in (*addons, *bundled):
+            positions.append(child)
+            short = {**short, **known.short(event, child.product)}
+        body.addons, body.bundled = tuple(told for _, told in addons), tuple(told for _, told in bundled)
+    deadline_ms = milliseconds(wish.expires) if wish.expires else None
     return HoldGroup(cart_id, positions, known.ttl_ms, deadline_ms), CartRow(None, body, short)
 
 
 def _drafted(
-    kind: type[Body],
-    event: Event,
-    cart_id: str,
-    values: dict[str, Any],
-    *,
-    parent: int = -1,
-    is_bundled: bool = False,
+    kind: type[Body], event: Event, cart_id: str, wish: Wish, parent: int = -1, *, is_bundled: bool = False
 ) -> tuple[HoldPosition, Body]:
     """Return one position for the ledger, and its resource without what the ledger decides."""
-    product: Product = values["product"]
+    product, voucher, seat = wish.product, wish.voucher, wish.seat
     position = cart.CartPosition(
-        values["price"],
-        values["parts"],
-        values["attendee_email"],
-        tuple(values["answers"]),
-        is_bundled,
-        # null counts as false here
-        bool(values["includes_tax"]),
+        wish.price, wish.parts, wish.attendee_email, tuple(wish.answers), is_bundled, wish.includes_tax
     )
-    voucher: Voucher | None = values["voucher"]
-    seat: Seat | None = values["seat"]
     body = cart_body(
         kind,
         event,

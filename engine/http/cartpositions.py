@@ -5,10 +5,10 @@ Creating one is decode, check, one call of the ledger, encode; Postgres is asked
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from engine.domain import clock, codes
-from engine.domain.catalogue import Event, Item
+from engine.domain.catalogue import Event
 from engine.domain.errors import Invalid, NotFound, StaleCatalogue
 from engine.http import cart_drafts
 from engine.http.answers import ANSWERS
@@ -21,24 +21,25 @@ from engine.http.cart_bodies import (
     NewCartPositionBody,
     stored_body,
 )
+from engine.http.cart_drafts import Drafts, Wish
 from engine.http.field_kinds import Boolean, DateTime, Money, Text
 from engine.http.fields import FieldError, Form, ListOf
 from engine.http.paging import page_body, page_generated, page_of
-from engine.http.people import ATTENDEE, SALES_CHANNELS, Named, merged_name
+from engine.http.people import ATTENDEE, SALES_CHANNELS, Named, name_parts
 from engine.http.products import (
     ItemField,
     ProductSchema,
     SubeventField,
     VariationField,
     check_product,
-    fitting_seat,
-    product_of,
     read,
+    seat_asked_for,
     settled,
     without_quota,
 )
+from engine.http.records import Record
 from engine.http.terms import one_of, terms
-from engine.http.voucher_use import cart_voucher, know_vouchers
+from engine.http.voucher_use import cart_voucher, know_codes, know_vouchers
 from engine.sales import holds
 from engine.sales.holds import HoldGroup
 
@@ -63,42 +64,53 @@ class _CartId(Text):
         return {**super().form(), "pattern": "^$|@api$"}
 
 
-class _ChildSchema(ProductSchema):
-    """A position to be made; its product and its name in parts are added to the cleaned fields."""
+class _ChildRecord(Record, ProductSchema):
+    """A position to be made, that belongs to another; cleaned into a Wish."""
 
-    def clean(self, value: Any, event: Event | None) -> dict[str, Any]:
+    def checked(self, values: Any, event: Event | None) -> Wish:
         assert event is not None
-        values = super().clean(value, event)
-        check_product(values["item"], values["variation"], values["subevent"], event, _GENERAL)
-        values["seat"] = fitting_seat(values, event)
-        values["parts"] = merged_name(values, "attendee_")
-        voucher = values["voucher"] = cart_voucher(event, values)
-        values["product"] = product_of(values)
-        if not event.quotas_of(values["product"]) and not (voucher and voucher.skips_quota):
-            raise FieldError({_GENERAL: [without_quota(values["item"])]})
-        return values
+        return _wish(values, None, None, event)
 
 
-class _CartSchema(_ChildSchema):
-    """A cart position to be made, with its add-ons and bundled positions."""
+class _CartRecord(Record, ProductSchema):
+    """A cart position to be made, with its add-ons and bundled positions; cleaned into a Wish."""
 
-    def clean(self, value: Any, event: Event | None) -> dict[str, Any]:
-        values = super().clean(value, event)
-        if values["addons"] or values["bundled"]:
-            _check_children(values)
-        return values
+    def checked(self, values: Any, event: Event | None) -> Wish:
+        assert event is not None
+        wish = _wish(values, values.seat, values.voucher, event)
+        wish.cart_id, wish.expires = values.cart_id, values.expires
+        if values.addons or values.bundled:
+            wish.addons, wish.bundled = values.addons or [], values.bundled or []
+            _check_children(wish)
+        return wish
 
 
-def _check_children(values: dict[str, Any]) -> None:
+def _wish(values: Any, guid: str | None, code: str | None, event: Event) -> Wish:
+    item, variation, subevent = values.item, values.variation, values.subevent
+    check_product(item, variation, subevent, event, _GENERAL)
+    seat, misfit = seat_asked_for(guid, item, subevent, event)
+    if misfit:
+        raise FieldError({"seat": [misfit]})
+    parts = name_parts(values.attendee_name, values.attendee_name_parts, "attendee_")
+    voucher = cart_voucher(code, values, seat, event) if code else None
+    product = (item.id, variation.id if variation else 0, subevent.id if subevent else 0)
+    if not event.quotas_of(product) and not (voucher and voucher.skips_quota):
+        raise FieldError({_GENERAL: [without_quota(item)]})
+    # null counts as false here
+    taxed = bool(values.includes_tax)
+    return Wish(item, product, values.price, parts, values.attendee_email, values.answers, taxed, voucher, seat)
+
+
+def _check_children(wish: Wish) -> None:
     """Refuse what the catalogue does not let belong to this item; how many there are is not looked at."""
-    item: Item = values["item"]
-    for child in values["addons"] or ():
-        if child["item"].category not in item.addon_categories:
-            text = f'The product "{child["item"].name}" can not be used as an add-on product for "{item.name}".'
+    item = wish.item
+    for child in wish.addons:
+        if child.item.category not in item.addon_categories:
+            text = f'The product "{child.item.name}" can not be used as an add-on product for "{item.name}".'
             raise FieldError({"addons": [text]})
-    for child in values["bundled"] or ():
-        if child["product"][:2] not in item.bundles:
-            text = f'The product "{child["item"].name}" can not be used as an bundled product for "{item.name}".'
+    for child in wish.bundled:
+        if child.product[:2] not in item.bundles:
+            text = f'The product "{child.item.name}" can not be used as an bundled product for "{item.name}".'
             raise FieldError({"bundled": [text]})
 
 
@@ -111,9 +123,9 @@ _PRODUCT = {
     "includes_tax": Boolean(null=True, default=True),
     "answers": ANSWERS,
 }
-_CHILDREN = ListOf(_ChildSchema(**_PRODUCT), null=True, max_length=_CHILDREN_MAX, default=None)
+_CHILDREN = ListOf(_ChildRecord(**_PRODUCT), null=True, max_length=_CHILDREN_MAX, default=None)
 
-CART_POSITION = _CartSchema(
+CART_POSITION = _CartRecord(
     **_PRODUCT,
     cart_id=_CartId(null=True, blank=True, max_length=255, default=None),
     seat=Text(null=True, max_length=255, default=None),
@@ -150,14 +162,12 @@ async def detail(call: Call) -> Reply:
 @terms(CART_POSITION, makes=NewCartPositionBody, example=_EXAMPLE)
 async def create(call: Call) -> Reply:
     """Hold a unit of every quota of a product, or nothing at all."""
-    plain = await _plain(call, bulk=False)
+    plain = cart_drafts.plain(await call.raw_body(), bulk=False) if call.is_json else None
     assert call.event is not None
     done = plain and cart_drafts.offered(call.event, plain, codes.cart_id())
     if not done:
-        sent = await call.body()
-        await know_vouchers(call, [sent])
-        values = await read(call, CART_POSITION, sent)
-        group, row = cart_drafts.asked(call.event, values, codes.cart_id())
+        wish = await _sent(call)
+        group, row = cart_drafts.asked(call.event, wish, codes.cart_id())
         done = [group], [row]
         if plain:
             cart_drafts.remember(call.event, plain, *done)
@@ -165,42 +175,72 @@ async def create(call: Call) -> Reply:
     return await _hold(call, groups, CartReply(rows, bulk=False))
 
 
+async def _sent(call: Call) -> Wish:
+    """Return the cleaned body. Raises Invalid."""
+    usual = CART_POSITION.decode(await call.raw_body()) if call.is_json else None
+    if usual is not None:
+        await know_codes(call, [usual.voucher] if usual.voucher else [])
+        try:
+            return cast(Wish, CART_POSITION.settle(usual, call.event))
+        except FieldError:
+            pass  # nothing else that is wrong has been looked for
+    sent = await call.body()
+    await know_vouchers(call, [sent])
+    return cast(Wish, await read(call, CART_POSITION, sent))
+
+
 @terms(_BULK, shows=BulkBody, example=[_EXAMPLE])
 async def bulk_create(call: Call) -> Reply:
     """Hold many positions; each succeeds or fails alone."""
-    plain = await _plain(call, bulk=True)
+    plain = cart_drafts.plain(await call.raw_body(), bulk=True) if call.is_json else None
     event = call.event
     assert event is not None
-    if plain and len(plain) <= _BULK_ROWS_MAX and (done := cart_drafts.offered(event, plain, codes.cart_id())):
-        groups, results = done
-        return await _hold(call, groups, CartReply(results, bulk=True))
+    generated = codes.cart_id()
+    done = plain and len(plain) <= _BULK_ROWS_MAX and cart_drafts.offered(event, plain, generated)
+    groups, rows = done or await _many_sent(call, generated)
+    if sum([len(group.positions) for group in groups]) > _BULK_ROWS_MAX:
+        raise Invalid({"error": f"Please supply at most {_BULK_ROWS_MAX} positions"})
+    if len(groups) < len(rows):
+        if (await call.house.catalogue.current(event)).version != event.version:
+            raise StaleCatalogue  # a refusal by an old catalogue is none, and nothing has been held yet
+        errors = await settled(call, [row.errors for row in rows])
+        rows = [row if error is None else CartRow(error) for row, error in zip(rows, errors, strict=True)]
+    elif plain and not done:
+        cart_drafts.remember(event, plain, groups, rows)
+    return await _hold(call, groups, CartReply(rows, bulk=True))
+
+
+async def _many_sent(call: Call, generated_cart_id: str) -> Drafts:
+    """Return what becomes of each row of a body. Raises Invalid if it is no list, or too long."""
+    usual = CART_POSITION.decode_many(await call.raw_body()) if call.is_json else None
+    if usual is not None and len(usual) <= _BULK_ROWS_MAX:
+        await know_codes(call, [row.voucher for row in usual if row.voucher])
+        groups, drafts = _cleaned(call, usual, generated_cart_id)
+        if len(groups) == len(drafts):
+            return groups, drafts
+        # of rows that are wrong, nothing else that is wrong has been looked for
     rows = await call.body()
     if not isinstance(rows, list):
         raise Invalid({"error": "Please supply a list"})
     if len(rows) > _BULK_ROWS_MAX:
         raise Invalid({"error": f"Please supply at most {_BULK_ROWS_MAX} rows"})
     await know_vouchers(call, rows)
+    return _cleaned(call, rows, generated_cart_id)
+
+
+def _cleaned(call: Call, rows: list[Any], generated_cart_id: str) -> Drafts:
     event = call.event
     assert event is not None
-    generated = codes.cart_id()
-    groups, results = [], []
+    groups: list[HoldGroup] = []
+    drafts: list[CartRow] = []
     for row in rows:
         try:
-            group, result = cart_drafts.asked(event, CART_POSITION.clean(row, event), generated)
+            group, draft = cart_drafts.asked(event, CART_POSITION.clean(row, event), generated_cart_id)
             groups.append(group)
         except FieldError as refused:
-            result = CartRow(refused.detail)
-        results.append(result)
-    if sum([len(group.positions) for group in groups]) > _BULK_ROWS_MAX:
-        raise Invalid({"error": f"Please supply at most {_BULK_ROWS_MAX} positions"})
-    if plain and len(groups) == len(rows):
-        cart_drafts.remember(event, plain, groups, results)
-    elif len(groups) < len(rows):
-        if (await call.house.catalogue.current(event)).version != event.version:
-            raise StaleCatalogue  # a refusal by an old catalogue is none, and nothing has been held yet
-        errors = await settled(call, [row.errors for row in results])
-        results = [row if error is None else CartRow(error) for row, error in zip(results, errors, strict=True)]
-    return await _hold(call, groups, CartReply(results, bulk=True))
+            draft = CartRow(refused.detail)
+        drafts.append(draft)
+    return groups, drafts
 
 
 @terms()
@@ -209,12 +249,6 @@ async def delete(call: Call) -> Reply:
     assert call.event is not None
     await holds.release(call.house, call.event, _hold_id(call), call.kept(NO_CONTENT))
     return NO_CONTENT
-
-
-async def _plain(call: Call, *, bulk: bool) -> list[cart_drafts.Plain] | None:
-    """Return the positions of a body if they have nothing of their own, None if it has to be looked at whole."""
-    raw = await call.raw_body()
-    return cart_drafts.plain(raw, bulk=bulk) if call.request.fields.content_type == "application/json" else None
 
 
 async def _hold(call: Call, groups: list[HoldGroup], draft: CartReply) -> Reply:

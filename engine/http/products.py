@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from engine.domain.catalogue import Event, Item, Product, Seat, Subevent, Variation
+from engine.domain.catalogue import Event, Item, Seat, Subevent, Variation
 from engine.domain.errors import Invalid
 from engine.http.call import Call
 from engine.http.field_kinds import Reference
@@ -164,12 +164,6 @@ def fitting_seat(values: dict[str, Any], event: Event) -> Seat | None:
     if misfit:
         raise FieldError({"seat": [misfit]})
     return seat
-
-
-def product_of(values: dict[str, Any]) -> Product:
-    """Return the ledger's name for what `check_product` has passed."""
-    variation, subevent = values["variation"], values["subevent"]
-    return (values["item"].id, variation.id if variation else 0, subevent.id if subevent else 0)
 
 
 def without_quota(item: Item) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import UNSET
@@ -38,16 +38,18 @@ class Record(Schema):
             described.append((name, usual.type, _field(default)))
         self.kind = msgspec.defstruct("Sent", described, kw_only=True, forbid_unknown_fields=True)
         self._decoder = msgspec.json.Decoder(self.kind, float_hook=Decimal)
+        self._decoder_of_many = msgspec.json.Decoder(list[self.kind], float_hook=Decimal)  # type: ignore[name-defined]
 
     def usual(self) -> Usual:
         return Usual(self.kind)
 
     def decode(self, raw: bytes) -> Any:
         """Return the `kind` that a body is, still to be settled; None if it has to be looked at field by field."""
-        try:
-            return self._decoder.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
+        return _decoded(self._decoder, raw)
+
+    def decode_many(self, raw: bytes) -> list[Any] | None:
+        """Return the list of `kind` that a body is, if it is one."""
+        return cast(list[Any] | None, _decoded(self._decoder_of_many, raw))
 
     def clean(self, value: Any, event: Event | None) -> Any:
         if type(value) is self.kind:
@@ -67,6 +69,13 @@ class Record(Schema):
     def checked(self, values: Any, event: Event | None) -> Any:
         """Hold the fields against one another, and return what the record is cleaned into. Raises FieldError."""
         return values
+
+
+def _decoded(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _field(default: Any) -> Any:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from engine.domain import clock
-from engine.domain.catalogue import Event, Voucher, code_key
+from engine.domain.catalogue import Event, Seat, Subevent, Voucher, code_key
 from engine.domain.new_order import Line, within_budgets
 from engine.domain.vouchers import applies, expired
 from engine.http.call import Call
@@ -49,19 +49,17 @@ class VoucherField(Field):
         return {"type": "string", "maxLength": _CODE_LENGTH_MAX}
 
 
-def cart_voucher(event: Event, values: dict[str, Any]) -> Voucher | None:
+def cart_voucher(code: str, sent: Any, seat: Seat | None, event: Event) -> Voucher:
     """Return the voucher of a cart position, whose code may be in any case. Raises FieldError if it does not fit."""
-    code: str | None = values.get("voucher")
-    if not code:
-        return None
+    subevent: Subevent | None = sent.subevent
     voucher = event.vouchers.get(code_key(code))
     if voucher is None:
         complaint = "The specified voucher does not exist."
-    elif not applies(voucher, event, values["item"], values["variation"]):
+    elif not applies(voucher, event, sent.item, sent.variation):
         complaint = "The specified voucher is not valid for the given item and variation."
-    elif voucher.seat and (values["seat"] is None or voucher.seat != values["seat"].place.seat_guid):
+    elif voucher.seat and (seat is None or voucher.seat != seat.place.seat_guid):
         complaint = "The specified voucher is not valid for this seat."
-    elif voucher.subevent and (values["subevent"] is None or voucher.subevent != values["subevent"].id):
+    elif voucher.subevent and (subevent is None or voucher.subevent != subevent.id):
         complaint = "The specified voucher is not valid for this subevent."
     elif expired(voucher, clock.now()):
         complaint = "The specified voucher is expired."
