@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -16,9 +15,6 @@ from engine.embedded.redis_users import ADMINISTRATOR, HOLDFAST, RedisUsers
 from engine.embedded.sockets import SocketFolder
 
 _SOCKET = "redis.sock"
-_TUNABLES = "glibc.malloc.tcache_count=512"
-"""Memory that a script has let go stays at hand for the next one, up to 17 MB: a twentieth of the work of an order in a
-server that was built with glibc's own malloc; others do not heed it."""
 
 
 class RedisServer(Server):
@@ -67,8 +63,7 @@ class RedisServer(Server):
             "daemonize": "no",
         }
         arguments = [text for name, value in options.items() for text in (f"--{name}", value)]
-        environment = {"GLIBC_TUNABLES": _TUNABLES, **os.environ}
-        return spawn([redis_binary(), *arguments], log=self.log, environment=environment, keep_fds=[lock])
+        return spawn([redis_binary(), *arguments], log=self.log, keep_fds=[lock])
 
     def ready(self) -> bool:
         """Say whether it answers PING; while it still reads its file it answers LOADING."""
