@@ -172,7 +172,8 @@ async def create(call: Call) -> Reply:
         if plain:
             cart_drafts.remember(call.event, plain, *done)
     groups, rows = done
-    return await _hold(call, groups, CartReply(rows, bulk=False))
+    draft = CartReply(rows, bulk=False)
+    return draft.filled(await holds.hold(call.house, call.event, groups, call.kept(draft)))
 
 
 async def _sent(call: Call) -> Wish:
@@ -207,7 +208,8 @@ async def bulk_create(call: Call) -> Reply:
         rows = [row if error is None else CartRow(error) for row, error in zip(rows, errors, strict=True)]
     elif plain and not done:
         cart_drafts.remember(event, plain, groups, rows)
-    return await _hold(call, groups, CartReply(rows, bulk=True))
+    draft = CartReply(rows, bulk=True)
+    return draft.filled(await holds.hold(call.house, event, groups, call.kept(draft)))
 
 
 async def _many_sent(call: Call, generated_cart_id: str) -> Drafts:
@@ -249,11 +251,6 @@ async def delete(call: Call) -> Reply:
     assert call.event is not None
     await holds.release(call.house, call.event, _hold_id(call), call.kept(NO_CONTENT))
     return NO_CONTENT
-
-
-async def _hold(call: Call, groups: list[HoldGroup], draft: CartReply) -> Reply:
-    assert call.event is not None
-    return draft.filled(await holds.hold(call.house, call.event, groups, call.kept(draft)))
 
 
 def _hold_id(call: Call) -> int:

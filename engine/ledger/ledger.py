@@ -5,7 +5,7 @@ All methods raise Fenced while Redis is away or being verified, and StaleCatalog
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import unquote
@@ -87,21 +87,18 @@ class Ledger(LiveCatalogue, KeptReplies):
 
     # ---------------------------------------------------------------------------------------------------- holds
 
-    async def hold(self, event: Event, groups: Sequence[HoldGroup], kept: Kept | None = None) -> list[Outcome]:
+    def hold(self, event: Event, groups: Sequence[HoldGroup], kept: Kept | None = None) -> Awaitable[list[Outcome]]:
         """Hold units for each group; each gets all of its units or none. One round trip, shared with others.
 
         `kept` is kept if any group got its units.
         """
-        if not groups:
-            return []
-        if kept is not None:
-            return await self._hold(event, groups, kept)
-        key = event.id, event.version
-        if len(groups) == 1:
-            return [await self._holds.join_one(key, groups[0], partial(self._hold, event))]
-        return await self._holds.join(key, groups, partial(self._hold, event))
+        if kept is not None or not groups:
+            return self._hold(event, groups, kept)
+        return self._holds.join((event.id, event.version), groups, partial(self._hold, event))
 
     async def _hold(self, event: Event, groups: Sequence[HoldGroup], kept: Kept | None = None) -> list[Outcome]:
+        if not groups:
+            return []
         shard = self.shard_of(event)
         asked, reply = [self._listed_ms, *packed(groups)], _kept_args(kept)
         hold_keys = [*self._hold_keys(shard, event.id), *_kept_keys(kept)]

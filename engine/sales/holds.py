@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from engine.domain.catalogue import Event
 from engine.ledger.replies import Kept
@@ -36,9 +36,9 @@ __all__ = [
 ]
 
 
-async def hold(house: House, event: Event, groups: Sequence[HoldGroup], kept: Kept | None = None) -> list[Outcome]:
+def hold(house: House, event: Event, groups: Sequence[HoldGroup], kept: Kept | None = None) -> Awaitable[list[Outcome]]:
     """Hold for each group all that it asks for, or nothing. Raises StaleCatalogue, Duplicate."""
-    return await house.ledger.hold(event, groups, kept)
+    return house.ledger.hold(event, groups, kept)
 
 
 async def page(house: House, event: Event, offset: int, size: int, ordering: str) -> tuple[int, list[StoredHold]]:
