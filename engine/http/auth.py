@@ -41,7 +41,7 @@ class Principal(Struct, frozen=True):
 
     def may(self, permission: str | None, event: str | None) -> bool:
         """Tell whether this token has `permission` (None: any token will do) in `event` (None: no event is meant)."""
-        if event is not None and not self.sees(event):
+        if event is not None and not self.all_events and event not in self.limit_events:
             return False
         return permission is None or permission in self.permissions
 

@@ -142,7 +142,10 @@ class Call:
 
     def url(self, path: str) -> str:
         """Return `path` as an absolute URL of this server, as the client reaches it."""
-        return f"{self.request.scheme}://{_shown(self.request.host)}{path}"
+        fields = self.request.fields
+        if not fields.origin:
+            fields.origin = f"{self.request.scheme}://{_shown(self.request.host)}"
+        return fields.origin + path
 
     def page_url(self, page: int) -> str:
         """Return the URL of another page of this list, parameters by name; page 1 has no `page` parameter."""

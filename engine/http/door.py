@@ -61,7 +61,7 @@ class Door:
 
     async def __call__(self, request: Incoming) -> web.StreamResponse | Written:
         began = perf_counter()
-        request_id = request_ids.begin(request.fields.request_id)
+        request_id = request_ids.begin(request.request_id)
         try:
             call: Call | Reply = self._met(request) or await self._introduced(request)
             if isinstance(call, Reply):

@@ -14,7 +14,6 @@ from engine.http.cart_bodies import CartReply
 from engine.ledger.replies import Claim, Replay
 from engine.sales import orders
 
-HEADER = "X-Idempotency-Key"
 METHODS = frozenset({"POST", "PATCH", "PUT", "DELETE"})
 
 _KEY_LENGTH_MAX = 255
@@ -26,7 +25,7 @@ _decoder = msgpack.Decoder(Reply | CartReply)
 
 def asked(call: Call) -> bool:
     """Tell whether a request has a key that means anything."""
-    return call.request.fields.idempotent and call.request.method in METHODS
+    return call.request.idempotency_key is not None and call.request.method in METHODS
 
 
 async def once(call: Call, work: Callable[[], Awaitable[Reply]]) -> Reply:
@@ -35,7 +34,7 @@ async def once(call: Call, work: Callable[[], Awaitable[Reply]]) -> Reply:
     Scripts that do the work keep the reply themselves (`Call.kept`); all other replies are kept here, after the work.
     Raises Invalid for a key that is too long, Duplicate, KeyReused.
     """
-    key = call.request.headers[HEADER]
+    key = call.request.idempotency_key
     if not key:
         return await work()
     if len(key) > _KEY_LENGTH_MAX:

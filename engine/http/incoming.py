@@ -23,13 +23,20 @@ if TYPE_CHECKING:
 _LINES_MAX = 4000
 """First lines remembered by a process; when there are more, all are forgotten."""
 _FIELDS_MAX = 1000
-"""The same of header fields."""
+"""The same of header fields, and of those that have come once."""
 _LINE_BYTES_MAX = 300
 _FIELDS_BYTES_MAX = 2000
-"""What is longer is not remembered: all that is comes to less than 8 MB."""
+"""What is longer is not remembered: all that is comes to less than 10 MB."""
 
 _LINE = re.compile(rb"(GET|POST|PATCH|PUT|DELETE) ((?:/[A-Za-z0-9_-]+)+/) HTTP/1\.1")
 """First lines with one meaning: no query, nothing quoted, nothing that a URL could be tidied of."""
+
+_CHANGING = re.compile(
+    rb"\r\n(X-Request-ID|X-Idempotency-Key|traceparent): ([A-Za-z0-9._:/+=@-]{1,128})(?=\r\n|\Z)", re.IGNORECASE
+)
+"""Fields that are new in each request of a client: the others are remembered without them."""
+_TAKEN_OUT = (b"x-request-id", b"x-idempotency-key")
+"""Those of them that mean something to us: where one is left, because it is an odd one, nothing is remembered."""
 
 _NO_QUERY: MultiDictProxy[str] = MultiDictProxy(MultiDict())
 
@@ -56,26 +63,39 @@ class Line:
 
 
 class Fields(HeadersMixin):
-    """The header fields of a request, and those of them that everybody looks at."""
+    """The header fields of a request, and those of them that everybody looks at.
+
+    Of those that change, `headers` may have what came first.
+    """
 
     def __init__(self, headers: CIMultiDictProxy[str], body_bytes: int = 0) -> None:
         self._headers = self.headers = headers
         self.body_bytes = body_bytes
         """How long the body is, of those that are remembered."""
-        self.request_id = headers.get("X-Request-ID")
         self.accept = headers.get("Accept", "*/*")
         self.takes_json = any(kind in self.accept for kind in _ANSWERS)
         self.authorization = headers.get("Authorization", "")
-        self.idempotent = "X-Idempotency-Key" in headers
+        self.origin = ""
+        """How URLs of this server begin for the client, once somebody has asked."""
 
 
 class Incoming:
     """A request on its way in. Its body is in `body` if it was there with its head, else it comes as `content`.
 
-    Where `message` is None, all of it was remembered.
+    Where `message` is None, its head was remembered.
     """
 
-    __slots__ = ("_protocol", "body", "content", "fields", "keep_alive", "line", "message")
+    __slots__ = (
+        "_protocol",
+        "body",
+        "content",
+        "fields",
+        "idempotency_key",
+        "keep_alive",
+        "line",
+        "message",
+        "request_id",
+    )
 
     def __init__(
         self,
@@ -93,6 +113,8 @@ class Incoming:
         self.content = content
         self.message = message
         self.keep_alive = message is None or not message.should_close
+        self.request_id: str | None = None
+        self.idempotency_key: str | None = None
         self._protocol = protocol
 
     @property
@@ -155,6 +177,13 @@ class Incoming:
             message, self.content, protocol, writer, task, protocol._loop, client_max_size=body_bytes_max
         )
 
+    def change(self, name: bytes, text: str) -> None:
+        """Note a header field that is not remembered with the others; the first one of a name counts."""
+        if name == b"x-request-id":
+            self.request_id = self.request_id or text
+        elif name == b"x-idempotency-key":
+            self.idempotency_key = self.idempotency_key or text
+
     def _cancel(self, error: BaseException) -> None:
         """Let whoever still reads the body know that no more of it comes: aiohttp calls this."""
         self.content.set_exception(error)
@@ -164,7 +193,10 @@ def understood(message: RawRequestMessage, content: StreamReader, protocol: web.
     """Return a request that the parser has read."""
     url = message.url.relative() if message.url.absolute else message.url
     line, fields = Line(message.method, message.path, url), Fields(message.headers)
-    return Incoming(line, fields, protocol, content=content, message=message)
+    request = Incoming(line, fields, protocol, content=content, message=message)
+    request.request_id = message.headers.get("X-Request-ID")
+    request.idempotency_key = message.headers.get("X-Idempotency-Key")
+    return request
 
 
 class Memory:
@@ -173,18 +205,40 @@ class Memory:
     def __init__(self) -> None:
         self._lines: dict[bytes, Line] = {}
         self._fields: dict[bytes, Fields] = {}
+        self._once: dict[bytes, tuple[CIMultiDictProxy[str], int]] = {}
+        """Header fields that have come once: those of clients that send something new each time never come again."""
 
     def request(self, data: bytes, protocol: web.RequestHandler) -> Incoming | None:
         """Return the request that `data` is, if it is exactly one and nothing in its head is new."""
         start = data.find(b"\r\n")
         end = data.find(b"\r\n\r\n", start)
-        fields = None if end < 0 else self._fields.get(data[start:end])
+        if end < 0:
+            return None
+        sent = data[start:end]
+        fields, changing = self._fields.get(sent), None
+        if fields is None:
+            changing = _CHANGING.split(sent)
+            fields = self._unchanging(b"".join(changing[::3]))
         if fields is None or len(data) != end + 4 + fields.body_bytes:
             return None
         line = self._lines.get(data[:start]) or self._line(data[:start])
         if line is None:
             return None
-        return Incoming(line, fields, protocol, body=data[end + 4 :])
+        request = Incoming(line, fields, protocol, body=data[end + 4 :])
+        if changing is not None:
+            for name, value in zip(changing[1::3], changing[2::3], strict=True):
+                request.change(name.lower(), value.decode())
+        return request
+
+    def _unchanging(self, sent: bytes) -> Fields | None:
+        """Return header fields that are known without those that change, or that come for the second time."""
+        once = self._once.pop(sent, None)
+        if once is None:
+            return self._fields.get(sent)
+        if len(self._fields) >= _FIELDS_MAX:
+            self._fields.clear()
+        fields = self._fields[sent] = Fields(*once)
+        return fields
 
     def _line(self, first: bytes) -> Line | None:
         found = _LINE.fullmatch(first) if len(first) <= _LINE_BYTES_MAX else None
@@ -218,7 +272,9 @@ class Memory:
             and end - start <= _FIELDS_BYTES_MAX
             and "Host" in message.headers
         ):
-            if len(self._fields) >= _FIELDS_MAX:
-                self._fields.clear()
-            self._fields[data[start:end]] = Fields(message.headers, body_bytes)
+            sent = b"".join(_CHANGING.split(data[start:end])[::3])
+            if not any(name in sent.lower() for name in _TAKEN_OUT):
+                if len(self._once) >= _FIELDS_MAX:
+                    self._once.clear()
+                self._once[sent] = message.headers, body_bytes
         return owed

@@ -27,11 +27,11 @@ class Line:
     def answer(self):
         """Return status and body of the next answer."""
         status = int(self._read.readline().split()[1])
-        length = 0
+        self.headers = {}
         while (line := self._read.readline()) != b"\r\n":
             name, _, value = line.partition(b":")
-            length = int(value) if name.lower() == b"content-length" else length
-        return status, self._read.read(length)
+            self.headers[name.lower()] = value.strip()
+        return status, self._read.read(int(self.headers.get(b"content-length", 0)))
 
     def __enter__(self):
         return self
@@ -146,3 +146,17 @@ def test_the_last_one_says_so_when_asked_to(server, requests, answers):
         line.send(requests[0].replace(b"Host", b"Connection: close\r\nHost"))
         assert line.answer() == answers[0]
         assert line._read.read() == b""
+
+
+def test_ids_and_idempotency_keys_are_those_of_each_request(server, requests):
+    order = requests[1]
+    with Line(server) as line:
+        for key, request_id in ((b"", b"a"), (b"cut-1", b"b"), (b"cut-2", b"c"), (b"cut-1", b"d"), (b"", b"e")):
+            own = (b"X-Idempotency-Key: %b\r\n" % key if key else b"") + b"X-Request-ID: %b\r\n" % request_id
+            line.send(order.replace(b"Host", own + b"Host"))
+            assert line.answer()[0] == 400
+            assert line.headers[b"x-request-id"] == request_id
+        own = b"X-Idempotency-Key: cut-1\r\n"
+        line.send(order.replace(b"Host", own + b"Host").replace(b'"item": 0', b'"item": 1'))
+        status, body = line.answer()
+        assert (status, body) == (409, b'{"detail":"This idempotency key was used for another method, path or body."}')

@@ -114,11 +114,75 @@ def test_some_heads_are_never_remembered(head):
     assert memory.request(head + b"{ }", None) is None
 
 
+def with_fields(fields):
+    return HEAD.replace(b"Host: x\r\n", b"Host: x\r\n" + b"".join(field + b"\r\n" for field in fields)) + b"{ }"
+
+
+@pytest.mark.parametrize(
+    ("fields", "request_id", "key"),
+    [
+        ([], None, None),
+        ([b"X-Request-ID: abc"], "abc", None),
+        ([b"x-request-id: a-b=c"], "a-b=c", None),
+        ([b"X-Idempotency-Key: 1234", b"traceparent: 00-af76-b7ad-01"], None, "1234"),
+        ([b"X-REQUEST-ID: 1", b"X-Idempotency-Key: 2"], "1", "2"),
+        ([b"X-Request-ID: 1", b"X-Request-ID: 2", b"X-Idempotency-Key: 3", b"x-idempotency-key: 4"], "1", "3"),
+    ],
+)
+def test_fields_that_are_new_each_time_are_read_each_time(memory, fields, request_id, key):
+    request = memory.request(with_fields(fields), None)
+    assert (request.request_id, request.idempotency_key) == (request_id, key)
+    assert request.body == b"{ }"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [b"X-Request-ID: a b"],
+        [b"X-Request-ID:abc"],
+        [b"X-Request-ID: abc "],
+        [b"X-Idempotency-Key: \xc3\xa4"],
+        [b"X-Idempotency-Key: "],
+        [b"X-Idempotency-Key: 1\x00"],
+        [b"X-Idempotency-Key: " + b"1" * 200],
+        [b"X-Idempotency-Key: 1\r\n 2"],
+        [b"X-Other: X-Request-ID: 1"],
+    ],
+)
+def test_odd_ones_are_for_the_parser_each_time(memory, fields):
+    data = with_fields(fields)
+    for _ in range(3):
+        assert memory.request(data, None) is None
+        if b"\x00" not in data and b"\r\n 2" not in data:
+            memory.learn(data, parsed(data))
+
+
+def test_what_was_new_once_is_nobody_elses(memory):
+    head = HEAD.replace(b"Host: x", b"Host: y")
+    first = head.replace(b"Content-Type", b"X-Request-ID: one\r\nX-Idempotency-Key: two\r\nContent-Type") + b"{ }"
+    memory.learn(first, parsed(first))
+    request = memory.request(head + b"{ }", None)
+    assert (request.request_id, request.idempotency_key) == (None, None)
+    again = memory.request(first.replace(b"one", b"three"), None)
+    assert (again.request_id, again.idempotency_key) == ("three", "two")
+
+
 def test_what_is_remembered_is_bounded(memory):
     for number in range(5000):
         memory.request(HEAD.replace(b"/a/", b"/%d/" % number) + b"{ }", None)
         head = HEAD.replace(b"Host: x", b"Host: %d" % number)
-        if number < 1500:
+        if number < 2500:
             memory.learn(head + b"{ }", parsed(head + b"{ }"))
+        if number < 1500:
+            assert memory.request(head + b"{ }", None) is not None
     assert len(memory._lines) <= 4000
     assert len(memory._fields) <= 1000
+    assert len(memory._once) <= 1000
+
+
+def test_heads_that_come_once_push_out_none_that_come_again(memory):
+    assert memory.request(HEAD + b"{ }", None) is not None
+    for number in range(1500):
+        head = HEAD.replace(b"Host: x", b"Host: %d" % number)
+        memory.learn(head + b"{ }", parsed(head + b"{ }"))
+    assert memory.request(HEAD + b"{ }", None) is not None
