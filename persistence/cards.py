@@ -94,6 +94,7 @@ def card(order: Order) -> Card:
     if person:
         words.append(person)
     code = fold(order.code)
+    email = fold(order.email) if order.email else None
     texts = [code, order.email, order.comment, *payer]
     beginnings: dict[str, None] = {}
     dates = []
@@ -113,7 +114,7 @@ def card(order: Order) -> Card:
                 texts += _names(position.attendee_name_parts)
         # the code is first, as lists are ordered by it
         own_words = [f"t{code}", person] if person else [f"t{code}"]
-        own_texts = [order.email, *payer, position.attendee_name, position.attendee_email]
+        own_texts = [*payer, position.attendee_name, position.attendee_email]
         if position.attendee_name:
             own_words.append(word("n", position.attendee_name))
         if position.addon_to and (host := by_id.get(position.addon_to)):
@@ -121,15 +122,17 @@ def card(order: Order) -> Card:
             if host.attendee_name:
                 own_words.append(word("n", host.attendee_name))
         own_words += (f"t{secret}", f"t{fold(position.pseudonymization_id)}")
-        positions[position.id] = _sized(_joined(own_words), _WORDS_MAX) + _sized(_text(own_texts), _TEXT_MAX)
+        # most tickets have nobody's name
+        own_text = _text([order.email, *own_texts]) if any(own_texts) else email or ""
+        positions[position.id] = _sized(_joined(own_words), _WORDS_MAX) + _sized(own_text, _TEXT_MAX)
     first, last = (min(dates), max(dates)) if dates else (None, None)
     if first != last:
         words += (f"s{date}" for date in dates if date not in (first, last))
     return Card(
-        fold(order.email) if order.email else None,
+        email,
         *_sized(_joined(dict.fromkeys(words)), _WORDS_MAX),
         *_sized(_text(texts), _TEXT_MAX),
-        _sized("".join(f"{PARTING}{beginning}" for beginning in beginnings), _BEGINNINGS_MAX)[0],
+        _sized(PARTING.join(("", *beginnings)), _BEGINNINGS_MAX)[0],
         first,
         last,
         positions,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -71,6 +72,17 @@ class _Connection(psycopg.AsyncConnection[Row]):
                 copy.shutdown(socket.SHUT_RDWR)
 
 
+async def _check(connection: _Connection) -> None:
+    """Ask a connection whether it is there if there is something to be read that nobody asked for: its end, mostly.
+
+    A server that has gone without a word is found by whoever asks it something (`_Connection`).
+    """
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    if poll.poll(0):
+        await AsyncConnectionPool.check_connection(connection)
+
+
 class Session:
     """One connection, inside a transaction if it came from `Database.transaction`."""
 
@@ -114,7 +126,7 @@ class Database:
                 "connect_timeout": round(timeout_s),
                 **KEEPALIVE,
             },
-            check=AsyncConnectionPool.check_connection,
+            check=_check,
         )
 
     async def open(self) -> None:

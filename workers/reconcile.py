@@ -34,6 +34,8 @@ log = logging.getLogger("holdfast.reconcile")
 WORK_S = 0.5
 """How long one run compares before it leaves the rest to the next. Work takes a tenth of the time at most."""
 REST = 9
+PAUSE_S = 3.0
+"""And how long it rests at least, where there are few events: to compare one means to read what it has sold."""
 _LOOKS = 20
 _LOOK_AGAIN_S = 0.02
 _ROWS_MAX = 20_000
@@ -80,7 +82,7 @@ class Reconciler:
                 log.error("%s: %s: expected %s, found %s: %s", one.place, one.rule, one.expected, one.found, one.cause)
             await reconciliation.note(self._database, row["id"], found)
             count += 1
-        self._rest_until = time.monotonic() + REST * (time.monotonic() - began)
+        self._rest_until = time.monotonic() + max(PAUSE_S, REST * (time.monotonic() - began))
         return count
 
     async def _compare_if_there(self, event: Event) -> list[Difference] | None:

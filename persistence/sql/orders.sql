@@ -46,10 +46,10 @@ WITH noted AS (
 -- name: upsert_rest what few orders have, from the documents of those just written; nothing of an older version
 -- a document leaves out what has its default (engine/domain/order.py)
 WITH fresh AS MATERIALIZED (
-    SELECT orders.id, incoming.doc
-    FROM jsonb_array_elements(%(docs)s::jsonb) AS incoming (doc)
-    JOIN orders ON orders.id = (incoming.doc ->> 'id')::bigint
-               AND orders.version = (incoming.doc ->> 'version')::bigint
+    SELECT stored.id, incoming.doc
+    FROM jsonb_array_elements(%(docs)s::jsonb) AS incoming (doc),
+         LATERAL (SELECT id, version FROM orders WHERE id = (incoming.doc ->> 'id')::bigint OFFSET 0) AS stored
+    WHERE stored.version = (incoming.doc ->> 'version')::bigint
 ), written_checkins AS (
     INSERT INTO checkins (id, order_id, position_id, list_id, type, datetime)
     SELECT (c ->> 'id')::bigint, fresh.id, (p ->> 'id')::bigint, (c ->> 'list')::bigint, c ->> 'type',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 import msgspec
@@ -12,6 +13,7 @@ from sample_events import following
 
 from engine.domain.order import Mail, MailKind
 from persistence.follower import Moved, Unwritable
+from persistence.queries import Queries
 
 
 def test_an_order_is_written_whole(sql, follower, of, marks):
@@ -185,3 +187,14 @@ def test_a_document_that_cannot_be_written_stops_its_batch(sql, follower, of, ma
     assert last_ms(sql) == 1000
     write(follower, [step()], good)
     assert stored(sql, good.id) == good
+
+
+@pytest.mark.parametrize("name", ["insert", "upsert", "upsert_rest", "delete"])
+def test_no_plan_reads_orders_whole_although_it_is_made_while_there_are_few(sql, follower, name):
+    text = Queries("orders")[name]
+    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", text)))
+    numbered = re.sub(r"%\((\w+)\)s", lambda found: f"${names.index(found[1]) + 1}", text)
+    plan = follower._connection.pgconn.exec_(f"EXPLAIN (GENERIC_PLAN) {numbered}".encode())
+    lines = [plan.get_value(row, 0).decode() for row in range(plan.ntuples)]
+    assert lines
+    assert [line for line in lines if "Seq Scan" in line and " on webhooks" not in line] == []

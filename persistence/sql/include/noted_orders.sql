@@ -5,7 +5,8 @@
                || (SELECT coalesce(jsonb_agg(e ORDER BY (e ->> 'version')::bigint), '[]')
                    FROM jsonb_array_elements(%(earlier)s::jsonb) AS e WHERE (e ->> 'id')::bigint = incoming.id)
                || jsonb_build_array(incoming.doc)
-    FROM unnest(%(orders)s::order_row[]) AS incoming LEFT JOIN orders AS before ON before.id = incoming.id
+    FROM unnest(%(orders)s::order_row[]) AS incoming
+         LEFT JOIN LATERAL (SELECT doc, version FROM orders WHERE id = incoming.id OFFSET 0) AS before ON true
     WHERE EXISTS (SELECT FROM webhooks WHERE enabled)
       AND incoming.organizer_id IN (SELECT organizer_id FROM webhooks WHERE enabled)
       AND coalesce(before.version, 0) < incoming.version
