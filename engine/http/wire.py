@@ -34,11 +34,12 @@ class Written:
     __slots__ = ("sent",)
     keep_alive = True
 
-    def __init__(self, status: int, body: bytes, request_id: str) -> None:
-        self.sent = b"%b%b\r\nContent-Length: %d\r\nDate: %b\r\n\r\n%b" % (
+    def __init__(self, status: int, body: bytes, request_id: str, more: bytes = b"") -> None:
+        self.sent = b"%b%b\r\nContent-Length: %d\r\n%bDate: %b\r\n\r\n%b" % (
             _STARTS[status],
             request_id.encode(),
             len(body),
+            more,
             _date(int(time.time())),
             body,
         )
@@ -46,8 +47,12 @@ class Written:
 
 def response(request: Incoming, done: Reply, request_id: str) -> web.StreamResponse | Written:
     """Return what is to be sent for a reply."""
-    if done.body is not None and not done.headers and request.lasts:
-        return Written(done.status, done.body, request_id)
+    if done.body is not None and request.lasts:
+        if not done.headers:
+            return Written(done.status, done.body, request_id)
+        if done.headers.keys() == {"Retry-After"}:  # who asks for less should not cost more
+            wait = f"Retry-After: {done.headers['Retry-After']}\r\n"  # a number of seconds
+            return Written(done.status, done.body, request_id, wait.encode())
     headers = {**_HEADERS, "X-Request-ID": request_id, **done.headers}
     if done.body is None:
         del headers["Content-Type"]
