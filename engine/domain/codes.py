@@ -28,6 +28,9 @@ _DRAW = 2048
 """Random bytes taken at a time; much more than one text, of which at most an eighth is thrown away."""
 
 _RADIX = len(CODE_ALPHABET)
+_PAIR = _RADIX * _RADIX
+_SIZES = [int(_RADIX**length) for length in range(CODE_LENGTH_MAX + 1)]
+"""How many codes there are by length."""
 _PAIRS = tuple(first + second for second in CODE_ALPHABET for first in CODE_ALPHABET)
 _DIGITS = {char: digit for digit, char in enumerate(CODE_ALPHABET)}
 
@@ -35,14 +38,14 @@ _DIGITS = {char: digit for digit, char in enumerate(CODE_ALPHABET)}
 def order_code(number: int, key: bytes) -> str:
     """Return the code of order `number` (from 0): five characters, longer ones once those are used up."""
     length = _CODE_LENGTH_MIN
-    while number >= (size := _RADIX**length):
-        number -= size
+    while number >= _SIZES[length]:
+        number -= _SIZES[length]
         length += 1
     value = _permute(number, length, key)
     code = ""
     for _ in range(length // 2):
-        value, pair = divmod(value, _RADIX * _RADIX)
-        code += _PAIRS[pair]
+        code += _PAIRS[value % _PAIR]
+        value //= _PAIR
     return code + CODE_ALPHABET[value] if length % 2 else code
 
 

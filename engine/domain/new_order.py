@@ -37,7 +37,7 @@ PREVIEW = "PREVIEW"
 FREE = "free"
 
 
-class Line(Struct):
+class Line(Struct, gc=False):
     """One position that a client asks for. `price` None means the catalogue's, `validity` None the item's.
 
     `addon_to` is the positionid of the base position, which comes earlier; `secret` None asks for a new one. It gets
@@ -120,7 +120,7 @@ def drafted(blank: Order, lines: Sequence[Line], fees: Iterable[FeeLine], event:
         total += position.price
     for fee in charged:
         total += fee.value
-    if abs(total) > AMOUNT_MAX or any(abs(fee.value) > AMOUNT_MAX for fee in charged):
+    if abs(total) > AMOUNT_MAX or (charged and any(abs(fee.value) > AMOUNT_MAX for fee in charged)):
         raise Invalid(["The amounts of this order are too large."])
     return replace(blank, positions=positions, fees=charged, total=total)
 
@@ -147,14 +147,28 @@ def position_of(line: Line, order: Order, event: Event, base: Item | None = None
         False,
         line.variation.id if line.variation else None,
         rule.id if rule else None,
-        voucher=line.voucher.id if line.voucher else None,
-        voucher_budget_use=budget_use,
-        addon_to=line.addon_to,
-        subevent=line.subevent.id if line.subevent else None,
-        valid_from=valid_from,
-        valid_until=valid_until,
-        answers=line.answers,
-        seat=line.seat.place if line.seat else None,
+        {},
+        None,
+        None,
+        None,
+        None,
+        None,
+        None,
+        None,
+        None,
+        line.voucher.id if line.voucher else None,
+        budget_use,
+        line.addon_to,
+        False,
+        line.subevent.id if line.subevent else None,
+        None,
+        None,
+        valid_from,
+        valid_until,
+        line.answers,
+        (),
+        False,
+        line.seat.place if line.seat else None,
     )
     if not line.attendee:
         return position
@@ -185,6 +199,8 @@ def _priced(
 
 
 def _validity(line: Line, order: Order, event: Event) -> tuple[dt.datetime | None, dt.datetime | None]:
+    if line.item.validity_mode is None:
+        return None, None
     try:
         return validity_of(line.item, line.requested_valid_from, order.datetime, event.timezone)
     except OverflowError:
@@ -207,7 +223,7 @@ def numbered(
             for position, line in zip(draft.positions, lines, strict=True)
         ]
     )
-    fees = tuple([replace(fee, id=first_fee_id + n) for n, fee in enumerate(draft.fees)])
+    fees = draft.fees and tuple([replace(fee, id=first_fee_id + n) for n, fee in enumerate(draft.fees)])
     return replace(draft, id=order_id, code=code, positions=positions, fees=fees)
 
 

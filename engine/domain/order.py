@@ -58,7 +58,7 @@ class MailKind(StrEnum):
     LINK = "link"
 
 
-class Answer(Struct, frozen=True):
+class Answer(Struct, frozen=True, gc=False):
     """One answer to a question; `options` and `option_identifiers` only for choice types.
 
     Bodies of cart positions show it as it is, so its defaults are written too.
@@ -71,7 +71,7 @@ class Answer(Struct, frozen=True):
     option_identifiers: tuple[str, ...] = ()
 
 
-class InvoiceAddress(Struct, frozen=True, omit_defaults=True):
+class InvoiceAddress(Struct, frozen=True, omit_defaults=True, gc=False):
     last_modified: dt.datetime
     is_business: bool = False
     company: str = ""
@@ -87,7 +87,7 @@ class InvoiceAddress(Struct, frozen=True, omit_defaults=True):
     vat_id_validated: bool = False
 
 
-class Checkin(Struct, frozen=True, omit_defaults=True):
+class Checkin(Struct, frozen=True, omit_defaults=True, gc=False):
     """A scan of a ticket by a check-in list, of type entry or exit; `reentry` if that lets people in again.
 
     `nonce` is the name that the scanner gave it, if any.
@@ -101,7 +101,7 @@ class Checkin(Struct, frozen=True, omit_defaults=True):
     nonce: str = ""
 
 
-class Position(Struct, frozen=True, omit_defaults=True):
+class Position(Struct, frozen=True, omit_defaults=True, gc=False):
     """One ticket. `addon_to` is the id of the base position; `positionid` counts from 1 and is never reused.
 
     `attendee_name` is the name that the parts make, for filters and orderings. `checkins` has the latest first,
@@ -143,7 +143,7 @@ class Position(Struct, frozen=True, omit_defaults=True):
     seat: SeatPlace | None = None
 
 
-class BlockedSecret(Struct, frozen=True, omit_defaults=True):
+class BlockedSecret(Struct, frozen=True, omit_defaults=True, gc=False):
     """A ticket secret that is or was blocked; it stays on record when the ticket gets another one."""
 
     secret: str
@@ -151,7 +151,7 @@ class BlockedSecret(Struct, frozen=True, omit_defaults=True):
     updated: dt.datetime
 
 
-class Fee(Struct, frozen=True, omit_defaults=True):
+class Fee(Struct, frozen=True, omit_defaults=True, gc=False):
     id: int
     fee_type: str
     value: Decimal
@@ -163,7 +163,7 @@ class Fee(Struct, frozen=True, omit_defaults=True):
     canceled: bool = False
 
 
-class Payment(Struct, frozen=True, omit_defaults=True):
+class Payment(Struct, frozen=True, omit_defaults=True, gc=False):
     """`info` is the provider's own data, as sent; never shown."""
 
     local_id: int
@@ -175,7 +175,7 @@ class Payment(Struct, frozen=True, omit_defaults=True):
     info: dict[str, Any] = {}
 
 
-class Refund(Struct, frozen=True, omit_defaults=True):
+class Refund(Struct, frozen=True, omit_defaults=True, gc=False):
     """`payment` is the local_id of the payment that is given back, if any."""
 
     local_id: int
@@ -190,7 +190,7 @@ class Refund(Struct, frozen=True, omit_defaults=True):
     info: dict[str, Any] = {}
 
 
-class Mail(Struct, frozen=True, omit_defaults=True):
+class Mail(Struct, frozen=True, omit_defaults=True, gc=False):
     """What the buyer is told of one version of the order; `comment` is in the seller's own words."""
 
     version: int
@@ -198,7 +198,7 @@ class Mail(Struct, frozen=True, omit_defaults=True):
     comment: str = ""
 
 
-class Order(Struct, frozen=True, omit_defaults=True):
+class Order(Struct, frozen=True, omit_defaults=True, gc=False):
     """`version` counts commits: 1 when created. All positions and fees ever, canceled ones included.
 
     Only a split takes positions away; `positionid_gone` is the highest number among those. `mails` are all that were

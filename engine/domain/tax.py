@@ -14,7 +14,7 @@ _EU = "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO S
 EU_COUNTRIES = frozenset(_EU.split())
 
 
-class Taxed(Struct, frozen=True):
+class Taxed(Struct, frozen=True, gc=False):
     """A price with its tax: gross = net + tax."""
 
     gross: Decimal

@@ -197,6 +197,9 @@ class Money(Field):
             raise FieldError(f"Ensure this value is greater than or equal to {self.minimum}.")
         return amount.quantize(Decimal(1).scaleb(-self.places))
 
+    def usual(self) -> Usual:
+        return Usual(str | int)
+
     def form(self) -> Form:
         sign = "" if self.minimum is not None and self.minimum >= 0 else "-?"
         pattern = f"^{sign}[0-9]{{1,{self.digits - self.places}}}(\\.[0-9]{{1,{self.places}}})?$"
@@ -340,6 +343,9 @@ class Reference(Field):
         if found is None:
             raise self.missing(value)
         return found
+
+    def usual(self) -> Usual:
+        return Usual(int)
 
     def missing(self, value: int) -> FieldError:
         """Return the error for an id that the event does not have."""

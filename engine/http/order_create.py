@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import Any
+from collections.abc import Callable
+from operator import methodcaller
+from typing import Any, Literal
 
 from msgspec import UNSET
 
@@ -21,7 +23,7 @@ from engine.http import order_lines, shapes
 from engine.http.answers import ANSWERS
 from engine.http.call import Call, Reply, reply, unconfirmed
 from engine.http.field_kinds import Boolean, Choice, Date, DateTime, Email, Integer, Json, Money, Reference, Text
-from engine.http.fields import FieldError, Form, ListOf, Schema
+from engine.http.fields import FieldError, Form, ListOf, Schema, Usual
 from engine.http.people import (
     ATTENDEE,
     INVOICE_ADDRESS,
@@ -84,12 +86,59 @@ class _Provider(Text):
             raise FieldError("The given payment provider is not known.")
         return provider
 
+    def usual(self) -> Usual:
+        return Usual(Literal[tuple(sorted(PROVIDERS))], True)
+
     def form(self) -> Form:
         return {"type": "string", "enum": sorted(PROVIDERS)}
 
 
+_EVENTS_MAX = 100
+_ROWS_MAX = 200
+"""Positions that are remembered of an event; when there are more, or more events, all are forgotten. A thousand come to
+half a megabyte."""
+_UNKNOWN = (None, None)
+_copied: Callable[[Any], Any] = methodcaller("__copy__")
+"""As copy.copy does in the end."""
+
+_Rows = dict[Any, tuple[Any, Any]]
+"""By what is sold: a position as it was sent, and the Line that it is."""
+_known: dict[int, tuple[int, _Rows]] = {}
+"""By event: the version of its catalogue, and what was found right by that."""
+
+
+def _rows_of(event: Event) -> _Rows:
+    version, rows = _known.get(event.id, (0, {}))
+    if version != event.version:
+        if len(_known) >= _EVENTS_MAX:
+            _known.clear()
+        rows = {}
+        _known[event.id] = event.version, rows
+    return rows
+
+
 class _PositionRecord(Record, ProductSchema):
-    """A position to be made; cleaned into a Line, whose `positionid` is 0 if none was sent."""
+    """A position to be made; cleaned into a Line, whose `positionid` is 0 if none was sent.
+
+    Most positions of a rush are alike. What has become of those that have nothing of their own is remembered for a
+    version of the catalogue, and not looked at again.
+    """
+
+    def settle(self, values: Any, event: Event | None) -> Line:
+        assert event is not None
+        known = _rows_of(event)
+        key = (values.item, values.variation, values.subevent, values.price)
+        row, line = known.get(key, _UNKNOWN)
+        if row == values:
+            again: Line = _copied(line)
+            return again
+        row = _copied(values)
+        made: Line = super().settle(values, event)
+        if made == Line(0, made.item, made.variation, made.subevent, made.price):
+            if len(known) >= _ROWS_MAX:
+                known.clear()
+            known[key] = row, _copied(made)
+        return made
 
     def checked(self, values: Any, event: Event | None) -> Line:
         assert event is not None
@@ -138,17 +187,19 @@ def _attendee(values: Any, event: Event) -> dict[str, Any]:
 class _Positions(ListOf):
     """All positions of an order, numbered."""
 
+    def accept(self, value: Any, event: Event | None) -> Any:
+        if type(value) is not list or not value or type(value[0]) is not POSITION.kind or len(value) > POSITIONS_MAX:
+            return super().accept(value, event)
+        # those of a body that was decoded in one go: if anything is wrong all of it is looked at again
+        return _numbered_lines([POSITION.settle(row, event) for row in value])
+
     def clean(self, value: Any, event: Event | None) -> list[Any]:
         if isinstance(value, list):
             if not value:
                 raise FieldError("An order cannot be empty.")
             if len(value) > POSITIONS_MAX:
                 raise FieldError(TOO_MANY)
-        lines = super().clean(value, event)
-        errors = _number(lines)
-        if any(errors):
-            raise FieldError(errors)
-        return lines
+        return _numbered_lines(super().clean(value, event))
 
     usual = ListOf.usual
 
@@ -156,11 +207,17 @@ class _Positions(ListOf):
         return {**super().form(), "minItems": 1, "maxItems": POSITIONS_MAX}
 
 
+def _numbered_lines(lines: list[Line]) -> list[Line]:
+    if errors := _number(lines):
+        raise FieldError(errors)
+    return lines
+
+
 def _number(lines: list[Line]) -> list[dict[str, list[str]]]:
     """Number positions from 1 unless they are; return what is wrong with given numbers, row by row."""
     by_hand = [line.positionid for line in lines if line.positionid]
     if not by_hand:
-        if any(line.addon_to for line in lines):
+        if [line for line in lines if line.addon_to]:
             text = "If you set addon_to on any position, you need to specify position IDs manually."
             return [{"positionid": [text]} for _ in lines]
         for number, line in enumerate(lines, 1):
@@ -184,7 +241,7 @@ def _number(lines: list[Line]) -> list[dict[str, list[str]]]:
             ]
         before = line.positionid
         errors.append(error)
-    return errors
+    return errors if any(errors) else []
 
 
 class _FeeSchema(Schema):
@@ -342,7 +399,8 @@ async def _sent(call: Call) -> Any:
     """Return the cleaned body. Raises Invalid."""
     usual = ORDER.decode(await call.raw_body()) if call.is_json else None
     if usual is not None:
-        await know_codes(call, [line.voucher for line in usual.positions if line.voucher])
+        if named := [row.voucher for row in usual.positions if row.voucher]:
+            await know_codes(call, named)
         try:
             return ORDER.settle(usual, call.event)
         except FieldError:

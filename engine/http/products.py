@@ -71,6 +71,8 @@ class ItemField(EventReference):
             raise FieldError("The specified item is not active.")
         return item
 
+    usual = Reference.usual
+
 
 class VariationField(EventReference):
     """A variation of any item of the event; `check_product` looks whose."""
@@ -96,6 +98,8 @@ class SubeventField(EventReference):
             if not event.has_subevents:
                 _reword(error.detail, _NO_SERIES)
             raise
+
+    usual = Reference.usual
 
 
 class ProductSchema(Schema):

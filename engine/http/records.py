@@ -29,14 +29,13 @@ class Record(Schema):
         for name, field in fields.items():
             usual, default = field.usually(), UNSET if field.default is MISSING else field.default
             if not usual.final:
-                # what a default has made is looked at like anything that was sent
-                made = callable(default) or (default is None and field.null)
-                default = default if made else UNSET
+                if default is not None or not field.null:
+                    default = UNSET
                 self._looked_at.append((name, field, default))
             if field.required:
                 default = msgspec.NODEFAULT
             described.append((name, usual.type, _field(default)))
-        self.kind = msgspec.defstruct("Sent", described, kw_only=True, forbid_unknown_fields=True)
+        self.kind = msgspec.defstruct("Sent", described, kw_only=True, forbid_unknown_fields=True, gc=False)
         self._decoder = msgspec.json.Decoder(self.kind, float_hook=Decimal)
         self._decoder_of_many = msgspec.json.Decoder(list[self.kind], float_hook=Decimal)  # type: ignore[name-defined]
 
@@ -63,7 +62,7 @@ class Record(Schema):
             if value is not absent:
                 setattr(values, name, field.accept(value, event))
             elif absent is UNSET and field.default is not MISSING:
-                setattr(values, name, field.default)
+                setattr(values, name, field.default() if callable(field.default) else field.default)
         return self.checked(values, event)
 
     def checked(self, values: Any, event: Event | None) -> Any:

@@ -63,12 +63,12 @@ class Seat(Struct):
     voucher: int | None
 
 
-class Download(Struct):
+class Download(Struct, gc=False):
     output: str
     url: str
 
 
-class Checkin(Struct):
+class Checkin(Struct, gc=False):
     id: int
     list: int
     datetime: dt.datetime
@@ -79,7 +79,7 @@ class Checkin(Struct):
     auto_checked_in: bool
 
 
-class OrderPosition(Struct):
+class OrderPosition(Struct, gc=False):
     """One ticket of an order."""
 
     id: int
@@ -118,7 +118,7 @@ class OrderPosition(Struct):
     pdf_data: dict[str, str] | UnsetType = UNSET
 
 
-class Fee(Struct):
+class Fee(Struct, gc=False):
     id: int
     fee_type: str
     value: Decimal
@@ -130,7 +130,7 @@ class Fee(Struct):
     canceled: bool
 
 
-class Payment(Struct):
+class Payment(Struct, gc=False):
     local_id: int
     state: PaymentState
     amount: Decimal
@@ -141,7 +141,7 @@ class Payment(Struct):
     details: dict[str, Any]
 
 
-class Refund(Struct):
+class Refund(Struct, gc=False):
     """`payment` is the local_id of what is given back."""
 
     local_id: int
@@ -156,7 +156,7 @@ class Refund(Struct):
     details: dict[str, Any]
 
 
-class InvoiceAddress(Struct):
+class InvoiceAddress(Struct, gc=False):
     last_modified: dt.datetime
     is_business: bool
     company: str
@@ -173,7 +173,7 @@ class InvoiceAddress(Struct):
     vat_id_validated: bool
 
 
-class Order(Struct):
+class Order(Struct, gc=False):
     """`datetime` is null in a simulation alone; `durable` is there, and false, with status 202 alone."""
 
     code: str

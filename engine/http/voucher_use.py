@@ -85,8 +85,9 @@ def misuse(line: Line, voucher: Voucher, event: Event) -> str | None:
 
 async def bounded(call: Call, lines: list[Line], event: Event) -> list[Line]:
     """Return the lines with no more taken off than the budgets of their vouchers have left. Raises Invalid."""
-    budgets = {line.voucher.id: line.voucher.budget for line in lines if line.voucher}
-    limited = {number: budget for number, budget in budgets.items() if budget is not None}
+    limited = {
+        line.voucher.id: line.voucher.budget for line in lines if line.voucher and line.voucher.budget is not None
+    }
     if not limited:
         return lines
     uses = await call.house.ledger.voucher_uses(event, list(limited))

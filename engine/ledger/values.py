@@ -124,7 +124,7 @@ class SeatMove(Struct, frozen=True):
     voucher: int = 0
 
 
-class Move(Struct, frozen=True):
+class Move(Struct, frozen=True, gc=False):
     """`delta` units of a product into (or, negative, out of) one state: n pending or p paid."""
 
     product: Product
@@ -146,7 +146,7 @@ DELETED = -1
 """The version of an order that was deleted."""
 
 
-class Committed(Struct, frozen=True):
+class Committed(Struct, frozen=True, gc=False):
     """An order version that Redis has accepted: its outbox entry, and the epoch under which it was accepted."""
 
     shard: int

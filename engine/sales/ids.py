@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from contextlib import suppress
 
 from engine.domain import codes
@@ -23,6 +22,14 @@ class _Lease:
         self._next = self._end = 0
         self._lock = asyncio.Lock()
         self.reserved: frozenset[int] = frozenset()
+
+    def at_once(self, count: int) -> int:
+        """Return the first of `count` consecutive ids if they are at hand, else 0."""
+        first = self._next
+        if first + count > self._end:
+            return 0
+        self._next = first + count
+        return first
 
     async def take(self, count: int = 1) -> int:
         """Return the first of `count` consecutive ids; `count` is at most a block."""
@@ -57,7 +64,7 @@ class _OrderLease(_Lease):
             # while Postgres is away nobody can claim any
             with suppress(Fenced):
                 self.reserved |= await self._reserved_in(self._next, self._end)
-        return await super().take(count)
+        return self.at_once(count) or await super().take(count)
 
     async def _reserved_in(self, first: int, end: int) -> frozenset[int]:
         return await sequences.reserved_numbers(self._database, first, end - 1)
@@ -80,13 +87,13 @@ class Ids:
             pass
         return order_id, codes.order_code(order_id, self._code_key or await self.code_key())
 
-    def positions(self, count: int) -> Awaitable[int]:
+    async def positions(self, count: int) -> int:
         """Return the first of `count` consecutive position ids."""
-        return self._positions.take(count)
+        return self._positions.at_once(count) or await self._positions.take(count)
 
-    def fees(self, count: int) -> Awaitable[int]:
+    async def fees(self, count: int) -> int:
         """Return the first of `count` consecutive fee ids."""
-        return self._fees.take(count)
+        return await self._fees.take(count)
 
     async def checkin(self) -> int:
         """Return a new check-in id."""

@@ -43,6 +43,7 @@ _TRIES = 5
 """How often a change is judged anew when somebody else changed the order in between."""
 
 _LOOK_AGAIN_S = 0.05
+_TICK = dt.timedelta(microseconds=1)
 
 _CODE_IN_USE: dict[str, Any] = {"code": ["This order code is already in use."]}
 _SECRET_IN_USE = {"secret": ["You cannot assign a position secret that already exists."]}
@@ -239,7 +240,8 @@ def _refusal(short: SoldOut | SeatsTaken, order: Order, following: Next, event: 
     """Say what is missing in the words of the rule."""
     if isinstance(short, SoldOut):
         index, quota = short.failures[0]
-        return following.shortage.units(event, entering(order, following.order, following.split_off)[index], quota)
+        entered = entering(units(order), units(following.order, following.split_off))
+        return following.shortage.units(event, entered[index], quota)
     names = {seat_of(position): position.seat.name for position in following.order.positions if position.seat}
     return following.shortage.seat(names.get(short.seats[0], short.seats[0][1]))
 
@@ -258,8 +260,9 @@ async def _commit_next(
 ) -> Outcome:
     """Make `new` true, and the order split off it. What is kept tells of it, or of the refusal `told`."""
     # two changes within one tick of the clock must still move last_modified
-    modified = max(now, old.last_modified + dt.timedelta(microseconds=1))
+    modified = now if now > old.last_modified else old.last_modified + _TICK
     new = msgspec.structs.replace(new, version=old.version + 1, last_modified=modified)
+    had, has = units(old), units(new, off)
     before, after = uses(old), uses(new, off)
     if more := [voucher for voucher in after if after[voucher] != before.get(voucher)]:
         event = await house.catalogue.with_vouchers(event, ids=more)
@@ -267,9 +270,9 @@ async def _commit_next(
         event,
         new,
         encode(new),
-        moves=unit_moves(units(old), units(new, off)),
+        moves=unit_moves(had, has),
         vouchers=voucher_moves(event, before, after),
-        needs=entering(old, new, off),
+        needs=entering(had, has),
         split_off=off,
         seats=seat_moves(old, new, off),
         mode="force" if force else "commit",

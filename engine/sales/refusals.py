@@ -25,6 +25,8 @@ def seat_taken(name: str) -> str:
 
 def asking(event: Event, order: Order, *, force: bool) -> list[int]:
     """Return the indexes of the positions that need room in their quotas."""
+    if not event.vouchers and not force:
+        return list(range(len(order.positions)))
     skipping = {voucher.id for voucher in event.vouchers.values() if voucher.skips_quota}
     return [index for index, p in enumerate(order.positions) if not force and p.voucher not in skipping]
 

@@ -24,7 +24,7 @@ def seats(order: Order | None) -> dict[SeatName, Position]:
 
 def seat_moves(old: Order | None, new: Order | None, off: Order | None = None) -> list[SeatMove]:
     """Return the seats that change hands from one version of an order to the next and to an order that is split off."""
-    if not any(position.seat for order in (old, new, off) if order for position in order.positions):
+    if not [order for order in (old, new, off) if order and [True for position in order.positions if position.seat]]:
         return []
     before = dict.fromkeys(seats(old), old.id if old else 0)
     after: dict[SeatName, tuple[int, Position]] = {}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from engine.domain.catalogue import Event, Product
 from engine.domain.order import Order, OrderStatus, Position
 from engine.ledger.values import Move, VoucherMove
@@ -37,11 +35,9 @@ def units(*orders: Order | None) -> Units:
 
 def unit_moves(old: Units, new: Units) -> list[Move]:
     """Return the differences."""
-    return [
-        Move(product, state, delta)
-        for product, state in {**old, **new}
-        if (delta := new.get((product, state), 0) - old.get((product, state), 0))
-    ]
+    if not old:
+        return [Move(product, state, count) for (product, state), count in new.items()]
+    return [Move(*key, delta) for key in {**old, **new} if (delta := new.get(key, 0) - old.get(key, 0))]
 
 
 def uses(*orders: Order | None) -> VoucherTotals:
@@ -77,16 +73,14 @@ def voucher_moves(event: Event, old: VoucherTotals, new: VoucherTotals) -> list[
     return moves
 
 
-def entering(old: Order, new: Order, off: Order | None = None) -> list[Product]:
-    """Return the products of which `new` and `off` take more than `old`, each as often as they do: these need room."""
-    more: Counter[Product] = Counter()
-    for (product, state), count in units(new, off).items():
-        if state != "x":
-            more[product] += count
-    for (product, state), count in units(old).items():
-        if state != "x":
-            more[product] -= count
-    return list(more.elements())
+def entering(old: Units, new: Units) -> list[Product]:
+    """Return the products of which more is taken than before, each as often as that: these need room."""
+    more: dict[Product, int] = {}
+    for taken, sign in ((new, 1), (old, -1)):
+        for (product, state), count in taken.items():
+            if state != "x":
+                more[product] = more.get(product, 0) + sign * count
+    return [product for product, count in more.items() for _ in range(count)]
 
 
 def product_of(position: Position) -> Product:

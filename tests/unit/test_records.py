@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from msgspec.structs import replace
 from sample_events import event
 
 from engine.http.call import decode
@@ -94,3 +95,25 @@ def test_what_is_looked_up_is_refused_either_way(position) -> None:
             ORDER.settle(decoded, EVENT)
     with pytest.raises(FieldError):
         ORDER.clean(decode(raw), EVENT)
+
+
+def test_a_position_that_comes_again_is_as_the_first_one_was() -> None:
+    [first] = both({"positions": [PLAIN]})[0].positions
+    [again] = both({"positions": [PLAIN]})[0].positions
+    assert again == first
+    assert again is not first
+
+
+def test_what_was_found_right_is_looked_at_again_in_another_version_of_the_catalogue() -> None:
+    raw = json.dumps({"positions": [PLAIN]}).encode()
+    before = event(items=2)
+    assert ORDER.settle(ORDER.decode(raw), before)
+    now = replace(before, version=before.version + 1, items={2: before.items[2]})
+    with pytest.raises(FieldError):
+        ORDER.settle(ORDER.decode(raw), now)
+
+
+@pytest.mark.parametrize("item", [True, "1", 1.0])
+def test_a_position_that_only_equals_one_that_came_before_is_looked_at(item) -> None:
+    both({"positions": [PLAIN]})
+    assert ORDER.decode(json.dumps({"positions": [{**PLAIN, "item": item}]}).encode()) is None
