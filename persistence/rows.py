@@ -49,31 +49,35 @@ class Rows:
     """Rows of orders, and the documents of those that have more than these tables hold."""
 
     def __init__(self) -> None:
-        self._rows: dict[str, list[bytes]] = {kind: [] for kind in KINDS}
+        self._orders: list[bytes] = []
+        self._positions: list[bytes] = []
+        self._payments: list[bytes] = []
         self.rest: list[bytes] = []
 
     def __bool__(self) -> bool:
-        return bool(self._rows["order_row"])
+        return bool(self._orders)
 
     def add(self, order: parts.Order, document: bytes) -> None:
         """Add an order. Raises ValueError, OverflowError or struct.error where a value has no such form."""
         made = card(order)
-        self._rows["order_row"].append(_order(order, document, made))
-        self._rows["position_row"] += (_position(order, one, made.positions[one.id]) for one in order.positions)
-        self._rows["payment_row"] += (_payment(order, one) for one in order.payments)
-        if (
-            order.mails
-            or order.fees
-            or order.refunds
-            or order.blocked_secrets
-            or any(one.checkins for one in order.positions)
-        ):
+        more = bool(order.mails or order.fees or order.refunds or order.blocked_secrets)
+        self._orders.append(_order(order, document, made))
+        for position in order.positions:
+            self._positions.append(_position(order, position, made.positions[position.id]))
+            more = more or bool(position.checkins)
+        for payment in order.payments:
+            self._payments.append(_payment(order, payment))
+        if more:
             self.rest.append(document)
 
     def arrays(self, types: Mapping[str, int]) -> dict[str, Array]:
         """Return all rows as parameters of the statements that write them; `types` has the id of each type."""
-        names = ("orders", "positions", "payments")
-        return {name: _array(types[kind], self._rows[kind]) for name, kind in zip(names, KINDS, strict=True)}
+        orders, positions, payments = (types[kind] for kind in KINDS)
+        return {
+            "orders": _array(orders, self._orders),
+            "positions": _array(positions, self._positions),
+            "payments": _array(payments, self._payments),
+        }
 
 
 def _array(element: int, rows: Sequence[bytes]) -> Array:
