@@ -84,30 +84,37 @@ local function units_quotas(units, product)
   return list
 end
 
--- Moves `delta` units of a product in or out of one state, and of its quotas with it. What has left again (x) gives its
--- unit back where the quota says so.
+-- What has left again gives its unit back where the quota says so.
+local function units_exit(units, quotas, delta)
+  for _, quota in ipairs(quotas) do
+    if units_get(units, 'e' .. quota.id) == 1 then
+      units_add(units, quota.u, -delta)
+      units_add(units, quota.c, -delta)
+    end
+  end
+end
+
+-- Moves `delta` units of a product in or out of one state, and of its quotas with it.
 local function units_move(units, product, state, delta)
-  units_add(units, state .. product, delta)
-  local quotas, value, was = units_quotas(units, product), units.value, units.was
+  local quotas, value, was, counted = units_quotas(units, product), units.value, units.was, state .. product
+  -- three times what units_add does, without calling it: this is what holds and orders do most
+  local before = value[counted] or units_get(units, counted)
+  if was[counted] == nil then was[counted] = before end
+  value[counted] = before + delta
+  if state == 'x' then return units_exit(units, quotas, delta) end
+  local is_used, is_committed = state ~= 'd', state ~= 'h' and state ~= 'w'
   for i = 1, #quotas do
-    local used, committed = quotas[i].u, quotas[i].c
-    if state == 'x' then
-      if units_get(units, 'e' .. quotas[i].id) == 1 then
-        units_add(units, used, -delta)
-        units_add(units, committed, -delta)
-      end
-    else
-      -- as units_add does it: this is what holds and orders do most
-      if state ~= 'd' then
-        local before = value[used] or units_get(units, used)
-        if was[used] == nil then was[used] = before end
-        value[used] = before + delta
-      end
-      if state ~= 'h' and state ~= 'w' then
-        local before = value[committed] or units_get(units, committed)
-        if was[committed] == nil then was[committed] = before end
-        value[committed] = before + delta
-      end
+    if is_used then
+      local used = quotas[i].u
+      before = value[used] or units_get(units, used)
+      if was[used] == nil then was[used] = before end
+      value[used] = before + delta
+    end
+    if is_committed then
+      local committed = quotas[i].c
+      before = value[committed] or units_get(units, committed)
+      if was[committed] == nil then was[committed] = before end
+      value[committed] = before + delta
     end
   end
 end
