@@ -1,4 +1,4 @@
-"""The bench: what requests cost, beside what cannot be cheaper. `python -m loadtests.bench --help`"""
+"""The bench: what requests cost, beside floors. `python -m loadtests.bench --help`"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The floor: a bare aiohttp handler that decodes a body and answers stored bytes. No server in Python does less.
+"""The floor: a bare aiohttp handler that decodes a body and answers stored bytes, with all that aiohttp does for it.
 
 `python -m loadtests.floor` reads one line of JSON from stdin, {path: [status, answer]}, listens on a free port, prints
 the port, and serves until stdin ends.
