@@ -10,8 +10,6 @@ from engine.ledger.outcomes import quoted, refused
 from engine.ledger.values import Held, HoldGroup, HoldPosition, Outcome, SeatTaken, Short, UsedUp
 from engine.meters import METERS
 
-_PLAIN = 3
-"""How much there is to be said of a kind without seat, voucher and parent."""
 _REASONS: dict[type, str] = {Short: "sold_out", SeatTaken: "seat", UsedUp: "voucher"}
 
 
@@ -20,9 +18,10 @@ def packed(groups: Sequence[HoldGroup]) -> list[Any]:
 
     Most of what is held at once differs in nothing but its cart, or not at all.
     """
-    kinds: dict[tuple[Any, ...], int] = {}
+    kinds: dict[tuple[str, int, int | None], int] = {}
     told: list[Any] = []
     run = 0  # where the length of a run stands that may go on
+    any_other = False
     cart_id = cart = payload = ""
     before, ttl_ms, deadline_ms, number, is_plain = None, 0, None, 0, False
     for group in groups:
@@ -30,9 +29,8 @@ def packed(groups: Sequence[HoldGroup]) -> list[Any]:
         one = positions[0]
         if one is not before or group.ttl_ms != ttl_ms or group.deadline_ms != deadline_ms:
             before, ttl_ms, deadline_ms = one, group.ttl_ms, group.deadline_ms
-            kind = _kind(one, group)
-            number = kinds.setdefault(kind, len(kinds) + 1)
-            is_plain = len(kind) == _PLAIN
+            number = kinds.setdefault((product_text(one.product), ttl_ms, deadline_ms), len(kinds) + 1)
+            is_plain = not one.seat and one.voucher is None
             payload = one.payload.decode()
         if group.cart_id != cart_id:
             cart_id = group.cart_id
@@ -40,8 +38,9 @@ def packed(groups: Sequence[HoldGroup]) -> list[Any]:
         if not is_plain or len(positions) > 1:
             told += (0, len(positions))
             for each in positions:
-                told += (kinds.setdefault(_kind(each, group), len(kinds) + 1), cart, each.payload.decode())
-            run = 0
+                kind = (product_text(each.product), ttl_ms, deadline_ms)
+                told += (kinds.setdefault(kind, len(kinds) + 1), cart, each.payload.decode(), *_own(each))
+            run, any_other = 0, True
             continue
         if run and told[run - 1] == number:
             count = told[run]
@@ -54,15 +53,14 @@ def packed(groups: Sequence[HoldGroup]) -> list[Any]:
                 continue
         run = len(told) + 1
         told += (number, 1, cart, payload)
-    return [list(kinds), told]
+    return [list(kinds), told, any_other]
 
 
-def _kind(one: HoldPosition, group: HoldGroup) -> tuple[Any, ...]:
-    product, voucher = product_text(one.product), one.voucher
-    if not one.seat and voucher is None and one.parent < 0:
-        return product, group.ttl_ms, group.deadline_ms
-    use = ("0", 0, 0) if voucher is None else (str(voucher.voucher), voucher.max_usages, int(voucher.skips_quota))
-    return product, group.ttl_ms, group.deadline_ms, quoted(one.seat), *use, one.parent + 1
+def _own(one: HoldPosition) -> tuple[str, str, int, int, int]:
+    voucher = one.voucher
+    if voucher is None:
+        return quoted(one.seat), "0", 0, 0, one.parent + 1
+    return quoted(one.seat), str(voucher.voucher), voucher.max_usages, int(voucher.skips_quota), one.parent + 1
 
 
 def outcomes(answer: list[Any], groups: Sequence[HoldGroup]) -> list[Outcome]:

@@ -15,15 +15,17 @@
 --              product
 --              ttl       ms
 --              deadline  ms, or nil for now + ttl
---              seat      percent-encoded guid, or empty; a kind without seat, voucher and parent ends before it
+--            the groups in order, one array for all. Groups of one position without seat and voucher, of one kind: its
+--            place among the kinds, from 1; how many; for each its cart (percent-encoded) and payload. If nothing
+--            differs, their number is negative, and cart and payload stand there once. Any other group: 0; number of
+--            positions; for each:
+--              kind, cart, payload
+--              seat      percent-encoded guid, or empty
 --              voucher   0, or its id, as text
 --              uses      max usages of the voucher
 --              skips     1 if the voucher asks for no room, else 0
 --              parent    place in the group, from 1, of the position before it that it belongs to, or 0
---            the groups in order, one array for all. Groups of one position without seat and voucher, of one kind: its
---            place among the kinds, from 1; how many; for each its cart (percent-encoded) and payload. If nothing
---            differs, their number is negative, and cart and payload stand there once. Any other group: 0; number of
---            positions; for each its kind, cart and payload
+--            whether there is any such group
 --        then, with a reply key: owner of the claim, reply, how long to keep it in ms
 -- STATUS unknown_event     no such event here: the fence's alarm
 --        not_owner         the idempotency key is no longer claimed by this request
@@ -50,7 +52,8 @@ local now = now_ms()
 local units = {key = event_key, value = {}, was = {}, quota = {}, quotas = {}} -- as units_open of include/units.lua
 
 -- What few calls need is made by the first step that does: Redis makes all functions of a script anew each time it runs,
--- and so many cost as much as some holds. Of a group, `at` is where its first kind stands in `groups`, `last` the last.
+-- and so many cost as much as some holds. Of a group, `at` is where its first position begins in `groups`, `last` where
+-- the last one does; each takes eight places.
 local function make_rare()
 --#include outbox
 --#include units
@@ -60,7 +63,7 @@ local function make_rare()
 --#include reap
 --#include reply
   local rare = {}
-  local seats, seat_values, seats_dealt = seats_key(due_key, event), {}, nil
+  local seats, seat_fields, seat_values, seats_dealt = seats_key(due_key, event), {}, {}, nil
   opened[event_key] = units
 
   function rare.ours()
@@ -76,37 +79,44 @@ local function make_rare()
 
   -- Reads all vouchers and seats that are asked for. Returns whether the event ought to have seats here and has none.
   function rare.load()
-    local seat_fields, voucher_fields = {}, {}
-    for _, kind in ipairs(kinds) do
-      if kind.rare and kind.guid ~= '' then
-        kind.seat = seat_field(kind.product, kind.guid)
-        seat_fields[#seat_fields + 1] = kind.seat
+    local wanted, voucher_fields, at, size = {}, {}, 1, #groups
+    while at <= size do
+      local count = groups[at + 1]
+      local last = at + 2 + 8 * (count - 1)
+      for i = at + 2, groups[at] == 0 and last or 0, 8 do
+        if groups[i + 3] ~= '' then
+          seat_fields[i] = seat_field(kinds[groups[i]].product, groups[i + 3])
+          wanted[#wanted + 1] = seat_fields[i]
+        end
+        local voucher = groups[i + 4]
+        if voucher ~= '0' then
+          local n = #voucher_fields
+          voucher_fields[n + 1], voucher_fields[n + 2] = 'r' .. voucher, 't' .. voucher
+          voucher_fields[n + 3] = 'g' .. voucher
+        end
       end
-      for _, state in ipairs(kind.voucher ~= '0' and {'r', 't', 'g'} or {}) do
-        voucher_fields[#voucher_fields + 1] = state .. kind.voucher
-      end
+      at = groups[at] == 0 and last + 8 or at + 2 + math.max(2, 2 * count)
     end
     units_load(units, voucher_fields)
     seats_dealt = {}
-    for first = 1, #seat_fields, 4000 do
-      local last = math.min(first + 3999, #seat_fields)
-      local found = redis.call('HMGET', seats, 'v', unpack(seat_fields, first, last))
+    for first = 1, #wanted, 4000 do
+      local last = math.min(first + 3999, #wanted)
+      local found = redis.call('HMGET', seats, 'v', unpack(wanted, first, last))
       if not found[1] then return true end
-      for i = first, last do seat_values[seat_fields[i]] = found[i - first + 2] end
+      for i = first, last do seat_values[wanted[i]] = found[i - first + 2] end
     end
     return false
   end
 
   -- Deals a group its seats. Returns the first one that it cannot have.
   local function deal_seats(at, last)
-    for i = at, last, 3 do
-      local kind = kinds[groups[i]]
-      local field = kind.seat
+    for i = at, last, 8 do
+      local field = seat_fields[i]
       if field then
         local value = seat_values[field] or ''
         if value ~= 'free' then
           local has, mark = seat_parts(value)
-          if has ~= 'free' or not seat_opens(units, mark, kind.voucher, now) then return 'seat:' .. field end
+          if has ~= 'free' or not seat_opens(units, mark, groups[i + 4], now) then return 'seat:' .. field end
         end
         if seats_dealt[field] then return 'seat:' .. field end
         seats_dealt[field] = at
@@ -115,57 +125,57 @@ local function make_rare()
   end
 
   local function undeal_seats(at, last)
-    for i = at, last, 3 do
-      local field = kinds[groups[i]].seat
+    for i = at, last, 8 do
+      local field = seat_fields[i]
       if field and seats_dealt[field] == at then seats_dealt[field] = nil end
     end
   end
 
-  -- Returns how often a group uses each voucher, and one that cannot be used that often any more.
-  local function deal_vouchers(at, last)
-    local uses, spent = {}, nil
-    for i = at, last, 3 do
-      local kind = kinds[groups[i]]
-      local voucher = kind.voucher
+  -- Returns the first voucher that cannot be used as often as a group wants to.
+  local function find_spent(at, last)
+    local uses = {}
+    for i = at, last, 8 do
+      local voucher = groups[i + 4]
       if voucher ~= '0' then
         uses[voucher] = (uses[voucher] or 0) + 1
         local used = units_get(units, 'r' .. voucher) + units_get(units, 't' .. voucher)
-        if used + uses[voucher] > kind.uses then spent = spent or 'voucher:' .. voucher end
+        if used + uses[voucher] > groups[i + 5] then return 'voucher:' .. voucher end
       end
     end
-    return uses, spent
   end
 
   -- Returns the first quota that has no room for all that a group asks of it.
-  local function deal_room(at, last)
+  local function find_full(at, last)
     local needed, order = {}, {}
-    for i = at, last, 3 do
-      local kind = kinds[groups[i]]
-      for _, quota in ipairs(kind.skips and {} or units_quotas(units, kind.product)) do
+    for i = at, last, 8 do
+      local quotas = groups[i + 6] == 1 and {} or units_quotas(units, kinds[groups[i]].product)
+      for q = 1, #quotas do
+        local quota = quotas[q]
         if not needed[quota] then order[#order + 1] = quota end
         needed[quota] = (needed[quota] or 0) + 1
       end
     end
-    for _, quota in ipairs(order) do
-      if not units_room(units, quota, needed[quota]) then return quota.id end
+    for q = 1, #order do
+      if not units_room(units, order[q], needed[order[q]]) then return order[q].id end
     end
   end
 
   -- Deals a group, in memory, all that it asks for, or returns what it cannot have.
   function rare.deal(at, last, is_late)
-    local uses, spent = deal_vouchers(at, last)
-    local lacks = deal_seats(at, last) or spent or deal_room(at, last)
+    local lacks = deal_seats(at, last) or find_spent(at, last) or find_full(at, last)
     if lacks or is_late then
       undeal_seats(at, last)
       return lacks
     end
-    for i = at, last, 3 do units_move(units, kinds[groups[i]].product, 'h', 1) end
-    for voucher, count in pairs(uses) do vouchers_move(units, voucher, 't', count) end
+    for i = at, last, 8 do
+      units_move(units, kinds[groups[i]].product, 'h', 1)
+      if groups[i + 4] ~= '0' then vouchers_move(units, groups[i + 4], 't', 1) end
+    end
   end
 
   -- Records by how much a group goes beyond the sizes of its quotas: a voucher has allowed it.
   function rare.allow_beyond(at, last)
-    for i = at, last, 3 do
+    for i = at, last, 8 do
       for _, quota in ipairs(units_quotas(units, kinds[groups[i]].product)) do
         local size = units_get(units, 's' .. quota.id)
         local beyond = units_get(units, quota.u) - size
@@ -177,13 +187,15 @@ local function make_rare()
     end
   end
 
-  -- Gives seats, field by field, to the holds whose ids stand behind them.
+  -- Gives seats to the holds whose ids stand behind the places of their positions.
   function rare.take_seats(taken)
+    local args = {}
     for i = 1, #taken, 2 do
-      taken[i + 1] = seat_value(string.format('h%d', taken[i + 1]), seat_values[taken[i]])
+      local field = seat_fields[taken[i]]
+      args[i], args[i + 1] = field, seat_value(string.format('h%d', taken[i + 1]), seat_values[field])
     end
-    for first = 1, #taken, 4000 do
-      redis.call('HSET', seats, unpack(taken, first, math.min(first + 3999, #taken)))
+    for first = 1, #args, 4000 do
+      redis.call('HSET', seats, unpack(args, first, math.min(first + 3999, #args)))
     end
   end
 
@@ -211,29 +223,22 @@ local function load(fields)
   end
 end
 
--- Completes the kinds. Returns the fields that have to be read first, and whether any kind is not plain.
+-- Completes the kinds. Returns the fields that have to be read first.
 local function read_kinds()
-  local fields, any_rare, seen = {'v', 'id', 'id_last'}, false, {}
+  local fields = {'v', 'id', 'id_last'}
   for i = 1, #kinds do
     local kind = kinds[i]
-    local product, deadline, is_rare = kind[1], kind[3] or now + kind[2], kind[4] ~= nil
-    local late = deadline <= now
-    any_rare = any_rare or is_rare
-    kinds[i] = {product = product, held = 'h' .. product, deadline = deadline, late = late, rare = is_rare,
-      guid = kind[4], voucher = kind[5] or '0', uses = kind[6], skips = kind[7] == 1, parent = kind[8],
-      -- what stands before and behind the cart in a packed hold (include/hold.lua)
-      head = string.format('|%s|%s|%d|%d|', late and 'E' or 'H', product, now, deadline),
-      tail = is_rare and '|' .. kind[4] .. '|' .. kind[5] .. '|' or '||0|0|'}
-    if not seen[product] then
-      seen[product] = true
-      local n = #fields
-      fields[n + 1], fields[n + 2] = kinds[i].held, 'q' .. product
-    end
+    local product, deadline = kind[1], kind[3] or now + kind[2]
+    local late, n = deadline <= now, #fields
+    kinds[i] = {product = product, held = 'h' .. product, deadline = deadline, late = late,
+      -- what stands before the cart in a packed hold (include/hold.lua)
+      head = string.format('|%s|%s|%d|%d|', late and 'E' or 'H', product, now, deadline)}
+    fields[n + 1], fields[n + 2] = kinds[i].held, 'q' .. product
   end
-  return fields, any_rare
+  return fields
 end
 
-local first_fields, any_rare = read_kinds()
+local first_fields = read_kinds()
 
 -- Reads of each kind the ids of the quotas that cover its product, the fields of their counters, and their limits.
 local function read_room()
@@ -283,27 +288,28 @@ end
 
 local digits = {[0] = '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'}
 local next_id, holds, carts, due, purge -- the id of the next position, and what there is to write: see `list`
+local ten, tens, gap, member -- the id that ends in 0 before it, and what stands before the last digit of an id
 
 -- Lists positions of a kind under the next ids. The carts and payloads of all stand in `groups` from place `at` on, every
--- `step` places. Of numbers only the last digit is written anew each time: making a number text is what costs most.
-local function list(kind, count, at, step)
-  local head, tail, score, listed, ten = kind.head, kind.tail, kind.deadline, due, nil
+-- `step` places; in a packed hold `tail` stands between them. Of numbers only the last digit is written anew each time:
+-- making a number text is what costs most.
+local function list(kind, count, at, step, tail)
+  local head, score, listed, id = kind.head, kind.deadline, due, next_id
   if kind.late then score, listed = now + listed_ms, purge end
-  local tens, gap, place
-  local n, m, id = #holds, #listed, next_id
+  local n, m = #holds, #listed
   for _ = 1, count do
     local digit = id % 10
     if id - digit ~= ten then
       ten = id - digit
       tens = ten > 0 and string.format('%d', ten / 10) or ''
       gap = ' ' .. string.rep('0', 14 - #tens) .. tens -- 15 digits, as cart_member of include/hold.lua has them
-      place = event .. ':' .. tens
+      member = event .. ':' .. tens
     end
     digit = digits[digit]
     local cart = groups[at]
     holds[n + 1], holds[n + 2] = id, tens .. digit .. head .. cart .. tail .. groups[at + 1]
     carts[n + 1], carts[n + 2] = 0, cart .. gap .. digit
-    listed[m + 1], listed[m + 2] = score, place .. digit
+    listed[m + 1], listed[m + 2] = score, member .. digit
     n, m, id, at = n + 2, m + 2, id + 1, at + step
   end
   next_id = id
@@ -337,27 +343,22 @@ local function deal(id)
       else
         for i = 1, count do tell(i > fit and lacks, first_id + i - 1, kind.deadline) end
       end
-      list(kind, fit, at, step)
+      list(kind, fit, at, step, '||0|0|')
       at = at + math.max(step * count, 2)
     else
-      local last = at + 3 * count - 3
+      local last = at + 8 * (count - 1)
       kind = kinds[groups[at]]
       local lacks = rare().deal(at, last, kind.late)
       tell(lacks, first_id, kind.deadline)
-      for i = at, lacks and 0 or last, 3 do
-        kind = kinds[groups[i]]
-        local tail = kind.tail
-        if kind.rare then
-          kind.tail = string.format('%s%d|', tail, kind.parent == 0 and 0 or first_id + kind.parent - 1)
-          if not kind.late then
-            if kind.skips then allowed[#allowed + 1], allowed[#allowed + 2] = at, last end
-            if kind.seat then seats[#seats + 1], seats[#seats + 2] = kind.seat, next_id end
-          end
+      for i = at, lacks and 0 or last, 8 do
+        if not kind.late then
+          if groups[i + 3] ~= '' then seats[#seats + 1], seats[#seats + 2] = i, next_id end
+          if groups[i + 6] == 1 then allowed[#allowed + 1], allowed[#allowed + 2] = at, last end
         end
-        list(kind, 1, i + 1, 0)
-        kind.tail = tail
+        local parent = groups[i + 7] == 0 and '0' or string.format('%d', first_id + groups[i + 7] - 1)
+        list(kinds[groups[i]], 1, i + 1, 0, '|' .. groups[i + 3] .. '|' .. groups[i + 4] .. '|' .. parent .. '|')
       end
-      at = last + 3
+      at = last + 8
     end
   end
   return short, told, seats, allowed
@@ -381,7 +382,7 @@ end
 
 local late = redis.call('ZRANGEBYSCORE', due_key, '-inf', '(' .. now, 'LIMIT', 0, 1)
 local more_due = #late > 0 and rare().release(8)
-if any_rare and rare().load() then return {'unknown_seats'} end
+if asked[7] and rare().load() then return {'unknown_seats'} end
 read_room()
 local short, told, seats, allowed = deal(first_id)
 if #short > 0 and more_due then
@@ -389,7 +390,7 @@ if #short > 0 and more_due then
   units.value, units.was, units.quotas = {}, {}, {}
   if rare().release(64) then return {'again'} end
   load(first_fields)
-  if any_rare then rare().load() end
+  if asked[7] then rare().load() end
   read_room()
   short, told, seats, allowed = deal(first_id)
 end

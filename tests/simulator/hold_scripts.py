@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from msgspec import msgpack
 
 from tests.simulator.arguments import AnyOf, forget, hall_of, keep, ours, parse_key, text
@@ -13,7 +15,7 @@ HOLD_KEYS, RELEASE_KEYS = 4, 5
 
 def hold_create(memory, keys, args, now):
     number, hall = hall_of(memory, keys[0])
-    version, first, last, listed_ms, kinds, packed = msgpack.decode(args[1])
+    version, first, last, listed_ms, kinds, packed, _ = msgpack.decode(args[1])
     if hall.version is None:
         return [b"unknown_event"]
     if not ours(memory, keys, HOLD_KEYS, args):
@@ -45,25 +47,21 @@ def _groups(kinds, packed, now):
     words, groups = iter(packed), []
 
     def group(cart, kind, positions):
-        _, ttl, deadline, *_ = kinds[kind - 1]
+        _, ttl, deadline = kinds[kind - 1]
         groups.append({"cart": cart, "deadline": now + ttl if deadline is None else deadline, "rows": positions})
-
-    def row(kind, payload):
-        product, _, _, seat, *use, parent = [*kinds[kind - 1], "", "0", 0, 0, 0][:8]
-        return product, seat, use, parent, payload.encode()
 
     for kind in words:
         count = next(words)
         if kind == 0:
-            positions = [(next(words), next(words), next(words)) for _ in range(count)]
-            group(positions[0][1], positions[0][0], [row(one, payload) for one, _, payload in positions])
-        elif count < 0:
-            cart, payload = next(words), next(words)
-            for _ in range(-count):
-                group(cart, kind, [row(kind, payload)])
-        else:
-            for _ in range(count):
-                group(next(words), kind, [row(kind, next(words))])
+            rows = [list(islice(words, 8)) for _ in range(count)]
+            positions = [
+                (kinds[one - 1][0], seat, use, parent, payload.encode()) for one, _, payload, seat, *use, parent in rows
+            ]
+            group(rows[0][1], rows[0][0], positions)
+            continue
+        pairs = [(next(words), next(words)) for _ in range(max(1, count))]
+        for cart, payload in pairs if count > 0 else pairs * -count:
+            group(cart, kind, [(kinds[kind - 1][0], "", ("0", 0, 0), 0, payload.encode())])
     return groups
 
 
