@@ -33,7 +33,7 @@ async def take(ledger, of, *guids, **fields):
 
 
 async def commit(ledger, of, old, new, *, off=None, carts=(), mode="commit"):
-    needs = entering(old, new, off) if old else [(p.item, p.variation or 0, 0) for p in new.positions]
+    needs = entering(units(old), units(new, off)) if old else [(p.item, p.variation or 0, 0) for p in new.positions]
     await ledger.order_commit(
         of,
         new,

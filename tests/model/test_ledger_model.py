@@ -35,7 +35,7 @@ from sample_events import LONG_AGO_MS, MINUTE_MS, following, group, neighbour, n
 
 from engine.domain.errors import Busy, NotFound
 from engine.ledger.ledger import Ledger
-from engine.sales.taken import entering
+from engine.sales.taken import entering, units
 from engine.settings import Settings
 from persistence.database import Database
 
@@ -146,7 +146,7 @@ class Sales(BothSides):
         if hall.orders:
             old = hall.orders[list(hall.orders)[index % len(hall.orders)]]
             new = following(old, status)
-            self.commit(hall, old, new, needs=entering(old, new), mode=mode)
+            self.commit(hall, old, new, needs=entering(units(old), units(new)), mode=mode)
 
     @rule(where=halls, index=indexes)
     def cancel_position(self, where, index):
@@ -155,7 +155,7 @@ class Sales(BothSides):
             old = hall.orders[list(hall.orders)[index % len(hall.orders)]]
             first = replace(old.positions[0], canceled=not old.positions[0].canceled)
             new = replace(following(old, old.status), positions=(first, *old.positions[1:]))
-            self.commit(hall, old, new, needs=entering(old, new))
+            self.commit(hall, old, new, needs=entering(units(old), units(new)))
 
     @rule(where=halls, index=indexes)
     def change_what_somebody_changed_before(self, where, index):
