@@ -61,9 +61,10 @@ class Rows:
         """Add an order. Raises ValueError, OverflowError or struct.error where a value has no such form."""
         made = card(order)
         more = bool(order.mails or order.fees or order.refunds or order.blocked_secrets)
-        self._orders.append(_order(order, document, made))
+        ordered_at = (order.datetime - _EPOCH) // _MICROSECOND
+        self._orders.append(_order(order, ordered_at, document, made))
         for position in order.positions:
-            self._positions.append(_position(order, position, made.positions[position.id]))
+            self._positions.append(_position(order, ordered_at, position, made.positions[position.id]))
             more = more or bool(position.checkins)
         for payment in order.payments:
             self._payments.append(_payment(order, payment))
@@ -89,8 +90,8 @@ def _array(element: int, rows: Sequence[bytes]) -> Array:
     return Array(b"".join(pieces))
 
 
-def _order(order: parts.Order, document: bytes, made: Card) -> bytes:
-    if b"\\u0000" in document and _NUL.search(document):
+def _order(order: parts.Order, ordered_at: int, document: bytes, made: Card) -> bytes:
+    if b"\\" in document and b"\\u0000" in document and _NUL.search(document):
         raise ValueError("a character that no text may have")
     fixed = _ORDER.pack(
         _ORDER_COLUMNS,
@@ -107,7 +108,7 @@ def _order(order: parts.Order, document: bytes, made: Card) -> bytes:
         _BOOLEAN,
         order.require_approval,
         _MOMENT,
-        (order.datetime - _EPOCH) // _MICROSECOND,
+        ordered_at,
         _MOMENT,
         (order.expires - _EPOCH) // _MICROSECOND,
         _MOMENT,
@@ -133,7 +134,7 @@ def _order(order: parts.Order, document: bytes, made: Card) -> bytes:
     )
 
 
-def _position(order: parts.Order, position: parts.Position, made: PositionCard) -> bytes:
+def _position(order: parts.Order, ordered_at: int, position: parts.Position, made: PositionCard) -> bytes:
     fixed = _POSITION.pack(
         _POSITION_COLUMNS,
         _BIGINT,
@@ -145,7 +146,7 @@ def _position(order: parts.Order, position: parts.Position, made: PositionCard) 
         _BIGINT,
         position.item,
         _MOMENT,
-        (order.datetime - _EPOCH) // _MICROSECOND,
+        ordered_at,
         _INTEGER,
         position.positionid,
         _BOOLEAN,
