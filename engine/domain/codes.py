@@ -22,7 +22,7 @@ _NUMBER_MAX = 2**63 - 1
 _ROUNDS = 10
 """Both halves of a short code are small, so more rounds than the four that suffice for large blocks."""
 _TABLE_LENGTH_MAX = 6
-"""Codes up to here have halves of at most 27^3 values, so the ten round functions of a length fit into tables: 0.4 MB
+"""Codes up to here have halves of at most 27^3 values, so the ten round functions of a length fit into tables: 0.2 MB
 for codes of five, so that processors keep them at hand; made in 10 ms, and a look is a tenth of a hash."""
 _DRAW = 2048
 """Random bytes taken at a time; much more than one text, of which at most an eighth is thrown away."""
@@ -102,10 +102,10 @@ _Mix = Union["array[int]", _Hashed]
 
 
 def _tabled(step: int, length: int, key: bytes) -> array[int]:
-    """Return the round function of a step of short codes: 32 bits for each value of a half."""
-    size = _half_sizes(length)[1 - step % 2]
-    drawn = shake_256(bytes((step, length)) + blake2b(key).digest()).digest(4 * size)
-    return array("I", struct.unpack(f"<{size}I", drawn))
+    """Return the round function of a step of short codes: what 32 random bits for each value of a half come to."""
+    added_to, size = _half_sizes(length)[step % 2], _half_sizes(length)[1 - step % 2]
+    drawn = struct.unpack(f"<{size}I", shake_256(bytes((step, length)) + blake2b(key).digest()).digest(4 * size))
+    return array("H", [mix % added_to for mix in drawn])
 
 
 @lru_cache(maxsize=4)

@@ -14,7 +14,7 @@ LEGACY = "_legacy"
 SCHEME = "_scheme"
 
 _GIVEN_FAMILY = ("{given_name}", " {family_name}")
-_SCHEMES: dict[str, tuple[str, ...]] = {
+_PATTERNS: dict[str, tuple[str, ...]] = {
     "given_family": _GIVEN_FAMILY,
     "title_given_family": ("{title}", " {given_name}", " {family_name}"),
     "title_given_family_degree": ("{title}", " {given_name}", " {family_name}", ", {degree}"),
@@ -31,6 +31,10 @@ _SCHEMES: dict[str, tuple[str, ...]] = {
     "salutation_title_given_family_degree": ("{title}", " {given_name}", " {family_name}", ", {degree}"),
 }
 """The parts in order, each with what separates it from the part before; parts that are missing leave no separator."""
+_SCHEMES = {
+    name: [(before, key.rstrip("}")) for before, _, key in [piece.partition("{") for piece in pattern]]
+    for name, pattern in _PATTERNS.items()
+}
 
 
 def scheme_of(event: Event) -> str:
@@ -42,10 +46,9 @@ def full_name(parts: Mapping[str, Any], event: Event) -> str:
     """Return the name that `parts` make; parts of a scheme that they do not follow make none."""
     if LEGACY in parts:
         return str(parts[LEGACY] or "")
-    pattern = _SCHEMES.get(parts.get(SCHEME) or scheme_of(event), _GIVEN_FAMILY)
+    scheme = parts.get(SCHEME) or scheme_of(event)
     name = ""
-    for piece in pattern:
-        before, _, key = piece.rstrip("}").partition("{")
+    for before, key in _SCHEMES.get(scheme, _SCHEMES[DEFAULT_SCHEME]):
         if value := parts.get(key):
             name += f"{before if name else ''}{value}"
     return name.strip()

@@ -215,14 +215,19 @@ def _numbered_lines(lines: list[Line]) -> list[Line]:
 
 def _number(lines: list[Line]) -> list[dict[str, list[str]]]:
     """Number positions from 1 unless they are; return what is wrong with given numbers, row by row."""
+    for line in lines:
+        if line.positionid or line.addon_to:
+            return _misnumbered(lines)
+    for number, line in enumerate(lines, 1):
+        line.positionid = number
+    return []
+
+
+def _misnumbered(lines: list[Line]) -> list[dict[str, list[str]]]:
     by_hand = [line.positionid for line in lines if line.positionid]
     if not by_hand:
-        if [line for line in lines if line.addon_to]:
-            text = "If you set addon_to on any position, you need to specify position IDs manually."
-            return [{"positionid": [text]} for _ in lines]
-        for number, line in enumerate(lines, 1):
-            line.positionid = number
-        return []
+        text = "If you set addon_to on any position, you need to specify position IDs manually."
+        return [{"positionid": [text]} for _ in lines]
     if len(by_hand) < len(lines):
         text = "If you set position IDs manually, you need to do so for all positions."
         return [{} if line.positionid else {"positionid": [text]} for line in lines]
@@ -353,10 +358,11 @@ async def create(call: Call) -> Reply:
     force: bool = values.force
     carts: list[str] = values.consume_carts or []
     wrong = order_lines.wrong_with(lines, event, force=force)
-    try:
-        lines = await bounded(call, lines, event)
-    except Invalid as overspent:
-        wrong = order_lines.with_more(wrong, overspent)
+    if [line for line in lines if line.voucher]:
+        try:
+            lines = await bounded(call, lines, event)
+        except Invalid as overspent:
+            wrong = order_lines.with_more(wrong, overspent)
     draft = new_order.drafted(_blank(values, event), lines, values.fees or [], event)
     if any(wrong):
         raise await refused(call.house, event, draft, wrong, consume_carts=carts, force=force)

@@ -6,12 +6,14 @@ from collections.abc import Collection
 from typing import Any, Literal
 
 import phonenumbers
+from msgspec.structs import asdict
 
 from engine.domain.catalogue import Event
 from engine.domain.names import LEGACY, with_scheme
 from engine.domain.places import COUNTRIES, state_error
 from engine.http.field_kinds import Boolean, Choice, Email, Text
-from engine.http.fields import Field, FieldError, Form, Schema, Usual
+from engine.http.fields import Field, FieldError, Form, Usual
+from engine.http.records import Record
 
 SALES_CHANNELS = frozenset({"web"})
 
@@ -115,19 +117,19 @@ def _line(max_length: int = 255) -> Text:
     return Text(blank=True, max_length=max_length, default="")
 
 
-class AddressSchema(Schema):
+class _AddressRecord(Record):
     """The invoice address; cleaned into the fields of engine.domain.order.InvoiceAddress."""
 
-    def clean(self, value: Any, event: Event | None) -> dict[str, Any]:
+    def checked(self, values: Any, event: Event | None) -> dict[str, Any]:
         assert event is not None
-        values = super().clean(value, event)
-        parts = merged_name(values, "")
-        check_state(values["country"], values["state"])
-        values["custom_field"] = values["custom_field"] or None
-        return {**values, "name_parts": with_scheme(parts, event)}
+        parts = name_parts(values.name, values.name_parts, "")
+        check_state(values.country, values.state)
+        address = asdict(values)
+        del address["name"]
+        return {**address, "custom_field": values.custom_field or None, "name_parts": with_scheme(parts, event)}
 
 
-INVOICE_ADDRESS = AddressSchema(
+INVOICE_ADDRESS = _AddressRecord(
     {"null": True, "default": None},
     is_business=Boolean(default=False),
     company=_line(),

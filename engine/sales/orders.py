@@ -30,12 +30,12 @@ from engine.domain.errors import (
 from engine.domain.next import Next, Rule
 from engine.domain.order import Order, encode
 from engine.ledger.replies import CommittedOrder, Kept
-from engine.ledger.values import DELETED, Committed
+from engine.ledger.values import DELETED, Committed, SeatMove, VoucherMove
 from engine.meters import METERS
 from engine.sales.house import House
 from engine.sales.refusals import asking, refused, shortcomings
 from engine.sales.seats import seat_moves, seat_of
-from engine.sales.taken import entering, product_of, unit_moves, units, uses, voucher_moves
+from engine.sales.taken import entering, product_of, takes_more, unit_moves, units, uses, voucher_moves
 from persistence import orders as stored
 from persistence import sequences
 
@@ -212,6 +212,7 @@ async def _commit_new(
     asked = asking(event, order, force=force)
     if mode == "commit" and len(asked) < len(order.positions):
         mode = "force" if force else "admit"
+    more = takes_more(order)
     try:
         return await house.ledger.order_commit(
             event,
@@ -219,8 +220,8 @@ async def _commit_new(
             encode(order),
             moves=unit_moves({}, units(order)),
             needs=[product_of(order.positions[index]) for index in asked],
-            vouchers=voucher_moves(event, {}, uses(order)),
-            seats=seat_moves(None, order),
+            vouchers=voucher_moves(event, {}, uses(order)) if more else (),
+            seats=seat_moves(None, order) if more else (),
             carts=list(dict.fromkeys(consume_carts)),
             mode=mode,
             judged=True,
@@ -263,18 +264,22 @@ async def _commit_next(
     modified = now if now > old.last_modified else old.last_modified + _TICK
     new = msgspec.structs.replace(new, version=old.version + 1, last_modified=modified)
     had, has = units(old), units(new, off)
-    before, after = uses(old), uses(new, off)
-    if more := [voucher for voucher in after if after[voucher] != before.get(voucher)]:
-        event = await house.catalogue.with_vouchers(event, ids=more)
+    vouchers: Sequence[VoucherMove] = ()
+    seats: Sequence[SeatMove] = ()
+    if takes_more(old) or takes_more(new):  # and so does what is split off
+        before, after = uses(old), uses(new, off)
+        if more := [voucher for voucher in after if after[voucher] != before.get(voucher)]:
+            event = await house.catalogue.with_vouchers(event, ids=more)
+        vouchers, seats = voucher_moves(event, before, after), seat_moves(old, new, off)
     committed = await house.ledger.order_commit(
         event,
         new,
         encode(new),
         moves=unit_moves(had, has),
-        vouchers=voucher_moves(event, before, after),
+        vouchers=vouchers,
         needs=entering(had, has),
         split_off=off,
-        seats=seat_moves(old, new, off),
+        seats=seats,
         mode="force" if force else "commit",
         kept=keep(told or new),
     )

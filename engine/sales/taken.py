@@ -25,7 +25,7 @@ def units(*orders: Order | None) -> Units:
             continue
         for position in order.positions:
             if not position.canceled:
-                key = (product_of(position), state)
+                key = ((position.item, position.variation or 0, position.subevent or 0), state)
                 taken[key] = taken.get(key, 0) + 1
                 if position.has_left:
                     gone = (key[0], "x")
@@ -81,6 +81,12 @@ def entering(old: Units, new: Units) -> list[Product]:
             if state != "x":
                 more[product] = more.get(product, 0) + sign * count
     return [product for product, count in more.items() for _ in range(count)]
+
+
+def takes_more(order: Order) -> bool:
+    """Tell whether an order has anything but units: a seat or the use of a voucher."""
+    # a generator costs as much as ten positions
+    return bool([True for one in order.positions if one.voucher is not None or one.seat is not None])
 
 
 def product_of(position: Position) -> Product:
