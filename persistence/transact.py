@@ -46,7 +46,8 @@ class Transactions:
         error = self._answers()
         libpq.exit_pipeline_mode()
         if libpq.transaction_status != TransactionStatus.IDLE:
-            self._connection.rollback()
+            # psycopg's own rollback() deallocates all that is prepared, ours with it
+            libpq.exec_(b"ROLLBACK")
         if error:
             raise error
 
