@@ -26,8 +26,14 @@ _GIVEN_BACK = (RefundState.CREATED, RefundState.TRANSIT, RefundState.DONE)
 
 def received(order: Order) -> Decimal:
     """Return what came in and has not been given back or promised back."""
-    paid = sum((p.amount for p in order.payments if p.state in _RECEIVED), NOTHING)
-    return paid - sum((r.amount for r in order.refunds if r.state in _GIVEN_BACK), NOTHING)
+    balance = NOTHING
+    for payment in order.payments:
+        if payment.state in _RECEIVED:
+            balance += payment.amount
+    for refund in order.refunds:
+        if refund.state in _GIVEN_BACK:
+            balance -= refund.amount
+    return balance
 
 
 def owed(order: Order) -> Decimal:
@@ -52,6 +58,8 @@ def find(order: Order, local_id: int) -> Payment:
 def with_payment(order: Order, payment: Payment) -> Order:
     """Return the order with `payment` in place of the one with its number, or added."""
     others = [p for p in order.payments if p.local_id != payment.local_id]
+    if not others:
+        return replace(order, payments=(payment,))
     return replace(order, payments=tuple(sorted([*others, payment], key=lambda p: p.local_id)))
 
 

@@ -33,7 +33,9 @@ def _wanted(body: Mapping[str, Any]) -> bool:
 
 def _comment(body: Mapping[str, Any]) -> str:
     """Return what the seller adds in own words; what is no text is nothing."""
+    if "comment" not in body:
+        return ""
     try:
-        return _COMMENT.clean(body.get("comment", ""), None)
+        return _COMMENT.clean(body["comment"], None)
     except FieldError:
         return ""
