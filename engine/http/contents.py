@@ -24,7 +24,7 @@ from engine.http.call import Call, Reply
 from engine.http.field_kinds import Boolean, Choice, DateTime, Email, Money, Reference, Text
 from engine.http.fields import FieldError, Form, ListOf, Schema
 from engine.http.kept import no_such
-from engine.http.order_create import POSITION
+from engine.http.order_bodies import POSITION
 from engine.http.people import Country, NameParts, check_state, merged_name
 from engine.http.products import (
     NEEDS_SUBEVENT,

@@ -10,7 +10,7 @@ from sample_events import event
 
 from engine.http.call import decode
 from engine.http.fields import FieldError
-from engine.http.order_create import ORDER
+from engine.http.order_bodies import ORDER
 
 EVENT = event(items=2)
 PLAIN = {"item": 1, "price": "23.00", "answers": []}
