@@ -58,6 +58,8 @@ class RedisServer(Server):
             "aclfile": str(self._users.file),
             "appendonly": "yes",
             "appendfsync": self.appendfsync,
+            # a rush writes 64 MB, the default, in two seconds, and each time a child would write all anew
+            "auto-aof-rewrite-min-size": "512mb",
             "maxmemory-policy": "noeviction",
             "save": "",
             "daemonize": "no",
