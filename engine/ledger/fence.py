@@ -328,7 +328,7 @@ class Fence:
         if answer[0] == b"older":
             raise Fenced(reason=f"shard {mark.shard} was verified by somebody else meanwhile")
         if answer[0] == b"emptied":
-            raise Fenced(reason=f"shard {mark.shard} was emptied while it was rebuilt")
+            raise Fenced(reason=f"shard {mark.shard} was emptied while it was verified")
 
     async def _renew_ids(self, session: Session, pipe: Pipe, shards: set[int]) -> None:
         """Take fresh blocks of hold ids: a server that has lost its last moments has forgotten which ones it gave."""

@@ -5,15 +5,17 @@
 --        2 id that the next entry has to be greater than
 --        3 1 if the shard has been rebuilt, else 0
 -- STATUS older    the shard has a higher epoch: who asks has stood still, and somebody else has verified it since
---        emptied  it has been rebuilt under this epoch, and then somebody has emptied the server
+--        emptied  somebody has emptied the server since the shard was found whole, or rebuilt under this epoch
 --        ok
 -- RETURNS status
 -- WRITES shard, outbox
 -- COST   O(1)
 --#include now_ms
 
-if tonumber(redis.call('HGET', KEYS[1], 'epoch') or 0) > tonumber(ARGV[1]) then return {'older'} end
-if ARGV[3] == '1' and redis.call('HGET', KEYS[1], 'rebuilding') ~= ARGV[1] then return {'emptied'} end
+local epoch, rebuilding = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'rebuilding'))
+if tonumber(epoch or 0) > tonumber(ARGV[1]) then return {'older'} end
+if ARGV[3] == '1' and rebuilding ~= ARGV[1] then return {'emptied'} end
+if ARGV[3] == '0' and not epoch then return {'emptied'} end
 redis.call('HSET', KEYS[1], 'epoch', ARGV[1])
 redis.call('HDEL', KEYS[1], 'next', 'rebuilding')
 if ARGV[3] == '1' then redis.call('HSET', KEYS[1], 'rebuilt', now_ms(), 'last', ARGV[2]) end

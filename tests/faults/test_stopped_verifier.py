@@ -144,8 +144,19 @@ def test_a_shard_is_never_given_an_epoch_that_is_over(redis_url: str) -> None:
     opening = load_scripts()["shard_open"].text
     shard, outbox = keys.shard(4711), keys.outbox(4711)
     with redis.Redis.from_url(redis_url) as store:
+        store.hset(shard, "epoch", 6)
         assert store.eval(opening, 2, shard, outbox, 7, "5-0", 0) == [b"ok"]
         assert store.eval(opening, 2, shard, outbox, 6, "9-0", 1) == [b"older"]
         assert store.hgetall(shard) == {b"epoch": b"7"}
         assert store.eval(opening, 2, shard, outbox, 8, "5-0", 0) == [b"ok"]
         store.delete(shard, outbox)
+
+
+def test_a_shard_that_was_found_whole_and_emptied_since_is_not_opened(redis_url: str) -> None:
+    opening = load_scripts()["shard_open"].text
+    shard, outbox = keys.shard(4712), keys.outbox(4712)
+    with redis.Redis.from_url(redis_url) as store:
+        store.hset(shard, "next", 7)  # what a verification sets when the emptying has come before it
+        assert store.eval(opening, 2, shard, outbox, 7, "5-0", 0) == [b"emptied"]
+        assert store.exists(outbox) == 0
+        store.delete(shard)

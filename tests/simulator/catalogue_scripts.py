@@ -199,6 +199,8 @@ def shard_open(memory, keys, args, now):
         return [b"older"]
     if text(args[2]) == "1" and memory.shard(number).rebuilding != int(text(args[0])):
         return [b"emptied"]
+    if text(args[2]) == "0" and memory.shard(number).epoch is None:
+        return [b"emptied"]
     memory.shard(number).epoch = int(text(args[0]))
     memory.shard(number).rebuilding = None
     memory.shard(number).outbox = True
