@@ -71,15 +71,15 @@ if not units.value.v then return {'unknown_event'} end
 if version and units.value.v ~= version then return {'stale_catalogue', tostring(units.value.v)} end
 
 -- New orders are looked for all at once, and what few orders have is given its keys.
-local versions, new, key_at = {}, {}, 6 + count -- versions that are known, by key; false where there is no order
+local versions, new, given = {}, {}, 0 -- versions that are known, by key; false where there is no order
 for i = 1, count do
   local key, more = KEYS[6 + i], words[3 + width * i]
   if count > 1 and words[width * i - 2] == '0' then new[#new + 1] = key end
   if more then
     for _, part in ipairs({more.split or {}, more.reply or {}}) do
       if #part > 0 then
-        key_at = key_at + 1
-        part.key = KEYS[0 + key_at]
+        given = given + 1
+        part.key = KEYS[6 + count + given]
       end
     end
   end

@@ -7,6 +7,7 @@
 -- WRITES the time to live of the orders
 -- COST   O(orders)
 for i, key in ipairs(KEYS) do
-  if redis.call('HGET', key, 'v') == ARGV[i + 1] then redis.call('PEXPIRE', key, ARGV[1]) end
+  -- a key that somebody has written something else over is no order's: all others still end, and the drain goes on
+  if redis.pcall('HGET', key, 'v') == ARGV[i + 1] then redis.call('PEXPIRE', key, ARGV[1]) end
 end
 return {'ok'}
