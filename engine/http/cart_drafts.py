@@ -20,13 +20,11 @@ from engine.domain.catalogue import Event, Item, Product, Seat, Voucher
 from engine.domain.order import Answer
 from engine.http.cart_bodies import EPOCH, Body, CartPositionBody, CartRow, NewCartPositionBody, cart_body, milliseconds
 from engine.http.products import short_of
+from engine.http.remembered import Remembered
 from engine.sales.holds import HoldGroup, HoldPosition, VoucherUse
 
-_EVENTS_MAX = 100
 _OFFERS_MAX = 200
-"""Offers that are remembered of an event; when there are more, or more events, all are forgotten. A thousand come to
-about a megabyte."""
-
+"""Offers that are remembered of an event; when there are more, all are forgotten. A thousand come to a megabyte."""
 
 _CART_ID = re.compile(r"[A-Za-z0-9_.~+=-]{1,251}@api").fullmatch
 """What nearly all carts are called; about others there is more to be said."""
@@ -107,10 +105,8 @@ class _Offer(Struct, gc=False):
 
 
 class _Known(Struct):
-    """What was worked out for one version of an event's catalogue, which has these very quotas."""
+    """What was worked out for one version of an event's catalogue."""
 
-    version: int
-    quotas: dict[Product, tuple[int, ...]]
     ttl_ms: int
     offers: dict[_Key, _Offer] = {}
     shorts: dict[Product, dict[int, str]] = {}
@@ -123,21 +119,16 @@ class _Known(Struct):
         return found
 
 
-_known: dict[int, _Known] = {}
+def _nothing_yet(event: Event) -> _Known:
+    return _Known(cart.lifetime_ms(event))
 
 
-def _of(event: Event) -> _Known:
-    found = _known.get(event.id)
-    if found is None or found.version != event.version or found.quotas is not event.quotas_by_product:
-        if len(_known) >= _EVENTS_MAX:
-            _known.clear()
-        found = _known[event.id] = _Known(event.version, event.quotas_by_product, cart.lifetime_ms(event))
-    return found
+_known = Remembered(_nothing_yet)
 
 
 def offered(event: Event, rows: Iterable[Plain], generated_cart_id: str) -> Drafts | None:
     """Return what the ledger is to hold and what will be told of it; None if any row has not come before."""
-    known = _of(event)
+    known = _known.of(event)
     groups: list[HoldGroup] = []
     drafts: list[CartRow] = []
     checked = cart_id = generated_cart_id
@@ -159,7 +150,7 @@ def offered(event: Event, rows: Iterable[Plain], generated_cart_id: str) -> Draf
 
 def remember(event: Event, sent: Sequence[Plain], groups: Sequence[HoldGroup], drafts: Sequence[CartRow]) -> None:
     """Remember what has become of plain positions, each of which was found right and nothing was told of yet."""
-    known = _of(event)
+    known = _known.of(event)
     for one, group, draft in zip(sent, groups, drafts, strict=True):
         if len(known.offers) >= _OFFERS_MAX:
             known.offers.clear()
@@ -169,7 +160,7 @@ def remember(event: Event, sent: Sequence[Plain], groups: Sequence[HoldGroup], d
 
 def asked(event: Event, wish: Wish, generated_cart_id: str) -> tuple[HoldGroup, CartRow]:
     """Return what the ledger is to hold, and what will be told of it."""
-    known = _of(event)
+    known = _known.of(event)
     cart_id = wish.cart_id or generated_cart_id
     position, body = _drafted(NewCartPositionBody, event, cart_id, wish)
     positions = [position]

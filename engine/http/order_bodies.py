@@ -40,6 +40,7 @@ from engine.http.products import (
     seat_asked_for,
 )
 from engine.http.records import Record
+from engine.http.remembered import Remembered
 from engine.http.voucher_use import VoucherField
 
 PROVIDERS = frozenset({"manual", "banktransfer", "free", "boxoffice", "offsetting", "giftcard"})
@@ -84,28 +85,22 @@ class _Provider(Text):
         return {"type": "string", "enum": sorted(PROVIDERS)}
 
 
-_EVENTS_MAX = 100
 _ROWS_MAX = 200
-"""Positions that are remembered of an event; when there are more, or more events, all are forgotten. A thousand come to
-half a megabyte."""
+"""Positions that are remembered of an event; when there are more, all are forgotten. A thousand come to half a
+megabyte."""
 _UNKNOWN = (None, None)
 _copied: Callable[[Any], Any] = methodcaller("__copy__")
 """As copy.copy does in the end."""
 
 _Rows = dict[Any, tuple[Any, Any]]
 """By what is sold: a position as it was sent, and the Line that it is."""
-_known: dict[int, tuple[int, _Rows]] = {}
-"""By event: the version of its catalogue, and what was found right by that."""
 
 
-def _rows_of(event: Event) -> _Rows:
-    version, rows = _known.get(event.id, (0, {}))
-    if version != event.version:
-        if len(_known) >= _EVENTS_MAX:
-            _known.clear()
-        rows = {}
-        _known[event.id] = event.version, rows
-    return rows
+def _no_rows(event: Event) -> _Rows:
+    return {}
+
+
+_known = Remembered(_no_rows)
 
 
 class _PositionRecord(Record, ProductSchema):
@@ -117,7 +112,7 @@ class _PositionRecord(Record, ProductSchema):
 
     def settle(self, values: Any, event: Event | None) -> Line:
         assert event is not None
-        known = _rows_of(event)
+        known = _known.of(event)
         key = (values.item, values.variation, values.subevent, values.price)
         row, line = known.get(key, _UNKNOWN)
         if row == values:
