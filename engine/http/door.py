@@ -106,7 +106,7 @@ class Door:
         """Return the call of a request, or what it is told instead."""
         line = request.line
         try:
-            line.way, line.params = self.router.find(line.method, line.path)
+            line.lead(*self.router.find(line.method, line.path))
         except NotFound:
             return self.pages.reply(request)
         if not line.path.endswith("/"):

@@ -31,6 +31,10 @@ _FIELDS_BYTES_MAX = 2000
 _LINE = re.compile(rb"(GET|POST|PATCH|PUT|DELETE) ((?:/[A-Za-z0-9_-]+)+/) HTTP/1\.1")
 """First lines with one meaning: no query, nothing quoted, nothing that a URL could be tidied of."""
 
+_ABOUT = re.compile(rb"/orders/([A-Z0-9]{1,32})/")
+"""The order that a first line is about. Lines are remembered without its code: most orders are asked about once."""
+_ABOUT_NONE = "/orders//"
+
 _CHANGING = re.compile(
     rb"\r\n(X-Request-ID|X-Idempotency-Key|traceparent): ([A-Za-z0-9._:/+=@-]{1,128})(?=\r\n|\Z)", re.IGNORECASE
 )
@@ -48,18 +52,36 @@ UNKNOWN = -1
 
 
 class Line:
-    """The first line of a request; the door notes here which `way` it leads, and with which `params`."""
+    """The first line of a request; the door notes here which `way` it leads, and with which `params`.
 
-    __slots__ = ("method", "params", "path", "raw_path", "url", "way")
+    `form` is what it has in common with those about other orders, if it is about one.
+    """
 
-    def __init__(self, method: str, raw_path: str, url: URL | None) -> None:
+    __slots__ = ("form", "method", "params", "path", "raw_path", "url", "way")
+
+    def __init__(self, method: str, raw_path: str, url: URL | None, form: Line | None = None) -> None:
         self.method = method
         self.raw_path = raw_path
         self.url = url
         """None where the path is all there is."""
         self.path = raw_path if url is None else url.path
+        self.form = form
         self.way: Way | None = None
         self.params: dict[str, str] = {}
+
+    def about(self, code: str) -> Line:
+        """Return the line of this form that is about an order."""
+        line = Line(self.method, self.raw_path.replace(_ABOUT_NONE, f"/orders/{code}/", 1), None, self)
+        if self.way is not None:
+            line.way, line.params = self.way, {**self.params, "code": code}
+        return line
+
+    def lead(self, way: Way, params: dict[str, str]) -> None:
+        """Note where the line leads, and with it others of its form."""
+        self.way, self.params = way, params
+        form = self.form
+        if form is not None and form.raw_path.replace(_ABOUT_NONE, f"/orders/{params.get('code')}/", 1) == self.path:
+            form.way, form.params = way, params
 
 
 class Fields(HeadersMixin):
@@ -204,6 +226,8 @@ class Memory:
 
     def __init__(self) -> None:
         self._lines: dict[bytes, Line] = {}
+        self._forms: dict[bytes, Line] = {}
+        """Lines without the code of their order: nobody who sends such a line finds it here."""
         self._fields: dict[bytes, Fields] = {}
         self._once: dict[bytes, tuple[CIMultiDictProxy[str], int]] = {}
         """Header fields that have come once: those of clients that send something new each time never come again."""
@@ -241,12 +265,23 @@ class Memory:
         return fields
 
     def _line(self, first: bytes) -> Line | None:
-        found = _LINE.fullmatch(first) if len(first) <= _LINE_BYTES_MAX else None
-        if found is None:
+        about = _ABOUT.search(first)
+        if about is None:
+            return self._new(self._lines, first, first)
+        start, end = about.span(1)
+        form = first[:start] + first[end:]
+        line = self._forms.get(form) or self._new(self._forms, form, first)
+        return line and line.about(about[1].decode())
+
+    @staticmethod
+    def _new(lines: dict[bytes, Line], kept: bytes, first: bytes) -> Line | None:
+        """Remember a first line as what is `kept` of it, if it has one meaning."""
+        if len(first) > _LINE_BYTES_MAX or not _LINE.fullmatch(first):
             return None
-        if len(self._lines) >= _LINES_MAX:
-            self._lines.clear()
-        line = self._lines[first] = Line(found[1].decode(), found[2].decode(), None)
+        if len(lines) >= _LINES_MAX:
+            lines.clear()
+        method, path, _ = kept.decode().split(" ")
+        line = lines[kept] = Line(method, path, None)
         return line
 
     def learn(self, data: bytes, message: object) -> int:

@@ -167,6 +167,37 @@ def test_what_was_new_once_is_nobody_elses(memory):
     assert (again.request_id, again.idempotency_key) == ("three", "two")
 
 
+def about(memory, code, what="confirm"):
+    """Return the line of a request about an order."""
+    request = memory.request(HEAD.replace(b"/a/", b"/events/e/orders/%b/%b/" % (code, what.encode())) + b"{ }", None)
+    return request and request.line
+
+
+def test_where_a_line_leads_holds_for_all_orders_but_not_for_other_lines(memory):
+    first = about(memory, b"ABC12")
+    assert (first.method, first.path, first.way) == ("POST", "/api/v1/events/e/orders/ABC12/confirm/", None)
+    first.lead("a way", {"event": "e", "code": "ABC12"})
+    for code in (b"ABC12", b"ZZZZZ9", b"E"):
+        line = about(memory, code)
+        assert line.raw_path == line.path == f"/api/v1/events/e/orders/{code.decode()}/confirm/"
+        assert (line.way, line.params) == ("a way", {"event": "e", "code": code.decode()})
+    assert about(memory, b"ABC12", "refund").way is None
+    assert about(memory, b"abc12").way is None
+    assert memory.request(HEAD.replace(b"POST", b"GET").replace(b"/a/", b"/events/e/orders/Q/") + b"{ }", None)
+    assert first.params == {"event": "e", "code": "ABC12"}
+
+
+@pytest.mark.parametrize("code", [b"", b"AB%43", b"A" * 33 + b"?"])
+def test_a_line_without_a_code_or_with_an_odd_one_is_no_orders(memory, code):
+    about(memory, b"ABC12").lead("a way", {"event": "e", "code": "ABC12"})
+    assert about(memory, code) is None
+
+
+def test_a_line_that_leads_elsewhere_says_nothing_about_others(memory):
+    about(memory, b"ABC12").lead("a way", {"event": "ABC12"})
+    assert about(memory, b"DEF").way is None
+
+
 def test_what_is_remembered_is_bounded(memory):
     for number in range(5000):
         memory.request(HEAD.replace(b"/a/", b"/%d/" % number) + b"{ }", None)
