@@ -113,7 +113,7 @@ class Follower:
     def write(
         self,
         steps: Sequence[Step],
-        documents: Sequence[bytes],
+        orders: Sequence[tuple[parts.Order, bytes]],
         closed: Mapping[int, int],
         allowances: Mapping[int, int],
         deleted: Sequence[int] = (),
@@ -124,13 +124,13 @@ class Follower:
     ) -> None:
         """Write a batch in one transaction and one round trip: watermarks, orders, what quotas have learned.
 
-        `documents` has at most one document an order. `closed` maps quotas that closed themselves to the version of
-        the client's last word on it, `allowances` maps quotas to the units beyond their size that somebody has
-        allowed. `deleted` are ids of orders that have no document. `earlier` are documents that `documents` overtake,
+        `orders` are orders and their documents, each order once. `closed` maps quotas that closed themselves to the
+        version of the client's last word on it, `allowances` maps quotas to the units beyond their size that somebody
+        has allowed. `deleted` are ids of orders that have no document. `earlier` are documents that those overtake,
         oldest first, and `split` the ids of orders that came off others: webhooks tell of them.
         `replies` were given to requests with an idempotency key, oldest first. Raises Moved, Unwritable.
         """
-        new, changed = _told_apart(documents)
+        new, changed = _told_apart(orders)
         told = {"earlier": _array(earlier), "split": list(split)}
         first: list[Write] = []
         if deleted:
@@ -149,15 +149,15 @@ class Follower:
         if not new:
             self._transact(steps, [*first, *self._orders("upsert", changed, told), *writes])
             return
-        orders = [*self._orders("insert", new, told), *self._orders("upsert", changed, told)]
+        tables = [*self._orders("insert", new, told), *self._orders("upsert", changed, told)]
         try:
-            self._transact(steps, [*first, *orders, *writes])
+            self._transact(steps, [*first, *tables, *writes])
         except Unwritable as error:
             if not isinstance(error.__cause__, psycopg.errors.UniqueViolation):
                 raise
             # some have been written before
-            orders = [*self._orders("upsert", new, told), *self._orders("upsert", changed, told)]
-            self._transact(steps, [*first, *orders, *writes])
+            tables = [*self._orders("upsert", new, told), *self._orders("upsert", changed, told)]
+            self._transact(steps, [*first, *tables, *writes])
 
     def _orders(self, name: str, orders: rows.Rows, told: dict[str, Any]) -> list[Write]:
         if not orders:
@@ -222,14 +222,21 @@ def _array(documents: Sequence[bytes]) -> str:
         raise Unwritable(str(error)) from error
 
 
-def _told_apart(documents: Sequence[bytes]) -> tuple[rows.Rows, rows.Rows]:
+def read(document: bytes) -> parts.Order:
+    """Return what a document says. Raises Unwritable if it is no order."""
+    try:
+        return parts.decode(document)
+    except (MsgspecError, RecursionError, ValueError) as error:
+        raise Unwritable(str(error)) from error
+
+
+def _told_apart(orders: Sequence[tuple[parts.Order, bytes]]) -> tuple[rows.Rows, rows.Rows]:
     """Return the rows of orders that are not there yet, unless somebody wrote this very version, and of all others."""
     new, others = rows.Rows(), rows.Rows()
     try:
-        for document in documents:
-            order = parts.decode(document)
+        for order, document in orders:
             # one that was split off has positions of another
             (new if order.version == 1 and order.split_from is None else others).add(order, document)
-    except (MsgspecError, RecursionError, ValueError, ArithmeticError, struct.error) as error:
+    except (ValueError, ArithmeticError, struct.error) as error:
         raise Unwritable(str(error)) from error
     return new, others

@@ -20,7 +20,7 @@ from engine.ledger.cluster import elsewhere, masters
 from engine.settings import Settings
 from persistence.outbox import EntryId
 from workers.drain import BATCH_MAX, Drain, State
-from workers.entries import Entry, entry_of, name_of
+from workers.entries import Entry, entries_of, name_of
 
 log = logging.getLogger("holdfast.drain")
 
@@ -82,7 +82,7 @@ class ClusterDrain(Drain):
                 if isinstance(answer, Exception):
                     self._leave([shard])
                     continue
-                entries += [entry_of(shard, identity, fields) for _, rows in answer for identity, fields in rows]
+                entries += [entry for _, rows in answer for entry in entries_of(shard, rows)]
             if len(entries) >= BATCH_MAX:
                 # what is cut off is the end of some shards, and read again; they take turns at being first
                 return entries[:BATCH_MAX]
@@ -116,7 +116,7 @@ class ClusterDrain(Drain):
                 pipe.xrange(keys.outbox(shard), max=name_of(last[shard]), count=_SHARE)
             for shard, answer in zip(its, self._answers(url, pipe), strict=False):
                 if not isinstance(answer, Exception):
-                    entries += [entry_of(shard, identity, fields) for identity, fields in answer]
+                    entries += entries_of(shard, answer)
         return entries
 
     def server(self, shard: int) -> Redis:

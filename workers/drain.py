@@ -26,7 +26,7 @@ from engine.meters import METERS
 from engine.settings import Settings
 from persistence.follower import Follower, Moved, Step, Unwritable
 from persistence.outbox import DRAIN_LOCK, NO_EPOCH, EntryId
-from workers.entries import UNREADABLE, Entry, entry_of, name_of, orders_of
+from workers.entries import UNREADABLE, Entry, entries_of, name_of, orders_of
 
 log = logging.getLogger("holdfast.drain")
 
@@ -144,11 +144,7 @@ class Drain:
         pipe = self._redis.pipeline(transaction=False)
         for shard, entry in last.items():
             pipe.xrange(keys.outbox(shard), max=name_of(entry), count=BATCH_MAX)
-        return [
-            entry_of(shard, identity, fields)
-            for shard, rows in zip(last, pipe.execute(), strict=True)
-            for identity, fields in rows
-        ]
+        return [entry for shard, rows in zip(last, pipe.execute(), strict=True) for entry in entries_of(shard, rows)]
 
     def let_go(self, entries: Iterable[Entry], reached: dict[int, EntryId]) -> None:
         """Trim what is written, and let written orders go."""
@@ -186,7 +182,7 @@ class Drain:
         share = max(1, BATCH_MAX // self._busy)
         found: Any = self._redis.xread(streams, count=share, block=_BLOCK_MS if wait else None)
         self._busy = max(1, len(found))
-        return [entry_of(self._streams[name], identity, fields) for name, rows in found for identity, fields in rows]
+        return [entry for name, rows in found for entry in entries_of(self._streams[name], rows)]
 
     def write(self, follower: Follower, entries: list[Entry]) -> None:
         """Write a batch in one transaction, then trim, settle and announce it. Raises Moved."""
@@ -197,7 +193,7 @@ class Drain:
             METERS.drain(time.monotonic() - began, len(entries))
         except Unwritable as error:
             if len(entries) == 1:
-                self._park(follower, entries[0], error)
+                self._park(follower, entries[0], reached, error)
                 self._told[entries[0].shard] = NO_EPOCH
                 entries = []  # Postgres has no such order, so Redis must keep it
             else:
@@ -211,13 +207,13 @@ class Drain:
         self.finish(entries, reached)
 
     def _chained(self, follower: Follower, entries: Iterable[Entry]) -> dict[int, EntryId]:
-        """Return the last entry of each shard. Raises Moved unless each follows the one that was written before it."""
+        """Return the last entry of each shard that ends here. Raises Moved unless each follows the one before it."""
         reached: dict[int, EntryId] = {}
         for entry in entries:
             before = reached.get(entry.shard, self._last[entry.shard])
             if entry.after is not None and entry.after != before:
                 self._broken(follower, entry.shard, entry.after, before)
-            reached[entry.shard] = entry.id
+            reached[entry.shard] = before if entry.later else entry.id
         return reached
 
     def _broken(self, follower: Follower, shard: int, after: EntryId, before: EntryId) -> None:
@@ -251,8 +247,9 @@ class Drain:
         pipe.delete(keys.outbox(shard))
 
     def _commit(self, follower: Follower, entries: list[Entry], reached: dict[int, EntryId]) -> None:
-        if any(entry.kind == UNREADABLE for entry in entries):
-            raise Unwritable("no script of Holdfast writes such an entry")
+        for entry in entries:
+            if entry.kind == UNREADABLE:
+                raise Unwritable(entry.error)
         newest: dict[int, Entry] = {}
         earlier: list[bytes] = []
         for entry in orders_of(entries):
@@ -261,21 +258,20 @@ class Drain:
             newest[entry.number] = entry
         closed = {entry.number: entry.version for entry in entries if entry.kind == b"quota_closed"}
         allowances = {entry.number: entry.version for entry in entries if entry.kind == b"quota_allowance"}
-        documents = [entry.document for entry in newest.values() if entry.document]
+        orders = [(entry.order, entry.document) for entry in newest.values() if entry.order]
         deleted = [entry.number for entry in newest.values() if not entry.document]
         split = [entry.split.number for entry in entries if entry.split is not None]
         replies = [entry.reply for entry in entries if entry.reply is not None]
         steps = self._steps(reached)
-        follower.write(steps, documents, closed, allowances, deleted, earlier=earlier, split=split, replies=replies)
+        follower.write(steps, orders, closed, allowances, deleted, earlier=earlier, split=split, replies=replies)
 
-    def _park(self, follower: Follower, entry: Entry, error: Exception) -> None:
+    def _park(self, follower: Follower, entry: Entry, reached: dict[int, EntryId], error: Exception) -> None:
         METERS.parked += 1
-        log.error("entry %s of shard %d cannot be written and was parked: %s", entry.id, entry.shard, error)
-        identity = f"{entry.id[0]}-{entry.id[1]}"
+        log.error("entry %s of shard %d cannot be written and was parked: %s", entry.name, entry.shard, error)
         documents = [order.document for order in orders_of([entry])] or [entry.document]
         body = b"\n".join(documents).decode(errors="replace").replace("\x00", "")
-        [step] = self._steps({entry.shard: entry.id})
-        follower.park(step, identity, body, str(error))
+        [step] = self._steps(reached)
+        follower.park(step, entry.name, body, str(error))
 
     def _steps(self, reached: dict[int, EntryId]) -> list[Step]:
         return [Step(shard, self._epochs[shard], self._last[shard], new) for shard, new in reached.items()]

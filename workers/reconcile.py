@@ -25,7 +25,7 @@ from persistence import audit as audited
 from persistence import catalogue, outbox, reconciliation
 from persistence.database import Database
 from persistence.reconciliation import Difference
-from workers.entries import Entry, entry_of, orders_of
+from workers.entries import Entry, entries_of, orders_of
 from workers.rules import OF_HOLDS, Problem, compared
 from workers.sums import Sums
 
@@ -130,7 +130,7 @@ class Reconciler:
             mark = (await outbox.marks(session)).get(shard)
             if mark is None or mark.epoch != moment.epoch or mark.last > entry_id(moment.last):
                 return None
-            entries = [entry_of(shard, identity, fields) for identity, fields in moment.entries]
+            entries = entries_of(shard, moment.entries)
             waiting = newest(entry for entry in orders_of(e for e in entries if e.id > mark.last) if of(entry, event))
             fresh = await catalogue.load_event(session, event.organizer_id, event.slug)
             if fresh is None:

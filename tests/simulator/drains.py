@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 from redis.exceptions import RedisError
 
 from engine.domain.errors import Fenced
@@ -16,14 +15,6 @@ class Died(Exception):
     """The process of a drain is no more."""
 
 
-class _Head(msgspec.Struct):
-    id: int
-    version: int
-
-
-_head = msgspec.json.Decoder(_Head)
-
-
 class _Follower(Follower):
     """Loses Postgres before or after it has committed, if it is told so."""
 
@@ -34,20 +25,19 @@ class _Follower(Follower):
         self.pid = self._connection.info.backend_pid
         self._stored = stored
 
-    def write(self, steps, documents, closed, allowances, deleted=(), **more):
+    def write(self, steps, orders, closed, allowances, deleted=(), **more):
         try:
-            super().write(steps, documents, closed, allowances, deleted, **more)
+            super().write(steps, orders, closed, allowances, deleted, **more)
         except Fenced:
             if self.fault == "after commit":
-                self._remember(documents, deleted)
+                self._remember(orders, deleted)
             raise
-        self._remember(documents, deleted)
+        self._remember(orders, deleted)
 
-    def _remember(self, documents, deleted):
+    def _remember(self, orders, deleted):
         for number in deleted:
             self._stored.pop(number, None)
-        for document in documents:
-            written = _head.decode(document)
+        for written, _ in orders:
             self._stored[written.id] = max(written.version, self._stored.get(written.id, 0))
 
     def _transact(self, steps, writes):

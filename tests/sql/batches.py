@@ -8,7 +8,7 @@ import msgspec
 from sample_events import order
 
 from engine.domain.order import decode, encode
-from persistence.follower import Step
+from persistence.follower import Step, read
 
 SHARD, OTHER_SHARD = 3, 5
 order_ids = count(9_000_001)
@@ -24,7 +24,8 @@ def step(shard=SHARD, old=1000, new=1001, epoch=7):
 
 
 def write(follower, steps, *orders):
-    follower.write(steps, [one if isinstance(one, bytes) else encode(one) for one in orders], {}, {})
+    documents = [one if isinstance(one, bytes) else encode(one) for one in orders]
+    follower.write(steps, [(read(document), document) for document in documents], {}, {})
 
 
 def stored(sql, number):

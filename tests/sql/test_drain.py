@@ -43,6 +43,17 @@ def feed(client, of, *orders, shard=SHARD):
         yield key
 
 
+def feed_together(client, of, *documents):
+    """Add one entry for all orders, as a call of order_commit does."""
+    found = []
+    for document in documents:
+        head = msgspec.json.decode(document)
+        found.append(keys.order(SHARD, of.id, head["code"]))
+        client.hset(found[-1], mapping={"v": head["version"], "d": document})
+    client.xadd(keys.outbox(SHARD), {"d": b"\n".join(documents)})
+    return found
+
+
 def parked(sql, shard=SHARD):
     return sql.execute("SELECT entry, body, error FROM parked_entries WHERE shard = %s ORDER BY 1", [shard]).fetchall()
 
@@ -124,6 +135,55 @@ def test_only_the_poison_is_parked(sql, client, follower, of, drain, place):  # 
     list(feed(client, of, more))
     run_once(drain, follower)
     assert stored(sql, more.id) == more
+
+
+def named(of, **changes):
+    """Return an order whose key is its own: there are many with the sample's code."""
+    made = fresh(of, **changes)
+    return msgspec.structs.replace(made, code=f"T{made.id}")
+
+
+def test_orders_of_one_entry_are_written_and_let_go_like_any_others(sql, client, follower, of, drain):
+    first, other = named(of), named(of)
+    second = following(first, "p")
+    found = feed_together(client, of, encode(first), encode(other), encode(second))
+    entries = run_once(drain, follower)
+    assert [entry.key.decode() for entry in entries] == found
+    assert len({entry.id for entry in entries}) == 1
+    assert [stored(sql, one.id) for one in (first, other)] == [second, other]
+    assert client.xlen(keys.outbox(SHARD)) == 0
+    assert drain._last[SHARD] == entries[0].id
+    assert all(client.pttl(key) > 0 for key in found)
+
+
+@pytest.mark.parametrize("at", range(3))
+def test_only_the_poison_of_an_entry_is_parked(sql, client, follower, of, drain, at):  # noqa: PLR0917 - fixtures
+    good = [named(of) for _ in range(2)]
+    poison = [spoiled(of, email="a\x00b"), spoiled(of, id="none", code="BAD")]
+    documents = [*map(encode, good[:at]), *poison, *map(encode, good[at:])]
+    found = feed_together(client, of, *documents)
+    before = {entry for entry, _, _ in parked(sql)}
+    [entry, *_] = run_once(drain, follower)
+    assert [stored(sql, one.id) for one in good] == good
+    assert sorted(body for name, body, _ in parked(sql) if name not in before) == sorted(map(bytes.decode, poison))
+    assert client.xlen(keys.outbox(SHARD)) == 0
+    assert drain._last[SHARD] == entry.id
+    assert [client.pttl(key) > 0 for key in found] == [document not in poison for document in documents]
+
+
+def test_an_entry_that_was_written_in_part_is_written_again(sql, client, follower, of, drain):
+    listen(sql, of)
+    orders = [named(of) for _ in range(3)]
+    feed_together(client, of, *map(encode, orders))
+    before = drain._last[SHARD]
+    drain.write(follower, drain.read()[:2])
+    assert [stored(sql, one.id) for one in orders] == [*orders[:2], None]
+    assert sql.execute("SELECT last_ms, last_seq FROM shards WHERE shard = %s", [SHARD]).fetchone() == before
+    assert client.xlen(keys.outbox(SHARD)) == 1
+    drain.learn(follower)
+    run_once(drain, follower)
+    assert [stored(sql, one.id) for one in orders] == orders
+    assert [noted(sql, one.id) for one in orders] == 3 * [[(False, [None, (1, "n")])]]
 
 
 def test_nobody_is_told_that_a_parked_entry_was_written(sql, client, follower, of, drain):
