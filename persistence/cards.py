@@ -7,7 +7,7 @@ Both are folded here, because Postgres folds only what its locale knows. (docs/d
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -18,39 +18,35 @@ from persistence.parts import Address, Order
 PARTING = "\x7f"
 _ESCAPED = str.maketrans({sign: f"\\{sign}" for sign in "\\%_"})
 """Signs that mean something to LIKE."""
-_WORDS_MAX, _TEXT_MAX, _BEGINNINGS_MAX = 700, 1100, 700
-"""Bytes; an entry of an index has room for 2,700, and the columns of fixed size need some."""
+WORDS_MAX, TEXT_MAX, _BEGINNINGS_MAX = 700, 1100, 700
+"""Bytes that an index takes of each; an entry of it has room for 2,700, and the columns of fixed size need some."""
 BEGINNING = 2
 """How many signs of a secret an order repeats: so short a text begins many by chance, a longer one few."""
 _WORD_MAX = 64
 """How much of a word is kept as it is; what is longer is told apart by a hash."""
 
 
-PositionCard = tuple[str | None, str | None, str | None, str | None]
-"""Of a position: words, long words, text, long text."""
-
-
 class Card(Struct, gc=False):
-    """One order's. What is too long for an index is apart from what is not.
+    """One order's.
 
     `secrets` are the beginnings of those of its tickets, each after a PARTING; None is too many. `first` and `last` are
-    the lowest and the highest id of its dates; only those in between are among the words. `positions` are by id.
+    the lowest and the highest id of its dates; only those in between are among the words. `positions` are what each is
+    found by, words and text.
     """
 
     email: str | None
-    words: str | None
-    long_words: str | None
-    search: str | None
-    long_search: str | None
+    words: str
+    search: str
     secrets: str | None
     first: int | None
     last: int | None
-    positions: dict[int, PositionCard]
+    positions: list[tuple[str, str]]
 
 
 def fold(text: str) -> str:
     """Return text as lists compare it: upper and lower case alike, in any script."""
-    return _plain(text.casefold())
+    text = text.casefold()
+    return text.replace(PARTING, " ") if PARTING in text else text
 
 
 def word(kind: str, text: str) -> str:
@@ -86,57 +82,57 @@ def escaped(text: str) -> str:
 
 def card(order: Order) -> Card:
     """Return what lists look for in an order."""
-    payer = _payer(order.invoice_address) if order.invoice_address else []
     # what stands first is found soonest: what many lists ask for, and nearly all orders have
-    words = [_known("p", payment.provider) for payment in order.payments]
-    words += (_known("w", order.sales_channel), _known("l", order.locale))
-    person = exact("c", order.customer) if order.customer else None
-    if person:
-        words.append(person)
+    words: dict[str, None] = {}
+    for payment in order.payments:
+        words[_known("p", payment.provider)] = None
+    words[_known("w", order.sales_channel)] = words[_known("l", order.locale)] = None
     code = fold(order.code)
+    # the code is first, as lists are ordered by it
+    whose = f"{PARTING}t{code}"
+    if order.customer:
+        person = exact("c", order.customer)
+        words[person] = None
+        whose += PARTING + person
     email = fold(order.email) if order.email else None
-    texts = [code, order.email, order.comment, *payer]
-    beginnings: dict[str, None] = {}
+    contact = {email: None} if email else {}
+    payer = _folded(_payer(order.invoice_address)) if order.invoice_address else {}
+    texts = {code: None} | contact
+    if order.comment or payer:
+        texts |= _folded([order.comment]) | payer
+    secrets = ""
     dates = []
-    positions = {}
+    positions = []
     by_id = {position.id: position for position in order.positions} if len(order.positions) > 1 else {}
     for position in order.positions:
-        words.append(f"i{position.item}")
+        words[f"i{position.item}"] = None
         if position.variation is not None:
-            words.append(f"v{position.variation}")
+            words[f"v{position.variation}"] = None
         if position.subevent is not None:
             dates.append(position.subevent)
-        secret = fold(position.secret)
-        if not position.canceled:
-            beginnings[secret[:BEGINNING]] = None
-            texts += (position.attendee_name, position.attendee_email)
-            if position.attendee_name_parts:
-                texts += _names(position.attendee_name_parts)
-        # the code is first, as lists are ordered by it
-        own_words = [f"t{code}", person] if person else [f"t{code}"]
-        own_texts = [*payer, position.attendee_name, position.attendee_email]
-        if position.attendee_name:
-            own_words.append(word("n", position.attendee_name))
-        if position.addon_to and (host := by_id.get(position.addon_to)):
-            own_texts += (host.attendee_name, host.attendee_email)
-            if host.attendee_name:
-                own_words.append(word("n", host.attendee_name))
-        own_words += (f"t{secret}", f"t{fold(position.pseudonymization_id)}")
+        secret, name = fold(position.secret), position.attendee_name
         # most tickets have nobody's name
-        own_text = _text([order.email, *own_texts]) if any(own_texts) else email or ""
-        positions[position.id] = _sized(_joined(own_words), _WORDS_MAX) + _sized(own_text, _TEXT_MAX)
+        people = _folded([name, position.attendee_email]) if name or position.attendee_email else {}
+        named = f"{PARTING}{word('n', name)}" if name else ""
+        if not position.canceled:
+            beginning = PARTING + secret[:BEGINNING]
+            if beginning not in secrets:
+                secrets += beginning
+            if people or position.attendee_name_parts:
+                texts |= people | _folded(_names(position.attendee_name_parts or {}))
+        if position.addon_to and (host := by_id.get(position.addon_to)):
+            people |= _folded([host.attendee_name, host.attendee_email])
+            if host.attendee_name:
+                named += f"{PARTING}{word('n', host.attendee_name)}"
+        own_words = f"{whose}{named}{PARTING}t{secret}{PARTING}t{fold(position.pseudonymization_id)}{PARTING}"
+        own_text = PARTING.join(contact | payer | people) if payer or people else email or ""
+        positions.append((own_words, own_text))
     first, last = (min(dates), max(dates)) if dates else (None, None)
     if first != last:
-        words += (f"s{date}" for date in dates if date not in (first, last))
-    return Card(
-        email,
-        *_sized(_joined(dict.fromkeys(words)), _WORDS_MAX),
-        *_sized(_text(texts), _TEXT_MAX),
-        _sized(PARTING.join(("", *beginnings)), _BEGINNINGS_MAX)[0],
-        first,
-        last,
-        positions,
-    )
+        words |= {f"s{date}": None for date in dates if date not in (first, last)}
+    all_words = f"{PARTING}{PARTING.join(words)}{PARTING}"
+    few = len(secrets) <= _BEGINNINGS_MAX // 4 or len(secrets.encode()) <= _BEGINNINGS_MAX
+    return Card(email, all_words, PARTING.join(texts), secrets if few else None, first, last, positions)
 
 
 @lru_cache(maxsize=1024)
@@ -145,23 +141,9 @@ def _known(kind: str, text: str) -> str:
     return exact(kind, text)
 
 
-def _joined(words: Iterable[str]) -> str:
-    return f"{PARTING}{PARTING.join(words)}{PARTING}"
-
-
-def _sized(text: str, bytes_max: int) -> tuple[str | None, str | None]:
-    """Return text as what fits into an index, or as what does not."""
-    fits = len(text) <= bytes_max // 4 or len(text.encode()) <= bytes_max
-    return (text, None) if fits else (None, text)
-
-
-def _text(texts: Sequence[str | None]) -> str:
-    """Return texts in lines of their own, as they are searched."""
-    lines = dict.fromkeys(filter(None, texts))
-    text = PARTING.join(lines)
-    if text.count(PARTING) >= len(lines):
-        text = PARTING.join(map(_plain, lines))
-    return text.casefold()
+def _folded(texts: Sequence[str | None]) -> dict[str, None]:
+    """Return what there is of texts, as it is searched, each once."""
+    return {fold(text): None for text in texts if text}
 
 
 def _payer(address: Address) -> list[str | None]:

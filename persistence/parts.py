@@ -33,13 +33,13 @@ class Position(Struct, gc=False):
     canceled: bool = False
     variation: int | None = None
     subevent: int | None = None
-    attendee_name_parts: dict[str, Any] = {}
+    attendee_name_parts: dict[str, Any] | None = None
     attendee_name: str | None = None
     attendee_email: str | None = None
     voucher: int | None = None
     voucher_budget_use: str | None = None
     addon_to: int | None = None
-    checkins: list[msgspec.Raw] = []
+    checkins: tuple[msgspec.Raw, ...] = ()
     has_left: bool = False
     seat: Seat | None = None
 
@@ -71,11 +71,11 @@ class Order(Struct, gc=False):
     require_approval: bool = False
     invoice_address: Address | None = None
     positions: list[Position] = []
-    fees: list[msgspec.Raw] = []
+    fees: tuple[msgspec.Raw, ...] = ()
     payments: list[Payment] = []
-    refunds: list[msgspec.Raw] = []
-    blocked_secrets: list[msgspec.Raw] = []
-    mails: list[msgspec.Raw] = []
+    refunds: tuple[msgspec.Raw, ...] = ()
+    blocked_secrets: tuple[msgspec.Raw, ...] = ()
+    mails: tuple[msgspec.Raw, ...] = ()
     split_from: int | None = None
 
 

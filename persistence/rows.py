@@ -11,10 +11,11 @@ import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
+from itertools import chain
 from struct import Struct as Packing
 
 from persistence import parts
-from persistence.cards import Card, PositionCard, card
+from persistence.cards import TEXT_MAX, WORDS_MAX, Card, card
 
 KINDS = ("order_row", "position_row", "payment_row")
 _TEXT, _JSON, _NUMERIC = 25, 114, 1700
@@ -30,12 +31,18 @@ _LONG = Packing("!8sq")
 _ARRAY = Packing("!iiIii")
 _NULL_SIZE = -1
 _NO_TEXT = _COLUMN.pack(_TEXT, _NULL_SIZE)
+_NO_DATES = 2 * _COLUMN.pack(20, _NULL_SIZE)
 _NO_LONG = _COLUMN.pack(20, _NULL_SIZE)
 _NO_AMOUNT = _COLUMN.pack(_NUMERIC, _NULL_SIZE)
 _PLAIN = 4 * _NO_LONG + _NO_AMOUNT + 2 * _NO_TEXT
 """The last columns of a position, which most do not have."""
+_SHORT = 2048
+_HEADS = [_COLUMN.pack(_TEXT, length) for length in range(_SHORT)]
+"""How a text begins, by its length."""
 _EPOCH = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
+_BACKSLASH = ord("\\")
+"""As a number, which Python looks for in a fifth of the time."""
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _DIGITS_MAX = 100
 """More than any amount has; Postgres says which are too many."""
@@ -61,10 +68,10 @@ class Rows:
         """Add an order. Raises ValueError, OverflowError or struct.error where a value has no such form."""
         made = card(order)
         more = bool(order.mails or order.fees or order.refunds or order.blocked_secrets)
-        ordered_at = (order.datetime - _EPOCH) // _MICROSECOND
+        ordered_at = _moment(order.datetime)
         self._orders.append(_order(order, ordered_at, document, made))
-        for position in order.positions:
-            self._positions.append(_position(order, ordered_at, position, made.positions[position.id]))
+        for position, (words, search) in zip(order.positions, made.positions, strict=True):
+            self._positions.append(_position(order, ordered_at, position, words, search))
             more = more or bool(position.checkins)
         for payment in order.payments:
             self._payments.append(_payment(order, payment))
@@ -84,14 +91,14 @@ class Rows:
 def _array(element: int, rows: Sequence[bytes]) -> Array:
     if not rows:
         return Array(_ARRAY.pack(0, 0, element, 0, 1)[:12])
-    pieces = [_ARRAY.pack(1, 0, element, len(rows), 1)]
-    for row in rows:
-        pieces += (_SIZE.pack(len(row)), row)
-    return Array(b"".join(pieces))
+    sizes = map(_SIZE.pack, map(len, rows))
+    return Array(
+        _ARRAY.pack(1, 0, element, len(rows), 1) + b"".join(chain.from_iterable(zip(sizes, rows, strict=True)))
+    )
 
 
 def _order(order: parts.Order, ordered_at: int, document: bytes, made: Card) -> bytes:
-    if b"\\" in document and b"\\u0000" in document and _NUL.search(document):
+    if _BACKSLASH in document and _NUL.search(document):
         raise ValueError("a character that no text may have")
     fixed = _ORDER.pack(
         _ORDER_COLUMNS,
@@ -110,31 +117,28 @@ def _order(order: parts.Order, ordered_at: int, document: bytes, made: Card) -> 
         _MOMENT,
         ordered_at,
         _MOMENT,
-        (order.expires - _EPOCH) // _MICROSECOND,
+        _moment(order.expires),
         _MOMENT,
-        (order.last_modified - _EPOCH) // _MICROSECOND,
+        ordered_at if order.last_modified == order.datetime else _moment(order.last_modified),
     )
     return b"".join(
         (
             fixed,
-            _long(made.first),
-            _long(made.last),
+            _NO_DATES if made.first is None else _long(made.first) + _long(made.last),
             _amount(order.total),
             _text(order.code),
             _known(order.status),
-            _text(made.email),
-            _text(made.words),
-            _text(made.long_words),
-            _text(made.search),
-            _text(made.long_search),
-            _text(made.secrets),
+            _NO_TEXT if made.email is None else _text(made.email),
+            indexed(made.words, WORDS_MAX),
+            indexed(made.search, TEXT_MAX),
+            _NO_TEXT if made.secrets is None else _text(made.secrets),
             _COLUMN.pack(_JSON, len(document)),
             document,
         )
     )
 
 
-def _position(order: parts.Order, ordered_at: int, position: parts.Position, made: PositionCard) -> bytes:
+def _position(order: parts.Order, ordered_at: int, position: parts.Position, words: str, search: str) -> bytes:
     fixed = _POSITION.pack(
         _POSITION_COLUMNS,
         _BIGINT,
@@ -156,19 +160,14 @@ def _position(order: parts.Order, ordered_at: int, position: parts.Position, mad
         _BOOLEAN,
         bool(position.checkins),
     )
-    words, long_words, search, long_search = made
     return b"".join(
         (
             fixed,
-            _amount(position.price),
-            _amount(position.tax_value),
-            _known(order.status),
+            _price(position.price, position.tax_value, order.status),
             _text(position.secret),
             _text(position.pseudonymization_id),
-            _text(words),
-            _text(long_words),
-            _text(search),
-            _text(long_search),
+            indexed(words, WORDS_MAX),
+            indexed(search, TEXT_MAX),
             _special(position),
         )
     )
@@ -181,29 +180,51 @@ def _special(position: parts.Position) -> bytes:
     if links == (None, None, None, None) and use is None and name is None and seat is None:
         return _PLAIN
     amount = _NO_AMOUNT if use is None else _amount(use)
-    return b"".join((*map(_long, links), amount, _text(name), _text(seat.seat_guid if seat else None)))
+    guid = seat.seat_guid if seat else None
+    texts = (_NO_TEXT if text is None else _text(text) for text in (name, guid))
+    return b"".join((*map(_long, links), amount, *texts))
 
 
 def _payment(order: parts.Order, payment: parts.Payment) -> bytes:
     fixed = _PAYMENT.pack(_PAYMENT_COLUMNS, _BIGINT, order.id, _INTEGER, payment.local_id)
-    return fixed + _amount(payment.amount) + _known(payment.state) + _known(payment.provider)
+    return fixed + _paid(payment.amount, payment.state, payment.provider)
 
 
 def _long(value: int | None) -> bytes:
     return _NO_LONG if value is None else _LONG.pack(_BIGINT, value)
 
 
-def _text(value: str | None) -> bytes:
-    if value is None:
-        return _NO_TEXT
+def _moment(value: dt.datetime) -> int:
+    return (value - _EPOCH) // _MICROSECOND
+
+
+def _text(value: str) -> bytes:
     data = value.encode()
-    return _COLUMN.pack(_TEXT, len(data)) + data
+    length = len(data)
+    return (_HEADS[length] if length < _SHORT else _COLUMN.pack(_TEXT, length)) + data
 
 
-@lru_cache(maxsize=1024)
-def _known(value: str) -> bytes:
-    """Return what few texts are."""
-    return _text(value)
+def indexed(value: str, bytes_max: int) -> bytes:
+    """Return two columns: what fits into an index, and what does not."""
+    data = value.encode()
+    length = len(data)
+    if length > bytes_max:
+        return _NO_TEXT + _COLUMN.pack(_TEXT, length) + data
+    return _HEADS[length] + data + _NO_TEXT
+
+
+# Few texts and amounts come again and again.
+_known = lru_cache(maxsize=1024)(_text)
+
+
+@lru_cache(maxsize=4096)
+def _price(price: str, tax: str, status: str) -> bytes:
+    return _amount(price) + _amount(tax) + _text(status)
+
+
+@lru_cache(maxsize=4096)
+def _paid(amount: str, state: str, provider: str) -> bytes:
+    return _amount(amount) + _text(state) + _text(provider)
 
 
 @lru_cache(maxsize=4096)
