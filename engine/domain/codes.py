@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import os
 import struct
-from array import array
 from functools import lru_cache
 from hashlib import blake2b, shake_256
 from secrets import token_bytes
-from typing import Union
 
 CODE_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ379"
 _CODE_LENGTH_MIN = 5
@@ -22,8 +20,8 @@ _NUMBER_MAX = 2**63 - 1
 _ROUNDS = 10
 """Both halves of a short code are small, so more rounds than the four that suffice for large blocks."""
 _TABLE_LENGTH_MAX = 6
-"""Codes up to here have halves of at most 27^3 values, so the ten round functions of a length fit into tables: 0.2 MB
-for codes of five, so that processors keep them at hand; made in 10 ms, and a look is a tenth of a hash."""
+"""Codes up to here have halves of at most 27^3 values, so the ten round functions of a length fit into tables: 0.8 MB
+for codes of five; made in 10 ms, and a look is a fiftieth of a hash."""
 _DRAW = 2048
 """Random bytes taken at a time; much more than one text, of which at most an eighth is thrown away."""
 
@@ -41,7 +39,17 @@ def order_code(number: int, key: bytes) -> str:
     while number >= _SIZES[length]:
         number -= _SIZES[length]
         length += 1
-    value = _permute(number, length, key)
+    high_size, low_size, rounds = _network(length, key)
+    high, low = divmod(number, low_size)
+    # a Feistel network on two halves of whole digits, so that nothing falls outside
+    for mix_high, mix_low in rounds:
+        high += mix_high[low]
+        if high >= high_size:
+            high -= high_size
+        low += mix_low[high]
+        if low >= low_size:
+            low -= low_size
+    value = high * low_size + low
     code = ""
     for _ in range(length // 2):
         code += _PAIRS[value % _PAIR]
@@ -62,18 +70,8 @@ def order_number(code: str, key: bytes) -> int | None:
     return number if number <= _NUMBER_MAX else None
 
 
-def _permute(number: int, length: int, key: bytes) -> int:
-    """Permute 0..27^length-1: a Feistel network on two halves of whole digits, so that nothing falls outside."""
-    high_size, low_size, rounds = _network(length, key)
-    high, low = divmod(number, low_size)
-    for mix_high, mix_low in rounds:
-        high = (high + mix_high[low]) % high_size
-        low = (low + mix_low[high]) % low_size
-    return high * low_size + low
-
-
 def _restore(value: int, length: int, key: bytes) -> int:
-    """Undo `_permute`."""
+    """Undo the permutation of `order_code`."""
     high_size, low_size, rounds = _network(length, key)
     high, low = divmod(value, low_size)
     for mix_high, mix_low in reversed(rounds):
@@ -92,20 +90,24 @@ class _Hashed:
     def __init__(self, step: int, length: int, key: bytes) -> None:
         self._prefix = bytes((step, length))
         self._key = key
+        self._added_to = _half_sizes(length)[step % 2]
 
     def __getitem__(self, half: int) -> int:
         message = self._prefix + half.to_bytes(8, "big")
-        return int.from_bytes(blake2b(message, digest_size=16, key=self._key).digest(), "big")
+        return int.from_bytes(blake2b(message, digest_size=16, key=self._key).digest(), "big") % self._added_to
 
 
-_Mix = Union["array[int]", _Hashed]
+_Mix = list[int] | _Hashed
+"""What is added to a half, by the other half; less than the half's size."""
 
 
-def _tabled(step: int, length: int, key: bytes) -> array[int]:
+def _tabled(step: int, length: int, key: bytes) -> list[int]:
     """Return the round function of a step of short codes: what 32 random bits for each value of a half come to."""
     added_to, size = _half_sizes(length)[step % 2], _half_sizes(length)[1 - step % 2]
     drawn = struct.unpack(f"<{size}I", shake_256(bytes((step, length)) + blake2b(key).digest()).digest(4 * size))
-    return array("H", [mix % added_to for mix in drawn])
+    # the same few numbers again and again: a list of numbers of their own would be four times as large
+    numbers = list(range(added_to))
+    return [numbers[mix % added_to] for mix in drawn]
 
 
 @lru_cache(maxsize=4)

@@ -38,7 +38,7 @@ def payment_deadline(event: Event, now: dt.datetime) -> dt.datetime:
         return now + dt.timedelta(minutes=_term(settings.get("payment_term_minutes"), PAYMENT_TERM_MINUTES))
     days = _term(settings.get("payment_term_days"), PAYMENT_TERM_DAYS)
     weekdays = settings.get("payment_term_weekdays", True) is not False
-    return _payment_deadline(int(now.timestamp()) // 60, event.timezone, days, weekdays)
+    return _days(event.timezone, days, weekdays).deadline(now)
 
 
 def _term(value: Any, default: int) -> int:
@@ -46,9 +46,27 @@ def _term(value: Any, default: int) -> int:
     return value if type(value) is int and 0 <= value <= _TERM_MAX else default
 
 
-@lru_cache(maxsize=1000)
-def _payment_deadline(minute: int, timezone: str, days: int, weekdays: bool) -> dt.datetime:
-    day = dt.datetime.fromtimestamp(minute * 60, ZoneInfo(timezone)).date() + dt.timedelta(days=days)
-    if weekdays and day.weekday() >= _SATURDAY:
-        day += dt.timedelta(days=7 - day.weekday())
-    return _end_of_day(day, timezone)
+class _Days:
+    """A term of days. All orders of one minute have the same deadline."""
+
+    def __init__(self, timezone: str, days: int, weekdays: bool) -> None:
+        self._timezone, self._days, self._weekdays = timezone, days, weekdays
+        self._since = self._until = dt.datetime.min.replace(tzinfo=dt.UTC)
+        self._deadline = self._since
+
+    def deadline(self, now: dt.datetime) -> dt.datetime:
+        """Return the deadline of an order that becomes payable now."""
+        if not self._since <= now < self._until:
+            self._deadline = self._work_out(now)
+            self._since = now.replace(second=0, microsecond=0)
+            self._until = self._since + dt.timedelta(minutes=1)
+        return self._deadline
+
+    def _work_out(self, now: dt.datetime) -> dt.datetime:
+        day = now.astimezone(ZoneInfo(self._timezone)).date() + dt.timedelta(days=self._days)
+        if self._weekdays and day.weekday() >= _SATURDAY:
+            day += dt.timedelta(days=7 - day.weekday())
+        return _end_of_day(day, self._timezone)
+
+
+_days = lru_cache(maxsize=1000)(_Days)

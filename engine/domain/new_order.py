@@ -35,6 +35,7 @@ from engine.domain.vouchers import price_with
 
 PREVIEW = "PREVIEW"
 FREE = "free"
+_ANY_TIME = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
 class Line(Struct, gc=False):
@@ -61,6 +62,8 @@ class Line(Struct, gc=False):
     seat: Seat | None = None
     seat_misfit: str | None = None
     """What is wrong with the seat that was asked for, or with there being none."""
+    foreseen: Position | None = None
+    """What it becomes, if that is known."""
 
     @property
     def product(self) -> Product:
@@ -69,6 +72,14 @@ class Line(Struct, gc=False):
             self.variation.id if self.variation else 0,
             self.subevent.id if self.subevent else 0,
         )
+
+
+def foreseen(line: Line, event: Event) -> Position | None:
+    """Return what a line that has nothing of its own becomes if it is sold, and the catalogue alone decides on it."""
+    rule = event.tax_rules.get(line.item.tax_rule) if line.item.tax_rule else None
+    if line.item.validity_mode is not None or (rule and rule.eu_reverse_charge) or unsellable(line, event):
+        return None
+    return position_of(line, event, None, _ANY_TIME)
 
 
 def unsellable(line: Line, event: Event) -> str | None:
@@ -112,28 +123,34 @@ def within_budgets(lines: Sequence[Line], left: dict[int, Decimal], event: Event
 
 def drafted(blank: Order, lines: Sequence[Line], fees: Iterable[FeeLine], event: Event) -> Order:
     """Return `blank` with positions, fees and total, without ids and secrets. Raises Invalid."""
-    items = {line.positionid: line.item for line in lines}
-    positions = tuple([position_of(line, blank, event, items.get(line.addon_to or 0)) for line in lines])
-    charged = tuple(fees_of(fees, positions, event, blank.invoice_address)) if fees else ()
+    positions: list[Position] = []
     total = ZERO
-    for position in positions:
+    for line in lines:
+        position = line.foreseen
+        if position is None:
+            base = next((one.item for one in lines if one.positionid == line.addon_to), None) if line.addon_to else None
+            position = position_of(line, event, blank.invoice_address, blank.datetime, base)
+        positions.append(position)
         total += position.price
+    charged = tuple(fees_of(fees, positions, event, blank.invoice_address)) if fees else ()
     for fee in charged:
         total += fee.value
     if abs(total) > AMOUNT_MAX or (charged and any(abs(fee.value) > AMOUNT_MAX for fee in charged)):
         raise Invalid(["The amounts of this order are too large."])
-    return replace(blank, positions=positions, fees=charged, total=total)
+    return replace(blank, positions=tuple(positions), fees=charged, total=total)
 
 
-def position_of(line: Line, order: Order, event: Event, base: Item | None = None) -> Position:
+def position_of(
+    line: Line, event: Event, address: InvoiceAddress | None, now: dt.datetime, base: Item | None = None
+) -> Position:
     """Return the position that `line` asks for, priced and taxed, without id and secrets.
 
     With `base`, an add-on whose price that item's includes is free.
     """
     item = line.item
     rule = event.tax_rules.get(item.tax_rule) if item.tax_rule else None
-    taxed, budget_use = _priced(line, rule, order, event, base)
-    valid_from, valid_until = line.validity or _validity(line, order, event)
+    taxed, budget_use = _priced(line, rule, address, event, base)
+    valid_from, valid_until = line.validity or _validity(line, now, event)
     # all in the order of the fields: naming them costs twice as much as the rest
     position = Position(
         0,
@@ -177,10 +194,10 @@ def position_of(line: Line, order: Order, event: Event, base: Item | None = None
 
 
 def _priced(
-    line: Line, rule: TaxRule | None, order: Order, event: Event, base: Item | None
+    line: Line, rule: TaxRule | None, address: InvoiceAddress | None, event: Event, base: Item | None
 ) -> tuple[tax.Taxed, Decimal | None]:
     """Return what a position costs, and what comes off its price for its voucher, if it has one."""
-    voucher, address, currency = line.voucher, order.invoice_address, event.currency
+    voucher, currency = line.voucher, event.currency
     if voucher is None and line.price is not None:
         return tax.of_given(line.price, rule, address, currency), None
     included = base is not None and line.item.category in base.free_addon_categories
@@ -198,11 +215,11 @@ def _priced(
     return taxed, max(ZERO, full_price - price) if voucher else None
 
 
-def _validity(line: Line, order: Order, event: Event) -> tuple[dt.datetime | None, dt.datetime | None]:
+def _validity(line: Line, now: dt.datetime, event: Event) -> tuple[dt.datetime | None, dt.datetime | None]:
     if line.item.validity_mode is None:
         return None, None
     try:
-        return validity_of(line.item, line.requested_valid_from, order.datetime, event.timezone)
+        return validity_of(line.item, line.requested_valid_from, now, event.timezone)
     except OverflowError:
         raise Invalid(["The requested validity ends too far in the future."]) from None
 
@@ -211,20 +228,19 @@ def numbered(
     draft: Order, lines: Sequence[Line], *, order_id: int, code: str, first_position_id: int, first_fee_id: int
 ) -> Order:
     """Return the draft as a real order: with ids, code and secrets. Its positions are numbered from 1."""
-    positions = tuple(
-        [
-            replace(
-                position,
-                id=first_position_id - 1 + position.positionid,
-                addon_to=first_position_id - 1 + position.addon_to if position.addon_to else None,
-                secret=line.secret or codes.ticket_secret(),
-                pseudonymization_id=codes.pseudonymization_id(),
-            )
-            for position, line in zip(draft.positions, lines, strict=True)
-        ]
-    )
+    positions: list[Position] = []
+    for position, line in zip(draft.positions, lines, strict=True):
+        numbered = replace(
+            position,
+            id=first_position_id - 1 + position.positionid,
+            secret=line.secret or codes.ticket_secret(),
+            pseudonymization_id=codes.pseudonymization_id(),
+        )
+        if position.addon_to:
+            numbered = replace(numbered, addon_to=first_position_id - 1 + position.addon_to)
+        positions.append(numbered)
     fees = draft.fees and tuple([replace(fee, id=first_fee_id + n) for n, fee in enumerate(draft.fees)])
-    return replace(draft, id=order_id, code=code, positions=positions, fees=fees)
+    return replace(draft, id=order_id, code=code, positions=tuple(positions), fees=fees)
 
 
 def first_payment(order: Order, provider: str | None, payment_date: dt.datetime | None, info: dict[str, Any]) -> Order:

@@ -217,7 +217,7 @@ def _added(order: Order, line: Line, position_id: int, event: Event, now: dt.dat
     elif line.item.is_addon:
         raise Invalid([NEEDS_BASE])
     number = max(order.positionid_gone, *(p.positionid for p in order.positions), 0) + 1
-    priced = position_of(replace(line, positionid=number), replace(order, datetime=now), event)
+    priced = position_of(replace(line, positionid=number), event, order.invoice_address, now)
     position = replace(
         priced,
         id=position_id,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable
-from operator import methodcaller
+from copy import copy
 from typing import Any, Literal
 
 from msgspec import UNSET
@@ -14,7 +13,7 @@ from engine.domain import clock
 from engine.domain.catalogue import Event
 from engine.domain.fees import FEE_TYPES, FeeLine
 from engine.domain.names import with_scheme
-from engine.domain.new_order import Line
+from engine.domain.new_order import Line, foreseen
 from engine.domain.order import OrderStatus
 from engine.domain.order_contents import POSITIONS_MAX, TOO_MANY
 from engine.http.answers import ANSWERS
@@ -88,12 +87,8 @@ class _Provider(Text):
 _ROWS_MAX = 200
 """Positions that are remembered of an event; when there are more, all are forgotten. A thousand come to half a
 megabyte."""
-_UNKNOWN = (None, None)
-_copied: Callable[[Any], Any] = methodcaller("__copy__")
-"""As copy.copy does in the end."""
-
-_Rows = dict[Any, tuple[Any, Any]]
-"""By what is sold: a position as it was sent, and the Line that it is."""
+_Rows = dict[Any, tuple[Any, Line]]
+"""By place in an order and what is sold: a position as it was sent, and the Line that it is."""
 
 
 def _no_rows(event: Event) -> _Rows:
@@ -103,28 +98,37 @@ def _no_rows(event: Event) -> _Rows:
 _known = Remembered(_no_rows)
 
 
-class _PositionRecord(Record, ProductSchema):
-    """A position to be made; cleaned into a Line, whose `positionid` is 0 if none was sent.
+def _key(place: int, row: Any) -> Any:
+    return (place, row.item, row.variation, row.subevent, row.price)
 
-    Most positions of a rush are alike. What has become of those that have nothing of their own is remembered for a
-    version of the catalogue, and not looked at again.
+
+def _known_lines(rows: list[Any], known: _Rows) -> list[Line] | None:
+    """Return the Lines of positions if all of them came before in this version of the catalogue, in the same places.
+
+    Most positions of a rush are alike. What has become of those that have nothing of their own is remembered, and not
+    looked at again.
     """
+    lines: list[Line] = []
+    for place, row in enumerate(rows, 1):
+        before = known.get(_key(place, row))
+        if before is None or before[0] != row:
+            return None
+        lines.append(before[1])
+    return lines
 
-    def settle(self, values: Any, event: Event | None) -> Line:
-        assert event is not None
-        known = _known.of(event)
-        key = (values.item, values.variation, values.subevent, values.price)
-        row, line = known.get(key, _UNKNOWN)
-        if row == values:
-            again: Line = _copied(line)
-            return again
-        row = _copied(values)
-        made: Line = super().settle(values, event)
-        if made == Line(0, made.item, made.variation, made.subevent, made.price):
+
+def _remember(rows: list[Any], lines: list[Line], event: Event, known: _Rows) -> None:
+    """Remember the Lines that positions became which have nothing of their own."""
+    for place, (row, line) in enumerate(zip(rows, lines, strict=True), 1):
+        if line == Line(place, line.item, line.variation, line.subevent, line.price):
             if len(known) >= _ROWS_MAX:
                 known.clear()
-            known[key] = row, _copied(made)
-        return made
+            line.foreseen = foreseen(line, event)
+            known[_key(place, row)] = row, line
+
+
+class _PositionRecord(Record, ProductSchema):
+    """A position to be made; cleaned into a Line, whose `positionid` is 0 if none was sent."""
 
     def checked(self, values: Any, event: Event | None) -> Line:
         assert event is not None
@@ -176,8 +180,15 @@ class _Positions(ListOf):
     def accept(self, value: Any, event: Event | None) -> Any:
         if type(value) is not list or not value or type(value[0]) is not POSITION.kind or len(value) > POSITIONS_MAX:
             return super().accept(value, event)
-        # those of a body that was decoded in one go: if anything is wrong all of it is looked at again
-        return _numbered_lines([POSITION.settle(row, event) for row in value])
+        assert event is not None
+        known = _known.of(event)
+        lines = _known_lines(value, known)
+        if lines is None:
+            # of a body that was decoded in one go: if anything is wrong all of it is looked at again
+            rows = [copy(row) for row in value]
+            lines = _numbered_lines([POSITION.settle(row, event) for row in value])
+            _remember(rows, lines, event, known)
+        return lines
 
     def clean(self, value: Any, event: Event | None) -> list[Any]:
         if isinstance(value, list):
@@ -187,7 +198,8 @@ class _Positions(ListOf):
                 raise FieldError(TOO_MANY)
         return _numbered_lines(super().clean(value, event))
 
-    usual = ListOf.usual
+    def usual(self) -> Usual:
+        return Usual(super().usual().type)
 
     def form(self) -> Form:
         return {**super().form(), "minItems": 1, "maxItems": POSITIONS_MAX}

@@ -101,15 +101,16 @@ async def _sent(call: Call) -> Any:
 
 
 async def _numbered(call: Call, draft: Order, lines: list[Line], own_code: str | None) -> Order:
-    ids = call.house.ids
-    order_id, code = await ids.order()
+    ids, count = call.house.ids, len(lines)
+    order_id, code, position_id = ids.at_hand(count) or (*await ids.order(), await ids.positions(count))
+    fee_id = await ids.fees(len(draft.fees)) if draft.fees else 0
     return new_order.numbered(
         draft,
         lines,
         order_id=order_id,
         code=own_code or code,
-        first_position_id=await ids.positions(len(draft.positions)),
-        first_fee_id=await ids.fees(len(draft.fees)) if draft.fees else 0,
+        first_position_id=position_id,
+        first_fee_id=fee_id,
     )
 
 

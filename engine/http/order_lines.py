@@ -14,7 +14,10 @@ from engine.sales.refusals import Rows, seat_taken
 def wrong_with(lines: Sequence[Line], event: Event, *, force: bool) -> Rows:
     """Return of each position what is wrong with its voucher or its seat, and whether it is sold at all."""
     seats: set[int] = set()
-    return [_wrong(line, event, seats, force) for line in lines]
+    rows: Rows = []
+    for line in lines:
+        rows.append({} if line.foreseen else _wrong(line, event, seats, force))
+    return rows
 
 
 def _wrong(line: Line, event: Event, seats: set[int], force: bool) -> dict[str, list[str]]:

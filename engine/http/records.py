@@ -8,12 +8,13 @@ looked at field by field, to the same result or to errors in words.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, cast
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import astuple
 
 from engine.domain.catalogue import Event
 from engine.http.fields import MISSING, Field, Schema, Usual
@@ -25,17 +26,27 @@ class Record(Schema):
     def __init__(self, options: Mapping[str, Any] | None = None, /, **fields: Field) -> None:
         super().__init__(options, **fields)
         described: list[tuple[str, Any, Any]] = []
-        self._looked_at: list[tuple[str, Field, Any]] = []
+        rare: list[tuple[str, Any, Any]] = []
+        self._checked: list[tuple[str, Field, Callable[[Any], object]]] = []
+        self._required_too: list[tuple[str, Field]] = []
+        self._rare: list[tuple[str, Field, Any]] = []
         for name, field in fields.items():
-            usual, default = field.usually(), UNSET if field.default is MISSING else field.default
-            if not usual.final:
-                if default is not None or not field.null:
-                    default = UNSET
-                self._looked_at.append((name, field, default))
-            if field.required:
-                default = msgspec.NODEFAULT
-            described.append((name, usual.type, _field(default)))
-        self.kind = msgspec.defstruct("Sent", described, kw_only=True, forbid_unknown_fields=True, gc=False)
+            usual = field.usually()
+            default = UNSET if field.default is MISSING else field.default
+            one = (name, usual.type, msgspec.NODEFAULT if field.required else _field(default))
+            if usual.fits is not None:
+                self._checked.append((name, field, usual.fits))
+            elif not usual.final and field.required:
+                self._required_too.append((name, field))
+            elif not usual.final:
+                self._rare.append((name, field, default() if callable(default) else default))
+                rare.append(one)
+                continue
+            described.append(one)
+        self._absent = tuple([default for _, _, default in self._rare])
+        self._first_rare = len(described)
+        # those that are rarely sent stand together, so that one look tells that none of them is there
+        self.kind = msgspec.defstruct("Sent", described + rare, kw_only=True, forbid_unknown_fields=True, gc=False)
         self._decoder = msgspec.json.Decoder(self.kind, float_hook=Decimal)
         self._decoder_of_many = msgspec.json.Decoder(list[self.kind], float_hook=Decimal)  # type: ignore[name-defined]
 
@@ -57,12 +68,17 @@ class Record(Schema):
 
     def settle(self, values: Any, event: Event | None) -> Any:
         """Return what a decoded `kind` is cleaned into. Raises FieldError with the first thing that is wrong."""
-        for name, field, absent in self._looked_at:
+        for name, field, fits in self._checked:
             value = getattr(values, name)
-            if value is not absent:
+            if value is not None and not fits(value):
                 setattr(values, name, field.accept(value, event))
-            elif absent is UNSET and field.default is not MISSING:
-                setattr(values, name, field.default() if callable(field.default) else field.default)
+        for name, field in self._required_too:
+            setattr(values, name, field.accept(getattr(values, name), event))
+        if astuple(values)[self._first_rare :] != self._absent:
+            for name, field, absent in self._rare:
+                value = getattr(values, name)
+                if value is not absent:
+                    setattr(values, name, field.accept(value, event))
         return self.checked(values, event)
 
     def checked(self, values: Any, event: Event | None) -> Any:

@@ -57,14 +57,18 @@ class _OrderLease(_Lease):
 
     _looked_at = 0.0
 
+    def at_once(self, count: int) -> int:
+        return 0 if asyncio.get_running_loop().time() - self._looked_at > LOOK_AGAIN_S else super().at_once(count)
+
     async def take(self, count: int = 1) -> int:
         now = asyncio.get_running_loop().time()
-        if now - self._looked_at > LOOK_AGAIN_S and self._next < self._end:
+        if now - self._looked_at > LOOK_AGAIN_S:
             self._looked_at = now
-            # while Postgres is away nobody can claim any
-            with suppress(Fenced):
-                self.reserved |= await self._reserved_in(self._next, self._end)
-        return self.at_once(count) or await super().take(count)
+            if self._next < self._end:
+                # while Postgres is away nobody can claim any
+                with suppress(Fenced):
+                    self.reserved |= await self._reserved_in(self._next, self._end)
+        return await super().take(count)
 
     async def _reserved_in(self, first: int, end: int) -> frozenset[int]:
         return await sequences.reserved_numbers(self._database, first, end - 1)
@@ -80,6 +84,16 @@ class Ids:
         self._fees = _Lease(database, "fee_ids")
         self._checkins = _Lease(database, "checkin_ids")
         self._code_key: bytes | None = None
+
+    def at_hand(self, positions: int) -> tuple[int, str, int] | None:
+        """Return what `order` and `positions` do, if Postgres need not be asked for any of it."""
+        order_id = self._orders.at_once(1)
+        if not order_id or order_id in self._orders.reserved or self._code_key is None:
+            return None
+        first_position_id = self._positions.at_once(positions)
+        if not first_position_id:
+            return None
+        return order_id, codes.order_code(order_id, self._code_key), first_position_id
 
     async def order(self) -> tuple[int, str]:
         """Return a new order id and its code: the id under a keyed permutation, so unique and not guessable."""
