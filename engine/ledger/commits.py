@@ -46,13 +46,15 @@ def commit(
     """Return what the script is told of one order, in the order of its contract."""
     version = str(order.version) if document else str(DELETED)
     more_keys: list[str] = []
-    more: dict[str, list[Any]] = {}
+    more: dict[str, Any] = {}
     if split_off is not None:
         more_keys.append(keys.order(shard, event.id, split_off.code))
         more["split"] = [str(split_off.id), _text(encode(split_off))]
     if kept is not None:
         more_keys.append(kept.claim.key)
         more["reply"] = [kept.claim.owner, _text(kept.reply), KEEP_MS]
+    if more_keys or not document:
+        more["id"] = str(order.id)
     if vouchers:
         more["vouchers"] = uses = []
         for use in vouchers:
@@ -68,7 +70,7 @@ def commit(
     for move in moves:
         kind += [product_text(move.product), move.state, move.delta]
     kind += map(product_text, needs)
-    words = (str(order.version - 1), version, str(order.id), _text(document), cart, more or False)
+    words = (str(order.version - 1), version, _text(document), cart, more or False)
     return Commit(keys.order(shard, event.id, order.code), more_keys, tuple(kind), words)
 
 

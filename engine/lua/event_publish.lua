@@ -25,6 +25,7 @@
 -- COST   O(fields of the event + quotas × their products); of what has changed, if nothing has to be unused
 --#include now_ms
 --#include outbox
+--#include outbox_add
 --#include units
 --#include vouchers
 --#include seats

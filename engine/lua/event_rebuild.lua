@@ -14,6 +14,7 @@
 -- COST   O(counts + quotas × their products)
 --#include now_ms
 --#include outbox
+--#include outbox_add
 --#include units
 --#include vouchers
 --#include quotas

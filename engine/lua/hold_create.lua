@@ -56,6 +56,7 @@ local units = {key = event_key, value = {}, was = {}, quota = {}, quotas = {}} -
 -- the last one does; each takes eight places.
 local function make_rare()
 --#include outbox
+--#include outbox_add
 --#include units
 --#include vouchers
 --#include seats

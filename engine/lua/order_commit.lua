@@ -14,15 +14,15 @@
 --            kind: its place among the kinds, from 1
 --            version that it follows, as text; 0 for a new order
 --            version that it becomes, as text; -1 deletes it
---            order id, as text
---            document of the new version; empty if it is deleted
+--            document of the new version, in one line; empty if it is deleted
 --            cart to consume, percent-encoded, or false
---            false, or what few orders have, a map: carts are others to consume; split is id and document of the order
---            that is split off; reply is owner of the claim of an idempotency key, reply, how long to keep it in ms;
---            vouchers is for each: id, by how much its uses change, max usages, by how much what it takes off prices
---            changes, the most that it may take off or false (both in hundredths); seats is for each that changes hands:
---            field (include/seats.lua), id of the order that has had it or 0, id of the order that has it now or 0,
---            voucher that comes with it or 0, all as text
+--            false, or what few orders have, a map: carts are others to consume; id is the order's, as text, if it is
+--            deleted or has a split or a reply; split is id and document of the order that is split off; reply is
+--            owner of the claim of an idempotency key, reply, how long to keep it in ms; vouchers is for each: id, by how
+--            much its uses change, max usages, by how much what it takes off prices changes, the most that it may take
+--            off or false (both in hundredths); seats is for each that changes hands: field (include/seats.lua), id of
+--            the order that has had it or 0, id of the order that has it now or 0, voucher that comes with it or 0, all
+--            as text
 -- STATUS unverified       the shard has no epoch: nobody has verified this server; the fence's alarm
 --        unknown_event    no such event here: the fence's alarm
 --        stale_catalogue  the catalogue is at another version
@@ -36,45 +36,58 @@
 --        sold_out         then pairs: index of the entry from 0, id of the first quota without room
 --        unknown_outbox   the shard has no outbox: the fence's alarm
 --        ok
--- RETURNS ok, epoch, then for each order the id of its outbox entry, empty for a simulation; or a list, one of the
---        statuses from not_owner on
+-- RETURNS ok, epoch, then for each order the id of the outbox entry that tells of it, empty for a simulation; or a list,
+--        one of the statuses from not_owner on
 -- WRITES event, seats, orders, splits, outbox, shard, holds, carts, due, purge; replies: decided is entry, epoch, order id, version
 -- COST   O(positions × quotas of a product + holds consumed); at most 8 (72 when more are due) releases
 --#include now_ms
 --#include outbox
---#include units
 
 local event_key, outbox_key, shard_key = KEYS[1], KEYS[2], KEYS[3]
 local holds_key, carts_key, due_key = KEYS[4], KEYS[5], KEYS[6]
 local event, words = ARGV[1], cmsgpack.unpack(ARGV[2])
 local version, listed_ms, kinds = words[1], words[2], words[3]
-local width, count = 7, (#words - 3) / 7 -- the words of an order end at 3 + 7 times its place
+local width, count = 6, (#words - 3) / 6 -- the words of an order end at 3 + 6 times its place
 local now = now_ms()
+local entry_bytes_max = 16384 -- documents in one entry, unless one alone is larger: who reads asks for many entries
 
-local epoch
-epoch, outbox_last = unpack(redis.call('HMGET', shard_key, 'epoch', 'last'))
+local epoch, last_entry = unpack(redis.call('HMGET', shard_key, 'epoch', 'last'))
 if not epoch then return {'unverified'} end
+outbox_last = last_entry
+
+local units = {key = event_key, value = {}, was = {}, quota = {}, quotas = {}} -- as units_open of include/units.lua
+local value = units.value
+
+-- Reads fields of the event, as units_load of include/units.lua does.
+local function load(fields)
+  for first = 1, #fields, 4000 do
+    local last = math.min(first + 3999, #fields)
+    local got = redis.call('HMGET', event_key, unpack(fields, first, last))
+    for i = first, last do
+      local field, text = fields[i], got[i - first + 1]
+      if value[field] == nil then value[field] = tonumber(text) or text end
+    end
+  end
+end
 
 -- What all orders need to know of the event, read at once.
-local units = units_open(event_key)
-quota_kinds = {'u', 'l', 'c', 'f'}
-local counted = {'v'}
+local fields = {'v'}
 for k = 1, #kinds do
   local kind = kinds[k]
   for m = 3, 2 + 3 * kind[2], 3 do
-    local n, product = #counted, kind[m]
-    counted[n + 1], counted[n + 2], counted[n + 3] = 'q' .. product, 'h' .. product, kind[m + 1] .. product
+    local n, product = #fields, kind[m]
+    fields[n + 1], fields[n + 2], fields[n + 3] = 'q' .. product, 'h' .. product, kind[m + 1] .. product
   end
 end
-units_load(units, counted)
-if not units.value.v then return {'unknown_event'} end
-if version and units.value.v ~= version then return {'stale_catalogue', tostring(units.value.v)} end
+load(fields)
+if not value.v then return {'unknown_event'} end
+if version and value.v ~= version then return {'stale_catalogue', tostring(value.v)} end
 
 -- New orders are looked for all at once, and what few orders have is given its keys.
 local versions, new, given = {}, {}, 0 -- versions that are known, by key; false where there is no order
 for i = 1, count do
   local key, more = KEYS[6 + i], words[3 + width * i]
-  if count > 1 and words[width * i - 2] == '0' then new[#new + 1] = key end
+  if count > 1 and words[width * i - 1] == '0' then new[#new + 1] = key end
   if more then
     for _, part in ipairs({more.split or {}, more.reply or {}}) do
       if #part > 0 then
@@ -100,64 +113,136 @@ local function find(key, follows, more)
   return nil, stored
 end
 
--- The holds that orders of this call have taken over, in a row, and the place of each by its id: they are in the sorted
--- sets until all orders are done.
-local left = {}
+local covers = {} -- the quotas of products: their ids
+
+local function quotas_of(product)
+  local ids = covers[product]
+  if ids then return ids end
+  if value['q' .. product] == nil then load({'q' .. product, 'h' .. product}) end
+  local wanted = {}
+  ids = {}
+  for id in string.gmatch(value['q' .. product] or '', '[1-9]%d*') do
+    local n = #wanted
+    ids[#ids + 1] = id
+    wanted[n + 1], wanted[n + 2], wanted[n + 3], wanted[n + 4] = 'u' .. id, 'l' .. id, 'c' .. id, 'f' .. id
+  end
+  load(wanted)
+  covers[product] = ids
+  return ids
+end
+
+-- Completes a kind: `counted` are the fields that its moves change, each with by how much (as units_move of
+-- include/units.lua), `room` how much is used of each quota that needs room, with its limit; `uncovered` says that
+-- something that needs room has no quota, `closes` that some quota wants to be closed when it is sold out.
+local function complete(kind)
+  local counted, room, was = {}, {}, units.was
+  for m = 3, 2 + 3 * kind[2], 3 do
+    local product, state, delta = kind[m], kind[m + 1], kind[m + 2]
+    local ids, n = quotas_of(product), #counted
+    counted[n + 1], counted[n + 2] = state .. product, delta
+    for i = 1, #ids do
+      n = #counted
+      if state == 'x' then
+        rare().count_exit(counted, ids[i], delta)
+      else
+        counted[n + 1], counted[n + 2] = 'u' .. ids[i], delta
+        if state ~= 'h' then counted[n + 3], counted[n + 4] = 'c' .. ids[i], delta end
+      end
+      if value['f' .. ids[i]] == 1 then kind.closes = true end
+    end
+  end
+  for i = 1, #counted, 2 do
+    local field = counted[i]
+    value[field] = value[field] or 0
+    if was[field] == nil then was[field] = value[field] end
+  end
+  for n = 3 + 3 * kind[2], #kind do
+    local ids = quotas_of(kind[n])
+    if #ids == 0 then kind.uncovered = true end
+    for i = 1, #ids do room[#room + 1], room[#room + 2] = 'u' .. ids[i], 'l' .. ids[i] end
+  end
+  kind.counted, kind.room = counted, room
+  return kind
+end
+
+-- The holds that orders of this call have taken over, in rows: they are in the sorted sets until all orders are done.
+local members, places, deadlines, products = {}, {}, {}, {}
+local taken_over, special = {}, {} -- the place in the rows by deadline; those with a seat or a voucher, by place
+local seated = 0 -- the place of the last one with a seat
 
 -- Takes over what a cart holds.
 local function consume(cart)
-  local places = redis.call('ZRANGEBYLEX', carts_key, '[' .. cart .. ' ', '(' .. cart .. '!')
-  for p = 1, #places do
-    local padded = string.sub(places[p], -15)
+  local found = redis.call('ZRANGEBYLEX', carts_key, '[' .. cart .. ' ', '(' .. cart .. '!')
+  for p = 1, #found do
+    local padded = string.sub(found[p], -15)
     local member = redis.call('ZRANGEBYSCORE', holds_key, padded, padded)[1] or ''
     -- as include/hold.lua packs it
     local id, product, deadline, seat, voucher =
       string.match(member, '^(%d+)|H|([%d%.]+)|%d+|(%-?%d+)|[^|]*|([^|]*)|(%d+)|')
-    if id and tonumber(deadline) >= now and not left[id] then
-      local n = #left + 1
-      left[n] = {id = id, product = product, seat = seat, voucher = voucher, place = places[p], member = member}
-      left[id] = n
+    local due = id and event .. ':' .. id
+    if id and tonumber(deadline) >= now and not taken_over[due] then
+      local n = #members + 1
+      members[n], places[n], deadlines[n], products[n], taken_over[due] = member, found[p], due, product, n
+      if seat ~= '' then seated = n end
+      if seat ~= '' or voucher ~= '0' then special[n] = {id = id, product = product, seat = seat, voucher = voucher} end
     end
+  end
+end
+
+local function apply(counted, sign)
+  for i = 1, #counted, 2 do
+    local field = counted[i]
+    value[field] = value[field] + sign * counted[i + 1]
   end
 end
 
 -- Moves in memory the units of an order and of the holds from `first` on that it takes over, and its uses of vouchers; or
 -- undoes that (sign -1).
+local held = {} -- what taking over a hold changes, by product
 local function move(first, kind, more, sign)
-  for i = first, #left do
-    local hold = left[i]
-    units_move(units, hold.product, 'h', -sign)
-    if hold.voucher ~= '0' then rare().move_use(hold.voucher, 't', -sign) end
+  for i = first, #members do
+    local product = products[i]
+    if not held[product] then held[product] = complete({'', 1, product, 'h', -1}).counted end
+    apply(held[product], sign)
+    if special[i] and special[i].voucher ~= '0' then rare().move_use(special[i].voucher, 't', -sign) end
   end
-  for m = 3, 2 + 3 * kind[2], 3 do units_move(units, kind[m], kind[m + 1], sign * kind[m + 2]) end
+  apply(kind.counted, sign)
   if more and more.vouchers then rare().use_vouchers(more.vouchers, sign) end
 end
 
 -- Is there room for what an order has got in memory?
 local function has_room(kind)
-  local value = units.value
-  for n = 3 + 3 * kind[2], #kind do
-    local quotas = units_quotas(units, kind[n])
-    if #quotas == 0 then return false end
-    for i = 1, #quotas do
-      -- as units_room of include/units.lua
-      local limit = value[quotas[i].l] or 0
-      if limit ~= -1 and (value[quotas[i].u] or 0) > limit then return false end
-    end
+  local room = kind.room
+  for i = 1, #room, 2 do
+    -- as units_room of include/units.lua
+    local limit = value[room[i + 1]] or 0
+    if limit ~= -1 and (value[room[i]] or 0) > limit then return false end
   end
-  return true
+  return not kind.uncovered
+end
+
+-- The orders that were accepted and are not written yet, by their places in the call; whether each was there before; and
+-- their documents.
+local accepted, there, documents, bytes = {}, {}, {}, 0
+local answer = {'ok', tonumber(epoch)}
+
+local function write(key, becomes, document, stored)
+  redis.call('HSET', key, 'v', becomes, 'd', document)
+  if stored then redis.call('PERSIST', key) end
 end
 
 -- Made by the first who needs it: Redis makes all functions of a script anew each time it runs.
 local made
 function rare()
   if made then return made end
+--#include units
 --#include vouchers
 --#include seats
 --#include hold
 --#include reap
 --#include reply
   made = {}
+  opened[event_key], quota_kinds = units, {'u', 'l', 'c', 'f'}
   local seats = seats_key(due_key, event)
   local more_due
 
@@ -169,6 +254,13 @@ function rare()
 
   function made.ours(reply)
     return reply_ours(reply.key, reply[1])
+  end
+
+  -- What has left again gives its unit back where the quota says so.
+  function made.count_exit(counted, id, delta)
+    if units_get(units, 'e' .. id) ~= 1 then return end
+    local n = #counted
+    counted[n + 1], counted[n + 2], counted[n + 3], counted[n + 4] = 'u' .. id, -delta, 'c' .. id, -delta
   end
 
   function made.move_use(voucher, state, delta)
@@ -214,7 +306,8 @@ function rare()
       if to ~= '0' then
         local has, mark = seat_parts(redis.call('HGET', seats, field) or '')
         wanted.marks[field] = mark
-        local credited = has and string.sub(has, 1, 1) == 'h' and (left[string.sub(has, 2)] or 0) >= first
+        local hold = has and string.sub(has, 1, 1) == 'h' and event .. ':' .. string.sub(has, 2)
+        local credited = hold and (taken_over[hold] or 0) >= first
         local open = (has == 'free' or credited) and seat_opens(units, mark, voucher, now)
         -- an order that has a seat may pass it on, even one that was blocked since
         if not open and not (has and has == 'o' .. from) then taken[#taken + 1] = field end
@@ -285,22 +378,33 @@ function rare()
     for _, product in ipairs(touched) do settle_quotas(product, mode) end
   end
 
-  -- What an entry of the outbox says besides, so that Postgres gets both orders or neither, and the reply with them.
-  function made.told(split, reply)
-    local told = {}
+  -- Writes an order with an entry of its own, so that Postgres gets it with its split and its reply, or none of them.
+  -- Returns false if there is no outbox.
+  function made.write_alone(i, key, becomes, document, stored, more)
+    local split, reply, told = more.split, more.reply, {}
     if split then told = {'split_id', split[1], 'split_d', split[2], 'split_key', split.key} end
     if reply then
       for _, word in ipairs({'reply', reply[2], 'reply_key', reply.key,
         'reply_request', redis.call('HGET', reply.key, 'request')}) do told[#told + 1] = word end
     end
-    return unpack(told)
+    local entry = outbox_append(outbox_key, 'kind', becomes == '-1' and 'order_deleted' or 'order', 'id', more.id,
+      'v', becomes, 'd', document, 'key', key, unpack(told))
+    if not entry then return false end
+    write(key, becomes, document, stored)
+    if split then
+      redis.call('HSET', split.key, 'v', '1', 'd', split[2])
+      versions[split.key] = '1'
+    end
+    if reply then reply_keep(reply.key, reply[2], {entry, epoch, more.id, becomes}, reply[3]) end
+    answer[i + 2] = entry
+    return true
   end
 
-  function made.leave_seat(hold)
-    hold_leave(due_key, event, hold)
-  end
-
-  function made.pass_seats(passed)
+  -- Gives back the seats of the holds from `first` on that an order has taken over, and lets it pass on others.
+  function made.pass_seats(first, passed)
+    for n = first, #members do
+      if special[n] then hold_leave(due_key, event, special[n]) end
+    end
     for i = 1, #passed, 4 do
       local field, from, to = unpack(passed, i, i + 2)
       if to == '0' then
@@ -310,32 +414,33 @@ function rare()
       end
     end
   end
-
-  function made.keep(reply, decided)
-    reply_keep(reply.key, reply[2], decided, reply[3])
-  end
   return made
 end
 
--- Does a quota want to be closed when it is sold out that a kind of orders moves?
-local function closes(kind)
-  for m = 3, 2 + 3 * kind[2], 3 do
-    for _, quota in ipairs(units_quotas(units, kind[m])) do
-      if units_get(units, quota.f) == 1 then return true end
-    end
+-- Writes accepted orders, and one entry of the outbox for all of them. Returns false if there is no outbox.
+local function write_accepted()
+  if #accepted == 0 then return true end
+  local entry = outbox_append(outbox_key, 'd', table.concat(documents, '\n'))
+  if not entry then return false end
+  for n = 1, #accepted do
+    local i = accepted[n]
+    write(KEYS[6 + i], words[width * i], documents[n], there[n])
+    answer[i + 2] = entry
   end
-  return false
+  accepted, there, documents, bytes = {}, {}, {}, 0
+  return true
 end
 
--- Makes the order true that stands in `words` up to a place; returns the id of its outbox entry, or why not.
-local function commit(key, at)
-  local kind, follows, becomes, id, document, cart, more = unpack(words, at - width + 1, at)
+-- Makes an order true, by its place in the call. Returns why not, or empty for a simulation.
+local function commit(i)
+  local key, at = KEYS[6 + i], 3 + width * i
+  local kind, follows, becomes, document, cart, more = unpack(words, at - width + 1, at)
   local refusal, stored = find(key, follows, more)
   if refusal then return refusal end
 
   kind = kinds[kind]
-  local mode = kind[1]
-  local first, vouchers = #left + 1, more and more.vouchers
+  if not kind.counted then complete(kind) end
+  local mode, first, vouchers = kind[1], #members + 1, more and more.vouchers
   if cart then consume(cart) end
   if more and more.carts then
     for _, other in ipairs(more.carts) do consume(other) end
@@ -346,62 +451,53 @@ local function commit(key, at)
   if not refusal and mode ~= 'force' and not has_room(kind) then refusal = rare().find_short(kind) end
   if refusal or mode == 'simulate' then
     move(first, kind, more, -1)
-    for i = #left, first, -1 do left[left[i].id], left[i] = nil, nil end
+    for n = #members, first, -1 do
+      taken_over[deadlines[n]] = nil
+      members[n], places[n], deadlines[n], products[n], special[n] = nil, nil, nil, nil, nil
+    end
     return refusal or ''
   end
 
   -- what was allowed goes out before the order that needs it: whoever has the order has been told why it may be there
-  if kind.closes == nil then kind.closes = closes(kind) end
   if mode ~= 'commit' or kind.closes or vouchers then rare().settle(kind, vouchers or {}) end
-  local entry
-  if more then
-    entry = outbox_append(outbox_key, 'kind', becomes == '-1' and 'order_deleted' or 'order', 'id', id, 'v', becomes,
-      'd', document, 'key', key, rare().told(more.split, more.reply))
-  else
-    entry = outbox_append(outbox_key, 'kind', becomes == '-1' and 'order_deleted' or 'order', 'id', id, 'v', becomes,
-      'd', document, 'key', key)
-  end
-  if not entry then return {'unknown_outbox'} end
-  for i = first, #left do
-    if left[i].seat ~= '' then rare().leave_seat(left[i]) end
-  end
-  redis.call('HSET', key, 'v', becomes, 'd', document)
-  if stored then redis.call('PERSIST', key) end
   versions[key] = becomes
-  if more then
-    if more.seats then rare().pass_seats(more.seats) end
-    if more.split then
-      redis.call('HSET', more.split.key, 'v', '1', 'd', more.split[2])
-      versions[more.split.key] = '1'
+  if more and more.id then
+    if not write_accepted() or not rare().write_alone(i, key, becomes, document, stored, more) then
+      return {'unknown_outbox'}
     end
-    if more.reply then rare().keep(more.reply, {entry, epoch, id, becomes}) end
+  else
+    local n = #accepted + 1
+    accepted[n], there[n], documents[n], bytes = i, stored, document, bytes + #document
   end
-  return entry
+  local passes = seated >= first or more and more.seats
+  if (passes or bytes >= entry_bytes_max) and not write_accepted() then return {'unknown_outbox'} end
+  if passes then rare().pass_seats(first, more and more.seats or {}) end
 end
 
--- Takes out the holds that orders have taken over.
-local function remove_left()
-  for first = 1, #left, 4000 do
-    local members, places, deadlines = {}, {}, {}
-    for i = first, math.min(first + 3999, #left) do
-      local hold, n = left[i], i - first + 1
-      members[n], places[n], deadlines[n] = hold.member, hold.place, event .. ':' .. hold.id
-    end
-    redis.call('ZREM', holds_key, unpack(members))
-    redis.call('ZREM', carts_key, unpack(places))
-    redis.call('ZREM', due_key, unpack(deadlines))
-  end
-end
-
-if #redis.call('ZRANGEBYSCORE', due_key, '-inf', '(' .. now, 'LIMIT', 0, 1) > 0 then rare().release() end
-local answer = {'ok', tonumber(epoch)}
+if #redis.call('ZRANGEBYSCORE', due_key, '-inf', now - 1, 'LIMIT', 0, 1) > 0 then rare().release() end
 for i = 1, count do
-  local told = commit(KEYS[6 + i], 3 + width * i)
+  local told = commit(i)
   -- then none of them has changed anything but these counts
-  if told[1] == 'unknown_outbox' then return told end
-  answer[i + 2] = told
+  if told and told[1] == 'unknown_outbox' then return told end
+  if told then answer[i + 2] = told end
 end
-units_write()
-outbox_write(shard_key)
-remove_left()
+if not write_accepted() then return {'unknown_outbox'} end
+
+local changes, was = {}, units.was
+for field in pairs(was) do
+  if value[field] ~= was[field] then
+    local n = #changes
+    changes[n + 1], changes[n + 2] = field, value[field]
+  end
+end
+for first = 1, #changes, 4000 do
+  redis.call('HSET', event_key, unpack(changes, first, math.min(first + 3999, #changes)))
+end
+if outbox_last ~= last_entry then redis.call('HSET', shard_key, 'last', outbox_last) end
+for first = 1, #members, 4000 do
+  local last = math.min(first + 3999, #members)
+  redis.call('ZREM', holds_key, unpack(members, first, last))
+  redis.call('ZREM', carts_key, unpack(places, first, last))
+  redis.call('ZREM', due_key, unpack(deadlines, first, last))
+end
 return answer

@@ -23,6 +23,7 @@ from engine.domain.errors import Busy, SoldOut, StaleCatalogue
 from engine.domain.order import encode
 from engine.ledger import keys
 from engine.ledger.values import Held
+from workers.entries import entries_of
 
 
 async def create(ledger, of, *numbers, status="n", **options):
@@ -48,11 +49,11 @@ async def figures(ledger, of):
 
 
 def outbox(server_redis, ledger, of):
-    rows = server_redis.xrange(keys.outbox(ledger.shard_of(of)))
+    shard = ledger.shard_of(of)
     return [
-        (fields[b"kind"], int(fields[b"id"]), int(fields[b"v"]))
-        for _, fields in rows
-        if fields[b"kind"] != b"order" or f"order:{of.id}:".encode() in fields[b"key"]
+        (entry.kind, entry.number, entry.version)
+        for entry in entries_of(shard, server_redis.xrange(keys.outbox(shard)))
+        if entry.kind != b"order" or f"order:{of.id}:".encode() in entry.key
     ]
 
 

@@ -8,7 +8,7 @@ from engine.domain.order import decode
 from tests.simulator.arguments import Like, forget, hall_of, parse_key, text
 from tests.simulator.model import Chosen, accepted, require
 
-ORDER_WORDS = 7
+ORDER_WORDS = 6
 """What is said of each order."""
 
 
@@ -43,9 +43,10 @@ def _asked(kinds, words, key, more_keys):
     asked = {"event": int(parse_key(text(key))[2].partition(":")[0]), "code": text(key).rpartition(":")[2]}
     mode, count, *rest = kinds[next(words) - 1]
     asked |= {"mode": mode, "moves": rows(rest[: 3 * count], 3), "needs": rest[3 * count :]}
-    asked |= {"follows": int(next(words)), "version": int(next(words)), "order": int(next(words))}
+    asked |= {"follows": int(next(words)), "version": int(next(words))}
     asked |= {"document": next(words).encode(), "split": ("", b""), "owner": ""}
     cart, more = next(words), next(words) or {}
+    asked["order"] = int(more["id"]) if "id" in more else decode(asked["document"]).id
     asked["carts"] = [cart, *more.get("carts", ())] if cart else []
     if "split" in more:
         asked["split_code"] = text(next(more_keys)).rpartition(":")[2]
