@@ -7,6 +7,7 @@ Alphabets and lengths: spec/facts.md, Creating orders.
 from __future__ import annotations
 
 import os
+import re
 import struct
 from functools import lru_cache
 from hashlib import blake2b, shake_256
@@ -121,7 +122,7 @@ def _network(length: int, key: bytes) -> tuple[int, int, list[tuple[_Mix, _Mix]]
 
 
 class _Source:
-    """Random text of one alphabet and length: bytes that would favour some characters are thrown away.
+    """Random texts of one alphabet and length: bytes that would favour some characters are thrown away.
 
     Asking the kernel costs more than all the rest, so one question serves some dozens of texts.
     """
@@ -130,22 +131,18 @@ class _Source:
         fair = 256 - 256 % len(alphabet)
         self._table = bytes(ord(alphabet[byte % len(alphabet)]) for byte in range(256))
         self._unfair = bytes(range(fair, 256))
-        self._length = length
+        self._cut = re.compile(f".{{{length}}}").findall
         self._forget()
         os.register_at_fork(after_in_child=self._forget)
 
     def _forget(self) -> None:
         """Begin with nothing drawn; two processes must never hand out the same text."""
-        self._text = ""
-        self._next = 0
+        self._texts: list[str] = []
 
-    def __call__(self) -> str:
-        start, end = self._next, self._next + self._length
-        while end > len(self._text):
-            self._text = token_bytes(_DRAW).translate(self._table, self._unfair).decode("ascii")
-            start, end = 0, self._length
-        self._next = end
-        return self._text[start:end]
+    def draw(self) -> str:
+        if not self._texts:
+            self._texts = self._cut(token_bytes(_DRAW).translate(self._table, self._unfair).decode("ascii"))
+        return self._texts.pop()
 
 
 _LOWER = "abcdefghijklmnopqrstuvwxyz"
@@ -157,19 +154,19 @@ _cart_names = _Source(_LOWER + _LOWER.upper() + "0123456789", 48)
 
 def order_secret() -> str:
     """Return the secret in an order's link: 26 of a-z 0-9. pretix has 16, which are 83 bits and not 134."""
-    return _order_secrets()
+    return _order_secrets.draw()
 
 
 def ticket_secret() -> str:
     """Return what a ticket's code carries: 32 of a-z 2-9 without i, l, o."""
-    return _ticket_secrets()
+    return _ticket_secrets.draw()
 
 
 def pseudonymization_id() -> str:
     """Return a ticket's name for statistics: 10 of A-Z without I and O, 3 7 8 9."""
-    return _pseudonyms()
+    return _pseudonyms.draw()
 
 
 def cart_id() -> str:
     """Return a new cart id: 48 letters and digits, then @api."""
-    return _cart_names() + "@api"
+    return _cart_names.draw() + "@api"

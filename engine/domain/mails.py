@@ -15,6 +15,8 @@ NO_ADDRESS = "There is no email address associated with this order."
 CHANNELS = frozenset({"web"})
 """Where new orders are confirmed by mail when the client leaves it to us, as in pretix's own settings."""
 
+_PAID, _OF_PAYMENT = OrderStatus.PAID, MailKind.PAID
+"""Members of an enum are looked up by a function of Python's each time."""
 _COMMENT_LENGTH_MAX = 5000
 
 
@@ -26,8 +28,8 @@ def telling(rule: Rule, kind: MailKind, *, wanted: bool = True, comment: str = "
     def rule_with_mail(order: Order, event: Event, now: datetime) -> Next:
         following = rule(order, event, now)
         after = following.order
-        paid = after.status is OrderStatus.PAID and order.status is not OrderStatus.PAID
-        if after == order or not after.email or (kind is MailKind.PAID and not paid):
+        paid = after.status is _PAID and order.status is not _PAID
+        if after == order or not after.email or (kind is _OF_PAYMENT and not paid):
             return following
         mail = Mail(order.version + 1, kind, comment[:_COMMENT_LENGTH_MAX])
         return replace(following, order=replace(after, mails=(*after.mails, mail)))

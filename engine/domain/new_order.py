@@ -35,6 +35,10 @@ from engine.domain.vouchers import price_with
 
 PREVIEW = "PREVIEW"
 FREE = "free"
+_PAID = OrderStatus.PAID
+_CREATED, _CONFIRMED = PaymentState.CREATED, PaymentState.CONFIRMED
+"""Members of an enum are looked up by a function of Python's each time."""
+
 _ANY_TIME = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
@@ -229,16 +233,16 @@ def numbered(
 ) -> Order:
     """Return the draft as a real order: with ids, code and secrets. Its positions are numbered from 1."""
     positions: list[Position] = []
-    for position, line in zip(draft.positions, lines, strict=True):
-        numbered = replace(
+    for index, position in enumerate(draft.positions):
+        real = replace(
             position,
             id=first_position_id - 1 + position.positionid,
-            secret=line.secret or codes.ticket_secret(),
+            secret=lines[index].secret or codes.ticket_secret(),
             pseudonymization_id=codes.pseudonymization_id(),
         )
         if position.addon_to:
-            numbered = replace(numbered, addon_to=first_position_id - 1 + position.addon_to)
-        positions.append(numbered)
+            real = replace(real, addon_to=first_position_id - 1 + position.addon_to)
+        positions.append(real)
     fees = draft.fees and tuple([replace(fee, id=first_fee_id + n) for n, fee in enumerate(draft.fees)])
     return replace(draft, id=order_id, code=code, positions=tuple(positions), fees=fees)
 
@@ -246,32 +250,31 @@ def numbered(
 def first_payment(order: Order, provider: str | None, payment_date: dt.datetime | None, info: dict[str, Any]) -> Order:
     """Return the order with its first payment, if it gets one: free orders are paid at once. Raises Invalid."""
     if order.total == 0 and not order.require_approval:
-        payment = Payment(1, PaymentState.CONFIRMED, ZERO, order.datetime, FREE, payment_date=order.datetime)
-        return replace(order, status=OrderStatus.PAID, payments=(payment,))
+        payment = Payment(1, _CONFIRMED, ZERO, order.datetime, FREE, payment_date=order.datetime)
+        return replace(order, status=_PAID, payments=(payment,))
     if provider == FREE and order.total != 0:
         raise Invalid(['You cannot use the "free" payment provider for non-free orders.'])
     if provider is None:
-        if order.status is OrderStatus.PAID:
+        if order.status is _PAID:
             raise Invalid(["You cannot create a paid order without a payment provider."])
         return order
-    paid = order.status is OrderStatus.PAID
+    paid = order.status is _PAID
     payment = Payment(
         1,
-        PaymentState.CONFIRMED if paid else PaymentState.CREATED,
+        _CONFIRMED if paid else _CREATED,
         order.total,
         order.datetime,
         provider,
-        payment_date=(payment_date or order.datetime) if paid else None,
-        info=info,
+        (payment_date or order.datetime) if paid else None,
+        info,
     )
     return replace(order, payments=(payment,))
 
 
-def blank_order(
+def blank_order(  # noqa: PLR0917 - more than fifteen names in a call go through a dict
     event: Event,
     now: dt.datetime,
     address: dict[str, Any] | None,
-    *,
     status: OrderStatus,
     expires: dt.datetime,
     testmode: bool = False,

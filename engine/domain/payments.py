@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 from msgspec.structs import replace
@@ -19,7 +20,11 @@ NOT_APPROVED = "This order is not yet approved by the event organizer."
 NOT_PAYABLE = "The order is not pending or expired."
 WRONG_STATE = "Invalid state of payment"
 
-_RECEIVED = (PaymentState.CONFIRMED, PaymentState.REFUNDED)
+# members of an enum are looked up by a function of Python's each time
+_PENDING, _PAID, _EXPIRED = OrderStatus.PENDING, OrderStatus.PAID, OrderStatus.EXPIRED
+_ORDER_CANCELED = OrderStatus.CANCELED
+_CREATED, _CONFIRMED, _CANCELED = PaymentState.CREATED, PaymentState.CONFIRMED, PaymentState.CANCELED
+_RECEIVED = (_CONFIRMED, PaymentState.REFUNDED)
 _GIVEN_BACK = (RefundState.CREATED, RefundState.TRANSIT, RefundState.DONE)
 """Refunds count from the moment somebody decided on them."""
 
@@ -38,7 +43,7 @@ def received(order: Order) -> Decimal:
 
 def owed(order: Order) -> Decimal:
     """Return what is missing; negative if too much came in. A canceled order owes nothing."""
-    total = NOTHING if order.status is OrderStatus.CANCELED else order.total
+    total = NOTHING if order.status is _ORDER_CANCELED else order.total
     return total - received(order)
 
 
@@ -57,10 +62,13 @@ def find(order: Order, local_id: int) -> Payment:
 
 def with_payment(order: Order, payment: Payment) -> Order:
     """Return the order with `payment` in place of the one with its number, or added."""
-    others = [p for p in order.payments if p.local_id != payment.local_id]
-    if not others:
-        return replace(order, payments=(payment,))
-    return replace(order, payments=tuple(sorted([*others, payment], key=lambda p: p.local_id)))
+    payments = [payment]
+    for one in order.payments:
+        if one.local_id != payment.local_id:
+            payments.append(one)
+    if len(payments) > 1:
+        payments.sort(key=attrgetter("local_id"))
+    return replace(order, payments=tuple(payments))
 
 
 def new_payment(
@@ -75,40 +83,38 @@ def without_open_payments(order: Order) -> Order:
     """Return the order with its open payments canceled."""
     return replace(
         order,
-        payments=tuple(
-            replace(p, state=PaymentState.CANCELED) if p.state in states.OPEN_PAYMENTS else p for p in order.payments
-        ),
+        payments=tuple(replace(p, state=_CANCELED) if p.state in states.OPEN_PAYMENTS else p for p in order.payments),
     )
 
 
 def awaits_approval(order: Order) -> bool:
     """Tell if only the organizer's approval is missing: the money is there, the order may not be paid by it."""
-    unpaid = order.status in (OrderStatus.PENDING, OrderStatus.EXPIRED)
+    unpaid = order.status in (_PENDING, _EXPIRED)
     return unpaid and order.require_approval and owed(order) <= 0
 
 
 def settled(order: Order) -> Order:
     """Return the order paid, if it is unpaid, approved and covered by what came in; else unchanged."""
-    if order.status not in (OrderStatus.PENDING, OrderStatus.EXPIRED) or order.require_approval or owed(order) > 0:
+    if order.status not in (_PENDING, _EXPIRED) or order.require_approval or owed(order) > 0:
         return order
-    return replace(order, status=OrderStatus.PAID)
+    return replace(order, status=_PAID)
 
 
 def settled_in_time(order: Order, now: datetime) -> Order:
     """Return a pending order paid if it is covered, by a payment of nothing if it is free; an expired one stays so."""
-    if order.status is not OrderStatus.PENDING:
+    if order.status is not _PENDING:
         return order
     return settled(order if order.total or order.require_approval else freed(order, now))
 
 
 def freed(order: Order, now: datetime) -> Order:
     """Return an order that costs nothing with a payment of nothing."""
-    payment = new_payment(order, now, state=PaymentState.CONFIRMED, provider="free", amount=NOTHING, payment_date=now)
+    payment = new_payment(order, now, state=_CONFIRMED, provider="free", amount=NOTHING, payment_date=now)
     return with_payment(order, payment)
 
 
 def _confirmed(payment: Payment, now: datetime) -> Payment:
-    return replace(payment, state=PaymentState.CONFIRMED, payment_date=payment.payment_date or now)
+    return replace(payment, state=_CONFIRMED, payment_date=payment.payment_date or now)
 
 
 def mark_paid(order: Order, event: Event, now: datetime) -> Next:
@@ -119,18 +125,15 @@ def mark_paid(order: Order, event: Event, now: datetime) -> Next:
     """
     states.guard(states.ORDER, "mark_paid", order.status, NOT_PAYABLE)
     missing = max(owed(order), NOTHING)
-    payment = next(
-        (
-            p
-            for p in order.payments
-            if p.state in states.OPEN_PAYMENTS and p.provider == "manual" and p.amount == missing
-        ),
-        None,
-    )
+    payment = None
+    for one in order.payments:
+        if one.state in states.OPEN_PAYMENTS and one.provider == "manual" and one.amount == missing:
+            payment = one
+            break
     booked = order
     if payment is None:
         booked = without_open_payments(order)
-        payment = new_payment(order, now, state=PaymentState.CREATED, provider="manual", amount=missing)
+        payment = new_payment(order, now, state=_CREATED, provider="manual", amount=missing)
     booked = with_payment(booked, _confirmed(payment, now))
     unpaid = booked if missing else order
     return Next(unpaid if order.require_approval else settled(booked), if_sold_out=unpaid)
@@ -150,7 +153,7 @@ def add(
         payment = new_payment(
             order, now, state=state, provider=provider, amount=amount, payment_date=payment_date, info=info
         )
-        if state is not PaymentState.CONFIRMED:
+        if state is not _CONFIRMED:
             return Next(with_payment(order, payment))
         booked = with_payment(order, _confirmed(payment, now))
         return Next(settled(booked), if_sold_out=booked, sold_out_is_fine=True)
@@ -176,7 +179,7 @@ def cancel(local_id: int) -> Rule:
     def rule(order: Order, event: Event, now: datetime) -> Next:
         payment = find(order, local_id)
         states.guard(states.PAYMENT, "payments/cancel", payment.state, WRONG_STATE)
-        return Next(with_payment(order, replace(payment, state=PaymentState.CANCELED)))
+        return Next(with_payment(order, replace(payment, state=_CANCELED)))
 
     return rule
 

@@ -219,6 +219,8 @@ class Boolean(Field):
         raise FieldError("Must be a valid boolean.")
 
     def accept(self, value: Any, event: Event | None) -> Any:
+        if value is True or value is False:
+            return value
         try:
             if self.null and value in _NULL:
                 return None

@@ -172,13 +172,13 @@ class Schema(Field):
         self, body: Any, event: Event | None, *, partial: bool = False
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return (cleaned fields, errors by field); a value stands in one of them."""
-        if isinstance(body, SentForm):
+        if type(body) is not dict:
+            if body is None:
+                return {}, {"non_field_errors": ["No data provided"]}
+            if not isinstance(body, SentForm):
+                kind = json_type(body)
+                return {}, {"non_field_errors": [f"Invalid data. Expected a dictionary, but got {kind}."]}
             body = body.as_json(self.fields)
-        if body is None:
-            return {}, {"non_field_errors": ["No data provided"]}
-        if not isinstance(body, dict):
-            kind = json_type(body)
-            return {}, {"non_field_errors": [f"Invalid data. Expected a dictionary, but got {kind}."]}
         cleaned: dict[str, Any] = {}
         errors: dict[str, Any] = {}
         if not partial:
@@ -190,11 +190,10 @@ class Schema(Field):
                     errors[name] = ["This field is required."]
         fields = self.fields
         for name, value in body.items():
-            field = fields.get(name)
-            if field is None:
+            if name not in fields:
                 continue
             try:
-                cleaned[name] = field.accept(value, event)
+                cleaned[name] = fields[name].accept(value, event)
             except FieldError as error:
                 cleaned.pop(name, None)
                 errors[name] = error.detail

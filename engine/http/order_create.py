@@ -41,7 +41,7 @@ async def create(call: Call) -> Reply:
     force: bool = values.force
     carts: list[str] = values.consume_carts or []
     wrong = order_lines.wrong_with(lines, event, force=force)
-    if [line for line in lines if line.voucher]:
+    if event.vouchers and [line for line in lines if line.voucher]:
         try:
             lines = await bounded(call, lines, event)
         except Invalid as overspent:
@@ -88,8 +88,10 @@ async def _sent(call: Call) -> Any:
     """Return the cleaned body. Raises Invalid."""
     usual = ORDER.decode(await call.raw_body()) if call.is_json else None
     if usual is not None:
-        if named := [row.voucher for row in usual.positions if row.voucher]:
-            await know_codes(call, named)
+        for row in usual.positions:
+            if row.voucher:
+                await know_codes(call, [row.voucher for row in usual.positions if row.voucher])
+                break
         try:
             return ORDER.settle(usual, call.event)
         except FieldError:
@@ -120,19 +122,19 @@ def _blank(values: Any, event: Event) -> Order:
         event,
         now,
         values.invoice_address,
-        status=STATUSES[values.status],
-        expires=values.expires or payment_deadline(event, now),
-        testmode=values.testmode,
-        email=values.email,
-        phone=values.phone,
-        customer=values.customer,
-        locale=values.locale or str(event.settings.get("locale") or "en"),
-        sales_channel=values.sales_channel,
-        comment=values.comment or "",
-        api_meta=values.api_meta or {},
-        custom_followup_at=values.custom_followup_at,
-        checkin_attention=values.checkin_attention,
-        checkin_text=values.checkin_text,
-        require_approval=values.require_approval,
-        valid_if_pending=values.valid_if_pending,
+        STATUSES[values.status],
+        values.expires or payment_deadline(event, now),
+        values.testmode,
+        values.email,
+        values.phone,
+        values.customer,
+        values.locale or str(event.settings.get("locale") or "en"),
+        values.sales_channel,
+        values.comment or "",
+        values.api_meta,
+        values.custom_followup_at,
+        values.checkin_attention,
+        values.checkin_text,
+        values.require_approval,
+        values.valid_if_pending,
     )

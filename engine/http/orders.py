@@ -67,6 +67,7 @@ _INCLUSIONS = ("include_canceled_positions", "include_canceled_fees")
 PDF_DATA = flags("pdf_data")
 
 _FEE_DIGITS_MAX = 50
+_OF_PAYMENT = MailKind.PAID
 
 
 def event_of(call: Call) -> Event:
@@ -175,7 +176,7 @@ async def mark_paid(call: Call) -> Reply:
         payments.refuse_unapproved(order)
         return order_body(call, event, order)
 
-    return await change(call, telling(payments.mark_paid, MailKind.PAID, sent), body)
+    return await change(call, telling(payments.mark_paid, _OF_PAYMENT, sent), body)
 
 
 @terms(_CANCEL, shows=shapes.Order, waits=True, query=PDF_DATA)

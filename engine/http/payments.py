@@ -29,6 +29,7 @@ PAYMENT = Schema(
 REFUND = Schema(mark_canceled=Boolean(null=True, default=False))
 
 _AMOUNT = Money()
+_OF_PAYMENT = MailKind.PAID
 
 # for the document alone: what is said about mails and about the amount is read with words or leniency of its own
 _NEW = Schema(**PAYMENT.fields, **TOLD.fields)
@@ -82,7 +83,7 @@ async def create(call: Call) -> Reply:
         payment_date=values["payment_date"],
         info=values["info"] or {},
     )
-    paying = telling(rule, MailKind.PAID, sent)
+    paying = telling(rule, _OF_PAYMENT, sent)
     return await change(call, paying, lambda order: payment_body(call, event, order, order.payments[-1]), 201)
 
 
@@ -98,7 +99,7 @@ async def confirm(call: Call) -> Reply:
         payments.refuse_unapproved(order)
         return payment_body(call, event, order, payments.find(order, local_id))
 
-    return await change(call, telling(payments.confirm(local_id, force=force), MailKind.PAID, sent), body)
+    return await change(call, telling(payments.confirm(local_id, force=force), _OF_PAYMENT, sent), body)
 
 
 @terms(NOTHING, shows=shapes.Payment, waits=True)

@@ -111,10 +111,10 @@ class OrderPosition(Struct, gc=False):
     valid_from: dt.datetime | None
     valid_until: dt.datetime | None
     pseudonymization_id: str
-    checkins: list[Checkin]
-    downloads: list[Download]
-    answers: tuple[Answer, ...]
-    seat: SeatPlace | None
+    checkins: list[Checkin] = []
+    downloads: list[Download] = []
+    answers: tuple[Answer, ...] = ()
+    seat: SeatPlace | None = None
     pdf_data: dict[str, str] | UnsetType = UNSET
 
 

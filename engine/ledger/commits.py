@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Raw, Struct
@@ -17,6 +19,9 @@ from engine.ledger.replies import KEEP_MS, Kept
 from engine.ledger.values import DELETED, Committed, Move, SeatMove, VoucherMove
 
 _encode = Encoder().encode
+_text_head = struct.Struct(">BI").pack
+_KIND_MAX = 30
+"""Moves and needs of an order that are remembered as words."""
 
 
 class Commit(Struct, frozen=True):
@@ -63,15 +68,21 @@ def commit(
         more["seats"] = passed = []
         for one in seats:
             passed += [seat_field(one.seat), str(one.before), str(one.after), str(one.voucher)]
-    cart, *others = map(quoted, carts) if carts else (False,)
-    if others:
-        more["carts"] = others
-    kind: list[Any] = [mode, len(moves)]
-    for move in moves:
-        kind += [product_text(move.product), move.state, move.delta]
-    kind += map(product_text, needs)
+    cart: str | bool = quoted(carts[0]) if carts else False
+    if len(carts) > 1:
+        more["carts"] = [quoted(name) for name in carts[1:]]
+    kind = _kind if len(moves) + len(needs) <= _KIND_MAX else _kind.__wrapped__
     words = (str(order.version - 1), version, _text(document), cart, more or False)
-    return Commit(keys.order(shard, event.id, order.code), more_keys, tuple(kind), words)
+    return Commit(keys.order(shard, event.id, order.code), more_keys, kind(mode, tuple(moves), tuple(needs)), words)
+
+
+@lru_cache(maxsize=1000)
+def _kind(mode: str, moves: tuple[Move, ...], needs: tuple[Product, ...]) -> tuple[Any, ...]:
+    words: list[Any] = [mode, len(moves)]
+    for move in moves:
+        words += [product_text(move.product), move.state, move.delta]
+    words += map(product_text, needs)
+    return tuple(words)
 
 
 def together(version: int | None, listed_ms: int, commits: Sequence[Commit]) -> tuple[list[str], bytes]:
@@ -88,7 +99,7 @@ def together(version: int | None, listed_ms: int, commits: Sequence[Commit]) -> 
 
 def _text(data: bytes) -> Raw:
     """Return bytes as a MessagePack string of 32 bits of length: scripts read no other bytes."""
-    return Raw(b"\xdb" + len(data).to_bytes(4, "big") + data)
+    return Raw(_text_head(0xDB, len(data)) + data)
 
 
 def committed(shard: int, epoch: int, answer: bytes | list[Any]) -> Committed:

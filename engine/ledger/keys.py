@@ -74,7 +74,13 @@ def seats(number: int, event_id: int) -> str:
 
 def order(number: int, event_id: int, code: str) -> str:
     """Hash: `v` version and `d` document of an order that was changed lately."""
-    return f"{prefix(number)}order:{event_id}:{code}"
+    return _orders(number, event_id) + code
+
+
+@lru_cache(maxsize=10_000)
+def _orders(number: int, event_id: int) -> str:
+    """Return the beginning of every key of an event's orders."""
+    return f"{prefix(number)}order:{event_id}:"
 
 
 def reports() -> str:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.domain import clock, codes
-from engine.domain.catalogue import Event
+from engine.domain.catalogue import Event, Product
 from engine.domain.errors import (
     Busy,
     Duplicate,
@@ -30,12 +30,21 @@ from engine.domain.errors import (
 from engine.domain.next import Next, Rule
 from engine.domain.order import Order, encode
 from engine.ledger.replies import CommittedOrder, Kept
-from engine.ledger.values import DELETED, Committed, SeatMove, VoucherMove
+from engine.ledger.values import DELETED, Committed, Move, SeatMove, VoucherMove
 from engine.meters import METERS
 from engine.sales.house import House
 from engine.sales.refusals import asking, refused, shortcomings
 from engine.sales.seats import seat_moves, seat_of
-from engine.sales.taken import entering, product_of, takes_more, unit_moves, units, uses, voucher_moves
+from engine.sales.taken import (
+    entering,
+    plain_moves,
+    plain_products,
+    product_of,
+    unit_moves,
+    units,
+    uses,
+    voucher_moves,
+)
 from persistence import orders as stored
 from persistence import sequences
 
@@ -64,9 +73,12 @@ class Outcome(Struct, frozen=True):
 
 async def get(house: House, event: Event, code: str) -> Order:
     """Return the newest version of an order. Raises NotFound."""
-    order = await house.ledger.order_read(event, code)
-    if order is None:
-        order = await stored.by_code(house.database, event.organizer_id, event.id, code)
+    return await house.ledger.order_read(event, code) or await _stored(house, event, code)
+
+
+async def _stored(house: House, event: Event, code: str) -> Order:
+    """Return the newest version of an order that is not in Redis. Raises NotFound."""
+    order = await stored.by_code(house.database, event.organizer_id, event.id, code)
     if order is None:
         raise NotFound("No Order matches the given query.")
     return order
@@ -136,7 +148,7 @@ async def change(house: House, event: Event, code: str, rule: Rule, keep: Keep =
     where the rule gives one), Duplicate, and Busy if others keep changing the order.
     """
     for _ in range(_TRIES):
-        order = await get(house, event, code)
+        order = await house.ledger.order_read(event, code) or await _stored(house, event, code)
         now = clock.now()
         following = rule(order, event, now)
         if following.order == order:
@@ -209,20 +221,30 @@ async def _commit_new(
     force: bool,
     kept: Kept | None = None,
 ) -> Committed:
-    asked = asking(event, order, force=force)
-    if mode == "commit" and len(asked) < len(order.positions):
-        mode = "force" if force else "admit"
-    more = takes_more(order)
+    vouchers: Sequence[VoucherMove] = ()
+    seats: Sequence[SeatMove] = ()
+    products = None if force else plain_products(order)
+    if products is not None:
+        asked: Sequence[int] = range(len(products))
+        needs: Sequence[Product] = products
+        moves: Sequence[Move] = plain_moves(products, None, order.status)[0]
+    else:
+        asked = asking(event, order, force=force)
+        if mode == "commit" and len(asked) < len(order.positions):
+            mode = "force" if force else "admit"
+        needs = [product_of(order.positions[index]) for index in asked]
+        moves = unit_moves({}, units(order))
+        vouchers, seats = voucher_moves(event, {}, uses(order)), seat_moves(None, order)
     try:
         return await house.ledger.order_commit(
             event,
             order,
             encode(order),
-            moves=unit_moves({}, units(order)),
-            needs=[product_of(order.positions[index]) for index in asked],
-            vouchers=voucher_moves(event, {}, uses(order)) if more else (),
-            seats=seat_moves(None, order) if more else (),
-            carts=list(dict.fromkeys(consume_carts)),
+            moves=moves,
+            needs=needs,
+            vouchers=vouchers,
+            seats=seats,
+            carts=list(dict.fromkeys(consume_carts)) if len(consume_carts) > 1 else consume_carts,
             mode=mode,
             judged=True,
             kept=kept,
@@ -263,10 +285,16 @@ async def _commit_next(
     # two changes within one tick of the clock must still move last_modified
     modified = now if now > old.last_modified else old.last_modified + _TICK
     new = msgspec.structs.replace(new, version=old.version + 1, last_modified=modified)
-    had, has = units(old), units(new, off)
     vouchers: Sequence[VoucherMove] = ()
     seats: Sequence[SeatMove] = ()
-    if takes_more(old) or takes_more(new):  # and so does what is split off
+    moves: Sequence[Move]
+    needs: Sequence[Product]
+    products = plain_products(new) if new.positions is old.positions else None
+    if products is not None:
+        moves, needs = plain_moves(products, old.status, new.status)
+    else:
+        had, has = units(old), units(new, off)
+        moves, needs = unit_moves(had, has), entering(had, has)
         before, after = uses(old), uses(new, off)
         if more := [voucher for voucher in after if after[voucher] != before.get(voucher)]:
             event = await house.catalogue.with_vouchers(event, ids=more)
@@ -275,9 +303,9 @@ async def _commit_next(
         event,
         new,
         encode(new),
-        moves=unit_moves(had, has),
+        moves=moves,
         vouchers=vouchers,
-        needs=entering(had, has),
+        needs=needs,
         split_off=off,
         seats=seats,
         mode="force" if force else "commit",

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from functools import lru_cache
+
 from engine.domain.catalogue import Event, Product
 from engine.domain.order import Order, OrderStatus, Position
 from engine.ledger.values import Move, VoucherMove
 
 _COUNTED = {OrderStatus.PENDING: "n", OrderStatus.PAID: "p"}
 """The order states whose positions take units, and the state of those units."""
+
+_PLAIN_MAX = 10
+"""Positions of orders for which is remembered what moves."""
 
 Units = dict[tuple[Product, str], int]
 """Units by product and state."""
@@ -83,10 +89,34 @@ def entering(old: Units, new: Units) -> list[Product]:
     return [product for product, count in more.items() for _ in range(count)]
 
 
-def takes_more(order: Order) -> bool:
-    """Tell whether an order has anything but units: a seat or the use of a voucher."""
-    # a generator costs as much as ten positions
-    return bool([True for one in order.positions if one.voucher is not None or one.seat is not None])
+def plain_products(order: Order) -> tuple[Product, ...] | None:
+    """Return the products of an order of which each position takes a unit and nothing else; None of any other order.
+
+    Nearly all orders are like that, and the few that are as large as a plane are not.
+    """
+    positions = order.positions
+    if len(positions) > _PLAIN_MAX:
+        return None
+    products = []
+    for one in positions:
+        if one.canceled or one.has_left or one.voucher is not None or one.seat is not None:
+            return None
+        products.append((one.item, one.variation or 0, one.subevent or 0))
+    return tuple(products)
+
+
+@lru_cache(maxsize=1000)
+def plain_moves(
+    products: tuple[Product, ...], before: OrderStatus | None, after: OrderStatus
+) -> tuple[tuple[Move, ...], tuple[Product, ...]]:
+    """Return the moves of units when an order of `plain_products` changes its status, and what of it needs room."""
+    old, new = _counted(products, before), _counted(products, after)
+    return tuple(unit_moves(old, new)), tuple(entering(old, new))
+
+
+def _counted(products: tuple[Product, ...], status: OrderStatus | None) -> Units:
+    state = _COUNTED.get(status) if status else None
+    return Counter((product, state) for product in products) if state else {}
 
 
 def product_of(position: Position) -> Product:
