@@ -55,7 +55,7 @@ local epoch, last_entry = unpack(redis.call('HMGET', shard_key, 'epoch', 'last')
 if not epoch then return {'unverified'} end
 outbox_last = last_entry
 
-local units = {key = event_key, value = {}, was = {}, quota = {}, quotas = {}} -- as units_open of include/units.lua
+local units = {key = event_key, value = {}, was = {}} -- as units_open of include/units.lua
 local value = units.value
 
 -- Reads fields of the event, as units_load of include/units.lua does.
@@ -103,14 +103,13 @@ end
 
 local rare -- what few orders need, see below
 
--- Looks whether an order may be changed; returns why not, if so, and the version that it has, if any.
+-- Looks whether an order may be changed; returns why not, if so.
 local function find(key, follows, more)
   if more and more.reply and not rare().ours(more.reply) then return {'not_owner'} end
   local stored = versions[key]
   if stored == nil then stored = redis.call('HGET', key, 'v') end
   -- a deleted order leaves its grave for those who read it before; its code may be used again at once
   if stored and stored ~= follows and not (stored == '-1' and follows == '0') then return {'conflict'} end
-  return nil, stored
 end
 
 local covers = {} -- the quotas of products: their ids
@@ -167,8 +166,8 @@ end
 
 -- The holds that orders of this call have taken over, in rows: they are in the sorted sets until all orders are done.
 local members, places, deadlines, products = {}, {}, {}, {}
-local taken_over, special = {}, {} -- the place in the rows by deadline; those with a seat or a voucher, by place
-local seated = 0 -- the place of the last one with a seat
+local taken_over, seated = {}, 0 -- the place in the rows of each, by its deadline; that of the last one with a seat
+local special -- those with a seat or a voucher, by place, if there are any
 
 -- Takes over what a cart holds.
 local function consume(cart)
@@ -184,7 +183,10 @@ local function consume(cart)
       local n = #members + 1
       members[n], places[n], deadlines[n], products[n], taken_over[due] = member, found[p], due, product, n
       if seat ~= '' then seated = n end
-      if seat ~= '' or voucher ~= '0' then special[n] = {id = id, product = product, seat = seat, voucher = voucher} end
+      if seat ~= '' or voucher ~= '0' then
+        special = special or {}
+        special[n] = {id = id, product = product, seat = seat, voucher = voucher}
+      end
     end
   end
 end
@@ -204,7 +206,8 @@ local function move(first, kind, more, sign)
     local product = products[i]
     if not held[product] then held[product] = complete({'', 1, product, 'h', -1}).counted end
     apply(held[product], sign)
-    if special[i] and special[i].voucher ~= '0' then rare().move_use(special[i].voucher, 't', -sign) end
+    local hold = special and special[i]
+    if hold and hold.voucher ~= '0' then rare().move_use(hold.voucher, 't', -sign) end
   end
   apply(kind.counted, sign)
   if more and more.vouchers then rare().use_vouchers(more.vouchers, sign) end
@@ -221,14 +224,13 @@ local function has_room(kind)
   return not kind.uncovered
 end
 
--- The orders that were accepted and are not written yet, by their places in the call; whether each was there before; and
--- their documents.
-local accepted, there, documents, bytes = {}, {}, {}, 0
+-- The orders that were accepted and are not written yet, by their places in the call, and their documents.
+local accepted, documents, bytes = {}, {}, 0
 local answer = {'ok', tonumber(epoch)}
 
-local function write(key, becomes, document, stored)
-  redis.call('HSET', key, 'v', becomes, 'd', document)
-  if stored then redis.call('PERSIST', key) end
+local function write(key, becomes, document)
+  -- an order that was there before may have an end of life
+  if redis.call('HSET', key, 'v', becomes, 'd', document) == 0 then redis.call('PERSIST', key) end
 end
 
 -- Made by the first who needs it: Redis makes all functions of a script anew each time it runs.
@@ -242,7 +244,8 @@ function rare()
 --#include reap
 --#include reply
   made = {}
-  opened[event_key], quota_kinds = units, {'u', 'l', 'c', 'f'}
+  units.quota, units.quotas, opened[event_key] = {}, {}, units
+  quota_kinds = {'u', 'l', 'c', 'f'}
   local seats = seats_key(due_key, event)
   local more_due
 
@@ -380,7 +383,7 @@ function rare()
 
   -- Writes an order with an entry of its own, so that Postgres gets it with its split and its reply, or none of them.
   -- Returns false if there is no outbox.
-  function made.write_alone(i, key, becomes, document, stored, more)
+  function made.write_alone(i, key, becomes, document, more)
     local split, reply, told = more.split, more.reply, {}
     if split then told = {'split_id', split[1], 'split_d', split[2], 'split_key', split.key} end
     if reply then
@@ -390,7 +393,7 @@ function rare()
     local entry = outbox_append(outbox_key, 'kind', becomes == '-1' and 'order_deleted' or 'order', 'id', more.id,
       'v', becomes, 'd', document, 'key', key, unpack(told))
     if not entry then return false end
-    write(key, becomes, document, stored)
+    write(key, becomes, document)
     if split then
       redis.call('HSET', split.key, 'v', '1', 'd', split[2])
       versions[split.key] = '1'
@@ -403,7 +406,7 @@ function rare()
   -- Gives back the seats of the holds from `first` on that an order has taken over, and lets it pass on others.
   function made.pass_seats(first, passed)
     for n = first, #members do
-      if special[n] then hold_leave(due_key, event, special[n]) end
+      if special and special[n] then hold_leave(due_key, event, special[n]) end
     end
     for i = 1, #passed, 4 do
       local field, from, to = unpack(passed, i, i + 2)
@@ -424,10 +427,10 @@ local function write_accepted()
   if not entry then return false end
   for n = 1, #accepted do
     local i = accepted[n]
-    write(KEYS[6 + i], words[width * i], documents[n], there[n])
+    write(KEYS[6 + i], words[width * i], documents[n])
     answer[i + 2] = entry
   end
-  accepted, there, documents, bytes = {}, {}, {}, 0
+  accepted, documents, bytes = {}, {}, 0
   return true
 end
 
@@ -435,7 +438,7 @@ end
 local function commit(i)
   local key, at = KEYS[6 + i], 3 + width * i
   local kind, follows, becomes, document, cart, more = unpack(words, at - width + 1, at)
-  local refusal, stored = find(key, follows, more)
+  local refusal = find(key, follows, more)
   if refusal then return refusal end
 
   kind = kinds[kind]
@@ -453,7 +456,8 @@ local function commit(i)
     move(first, kind, more, -1)
     for n = #members, first, -1 do
       taken_over[deadlines[n]] = nil
-      members[n], places[n], deadlines[n], products[n], special[n] = nil, nil, nil, nil, nil
+      members[n], places[n], deadlines[n], products[n] = nil, nil, nil, nil
+      if special then special[n] = nil end
     end
     return refusal or ''
   end
@@ -462,12 +466,12 @@ local function commit(i)
   if mode ~= 'commit' or kind.closes or vouchers then rare().settle(kind, vouchers or {}) end
   versions[key] = becomes
   if more and more.id then
-    if not write_accepted() or not rare().write_alone(i, key, becomes, document, stored, more) then
+    if not write_accepted() or not rare().write_alone(i, key, becomes, document, more) then
       return {'unknown_outbox'}
     end
   else
     local n = #accepted + 1
-    accepted[n], there[n], documents[n], bytes = i, stored, document, bytes + #document
+    accepted[n], documents[n], bytes = i, document, bytes + #document
   end
   local passes = seated >= first or more and more.seats
   if (passes or bytes >= entry_bytes_max) and not write_accepted() then return {'unknown_outbox'} end
