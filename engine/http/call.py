@@ -103,6 +103,12 @@ class Call:
         """Return what a script has to keep with its work, so that engine/http/idempotency.py can reply it again."""
         return None if self.claim is None else Kept(self.claim, msgpack.encode(done))
 
+    @property
+    def at_hand(self) -> bytes | None:
+        """The body, if it is there and not too long: `raw_body` without waiting."""
+        raw = self._raw
+        return None if raw is None or len(raw) > self.house.settings.body_bytes_max else raw
+
     async def raw_body(self) -> bytes:
         """Return the body as it came. Raises Unreadable, TooLarge, TooSlow."""
         if self._raw is None:
@@ -121,8 +127,8 @@ class Call:
 
         Raises Invalid (malformed), UnsupportedMedia (neither JSON nor a form), Unreadable, TooLarge, TooSlow.
         """
-        raw = self._raw
-        if raw is None or len(raw) > self.house.settings.body_bytes_max:
+        raw = self.at_hand
+        if raw is None:
             raw = await self.raw_body()
         if not raw:
             return {}

@@ -98,10 +98,6 @@ def _no_rows(event: Event) -> _Rows:
 _known = Remembered(_no_rows)
 
 
-def _key(place: int, row: Any) -> Any:
-    return (place, row.item, row.variation, row.subevent, row.price)
-
-
 def _known_lines(rows: list[Any], known: _Rows) -> list[Line] | None:
     """Return the Lines of positions if all of them came before in this version of the catalogue, in the same places.
 
@@ -109,8 +105,8 @@ def _known_lines(rows: list[Any], known: _Rows) -> list[Line] | None:
     looked at again.
     """
     lines: list[Line] = []
-    for place, row in enumerate(rows, 1):
-        before = known.get(_key(place, row))
+    for row in rows:
+        before = known.get((len(lines) + 1, row.item, row.variation, row.subevent, row.price))
         if before is None or before[0] != row:
             return None
         lines.append(before[1])
@@ -124,7 +120,7 @@ def _remember(rows: list[Any], lines: list[Line], event: Event, known: _Rows) ->
             if len(known) >= _ROWS_MAX:
                 known.clear()
             line.foreseen = foreseen(line, event)
-            known[_key(place, row)] = row, line
+            known[place, row.item, row.variation, row.subevent, row.price] = row, line
 
 
 class _PositionRecord(Record, ProductSchema):

@@ -69,7 +69,17 @@ async def create(call: Call) -> Reply:
         await orders.simulate(call.house, event, draft, consume_carts=carts, force=force)
         raise
     payable = mails.announced(payable, values.send_email)
-    order = await _numbered(call, payable, lines, values.code)
+    ids, count = call.house.ids, len(lines)
+    order_id, code, position_id = ids.at_hand(count) or (*await ids.order(), await ids.positions(count))
+    fee_id = await ids.fees(len(draft.fees)) if draft.fees else 0
+    order = new_order.numbered(
+        payable,
+        lines,
+        order_id=order_id,
+        code=values.code or code,
+        first_position_id=position_id,
+        first_fee_id=fee_id,
+    )
     done = reply(order_body(call, event, order), 201)
     outcome = await orders.create(
         call.house,
@@ -78,7 +88,7 @@ async def create(call: Call) -> Reply:
         consume_carts=carts,
         force=force,
         own_code=values.code is not None,
-        own_secrets=frozenset([line.secret for line in lines if line.secret]),
+        own_secrets=_own_secrets(lines),
         kept=call.kept(done),
     )
     return done if outcome.durable else unconfirmed(done)
@@ -86,7 +96,10 @@ async def create(call: Call) -> Reply:
 
 async def _sent(call: Call) -> Any:
     """Return the cleaned body. Raises Invalid."""
-    usual = ORDER.decode(await call.raw_body()) if call.is_json else None
+    raw = call.at_hand
+    if raw is None:
+        raw = await call.raw_body()
+    usual = ORDER.decode(raw) if call.is_json else None
     if usual is not None:
         for row in usual.positions:
             if row.voucher:
@@ -102,18 +115,11 @@ async def _sent(call: Call) -> Any:
     return await read(call, ORDER, sent)
 
 
-async def _numbered(call: Call, draft: Order, lines: list[Line], own_code: str | None) -> Order:
-    ids, count = call.house.ids, len(lines)
-    order_id, code, position_id = ids.at_hand(count) or (*await ids.order(), await ids.positions(count))
-    fee_id = await ids.fees(len(draft.fees)) if draft.fees else 0
-    return new_order.numbered(
-        draft,
-        lines,
-        order_id=order_id,
-        code=own_code or code,
-        first_position_id=position_id,
-        first_fee_id=fee_id,
-    )
+def _own_secrets(lines: list[Line]) -> frozenset[str]:
+    for line in lines:
+        if line.secret:
+            return frozenset([line.secret for line in lines if line.secret])
+    return frozenset()
 
 
 def _blank(values: Any, event: Event) -> Order:

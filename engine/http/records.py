@@ -27,7 +27,7 @@ class Record(Schema):
         super().__init__(options, **fields)
         described: list[tuple[str, Any, Any]] = []
         rare: list[tuple[str, Any, Any]] = []
-        self._checked: list[tuple[str, Field, Callable[[Any], object]]] = []
+        self._checked: list[tuple[int, str, Field, Callable[[Any], object]]] = []
         self._required_too: list[tuple[str, Field]] = []
         self._rare: list[tuple[str, Field, Any]] = []
         for name, field in fields.items():
@@ -35,7 +35,7 @@ class Record(Schema):
             default = UNSET if field.default is MISSING else field.default
             one = (name, usual.type, msgspec.NODEFAULT if field.required else _field(default))
             if usual.fits is not None:
-                self._checked.append((name, field, usual.fits))
+                self._checked.append((len(described), name, field, usual.fits))
             elif not usual.final and field.required:
                 self._required_too.append((name, field))
             elif not usual.final:
@@ -68,13 +68,14 @@ class Record(Schema):
 
     def settle(self, values: Any, event: Event | None) -> Any:
         """Return what a decoded `kind` is cleaned into. Raises FieldError with the first thing that is wrong."""
-        for name, field, fits in self._checked:
-            value = getattr(values, name)
-            if value is not None and not fits(value):
-                setattr(values, name, field.accept(value, event))
+        sent = astuple(values)
+        for place, name, field, fits in self._checked:
+            text = sent[place]
+            if text is not None and not fits(text):
+                setattr(values, name, field.accept(text, event))
         for name, field in self._required_too:
             setattr(values, name, field.accept(getattr(values, name), event))
-        if astuple(values)[self._first_rare :] != self._absent:
+        if sent[self._first_rare :] != self._absent:
             for name, field, absent in self._rare:
                 value = getattr(values, name)
                 if value is not absent:

@@ -58,7 +58,9 @@ class _OrderLease(_Lease):
     _looked_at = 0.0
 
     def at_once(self, count: int) -> int:
-        return 0 if asyncio.get_running_loop().time() - self._looked_at > LOOK_AGAIN_S else super().at_once(count)
+        if asyncio.get_running_loop().time() - self._looked_at > LOOK_AGAIN_S:
+            return 0
+        return _Lease.at_once(self, count)
 
     async def take(self, count: int = 1) -> int:
         now = asyncio.get_running_loop().time()
