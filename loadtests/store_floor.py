@@ -49,6 +49,8 @@ class Scripts:
         for real in (event_key, shard, outbox):
             self.redis.ask("COPY", real, self._moved(real), "REPLACE")
         self.outbox = self._moved(outbox)
+        # the drain may not have let go yet what it has written
+        self.redis.ask("XTRIM", self.outbox, "MAXLEN", 0)
         self.redis.ask("HSET", self._moved(self._hold[3]), "id", 1, "id_last", IDS)
         self._next = 0
 

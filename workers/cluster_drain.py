@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
 from typing import Any
 
-from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from engine.domain.errors import Fenced
 from engine.ledger import keys
 from engine.ledger.cluster import elsewhere, masters
+from engine.ledger.line import Command, Line
 from engine.settings import Settings
 from persistence.outbox import EntryId
-from workers.drain import BATCH_MAX, Drain, State
-from workers.entries import Entry, entries_of, name_of
+from workers.drain import BATCH_MAX, Drain, State, entries_told, state_of
+from workers.entries import Entry, name_of
 
 log = logging.getLogger("holdfast.drain")
 
@@ -38,7 +37,7 @@ class ClusterDrain(Drain):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._by_url: dict[str, Redis] = {}
+        self._by_url: dict[str, Line] = {}
         self._shards: dict[str, list[int]] = {}
         self._away_until: dict[str, float] = {}
         self._doubtful = True
@@ -46,8 +45,8 @@ class ClusterDrain(Drain):
         self._turn = 0
 
     def close(self) -> None:
-        for redis in self._by_url.values():
-            redis.close()
+        for line in self._by_url.values():
+            line.close()
         super().close()
 
     def states(self) -> dict[int, State]:
@@ -56,10 +55,7 @@ class ClusterDrain(Drain):
             self._find()
         found: dict[int, State] = {}
         for url, shards in self._shards.items():
-            pipe = self._pipe(url)
-            for shard in shards:
-                pipe.hmget(keys.shard(shard), ["epoch", "last"])
-            answers = self._answers(url, pipe)
+            answers = self._answers(url, *map(state_of, shards))
             found |= {n: state for n, state in zip(shards, answers, strict=False) if not isinstance(state, Exception)}
         return found
 
@@ -71,18 +67,15 @@ class ClusterDrain(Drain):
             shards = [shard for shard in _turned(self._shards[url], self._turn) if shard in self._last]
             if not shards:
                 continue
-            pipe = self._pipe(url)
-            for shard in shards:
-                ms, sequence = self._last[shard]
-                pipe.xread({keys.outbox(shard): f"{ms}-{sequence}"}, count=_SHARE)
-            answers = self._answers(url, pipe)
+            since = ((self._streams[shard], name_of(self._last[shard])) for shard in shards)
+            answers = self._answers(url, *(("XREAD", "COUNT", _SHARE, "STREAMS", *one) for one in since))
             if not answers:
                 self._leave(shards)
             for shard, answer in zip(shards, answers, strict=False):
                 if isinstance(answer, Exception):
                     self._leave([shard])
                     continue
-                entries += [entry for _, rows in answer for entry in entries_of(shard, rows)]
+                entries += [entry for _, rows in answer or () for entry in entries_told(shard, rows)]
             if len(entries) >= BATCH_MAX:
                 # what is cut off is the end of some shards, and read again; they take turns at being first
                 return entries[:BATCH_MAX]
@@ -93,33 +86,25 @@ class ClusterDrain(Drain):
             self._idle_s = min(2 * self._idle_s, _IDLE_S[1])
         return entries
 
-    def finish(self, entries: list[Entry], reached: dict[int, EntryId]) -> None:
-        """Announce what is written, trim it, and let written orders go, on each master."""
-        self.announce(reached)
-        self.let_go(entries, reached)
-
-    def let_go(self, entries: Iterable[Entry], reached: dict[int, EntryId]) -> None:
+    def let_go(self, written: dict[int, dict[bytes, int]], reached: dict[int, EntryId]) -> None:
         """Trim what is written, and let written orders go, on each master."""
         for url, shards in self._shards.items():
             if its := {shard: reached[shard] for shard in shards if shard in reached}:
-                pipe = self._pipe(url)
-                self._let_go(pipe, [entry for entry in entries if entry.shard in its], its)
-                self._answers(url, pipe)
+                orders = {shard: written[shard] for shard in its if shard in written}
+                self._answers(url, *self._trims(its), *self._settles(orders))
 
     def written(self, last: dict[int, EntryId]) -> list[Entry]:
         """Return entries up to `last` that are still there, the oldest of each shard that can be read."""
         entries: list[Entry] = []
         for url, shards in self._shards.items():
             its = [shard for shard in shards if shard in last]
-            pipe = self._pipe(url)
-            for shard in its:
-                pipe.xrange(keys.outbox(shard), max=name_of(last[shard]), count=_SHARE)
-            for shard, answer in zip(its, self._answers(url, pipe), strict=False):
+            answers = self._answers(url, *(self._up_to(shard, last[shard], _SHARE) for shard in its))
+            for shard, answer in zip(its, answers, strict=False):
                 if not isinstance(answer, Exception):
-                    entries += entries_of(shard, answer)
+                    entries += entries_told(shard, answer)
         return entries
 
-    def server(self, shard: int) -> Redis:
+    def server(self, shard: int) -> Line:
         """Return who has a shard."""
         [url] = (url for url, shards in self._shards.items() if shard in shards)
         return self._by_url[url]
@@ -127,20 +112,15 @@ class ClusterDrain(Drain):
     def announce(self, reached: dict[int, EntryId]) -> None:
         """Tell all who wait how far Postgres has followed; any node of a cluster passes it on to the others."""
         for url in sorted(self._by_url, key=lambda url: self._away_until.get(url, 0.0)):
-            pipe = self._pipe(url)
-            pipe.publish(keys.DRAINED_CHANNEL, self._word(reached))
-            if self._answers(url, pipe):
+            if self._answers(url, ("PUBLISH", keys.DRAINED_CHANNEL, self._word(reached))):
                 return
 
-    def _pipe(self, url: str) -> Any:
-        return self._by_url[url].pipeline(transaction=False)
-
-    def _answers(self, url: str, pipe: Any) -> list[Any]:
-        """Send what a pipe has; return the master's answers, errors among them, and none at all if it is away."""
+    def _answers(self, url: str, *commands: Command) -> list[Any]:
+        """Return a master's answers, errors among them, and none at all if it is away."""
         if self._away_until.get(url, 0.0) > time.monotonic():
             return []
         try:
-            answers: list[Any] = pipe.execute(raise_on_error=False)
+            answers = self._by_url[url].ask(*commands)
         except (RedisError, OSError) as error:
             log.warning("a master is away: %s", error)
             self._away_until[url] = time.monotonic() + _AWAY_S
@@ -169,7 +149,7 @@ class ClusterDrain(Drain):
             self._away_until.pop(url, None)
         for url in urls:
             if url not in self._by_url:
-                self._by_url[url] = Redis.from_url(url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S)
+                self._by_url[url] = Line(url, _TIMEOUT_S)
         self._shards = {url: [n for n, its in enumerate(urls) if its == url] for url in self._by_url}
         # a master that is away may have an heir soon
         self._doubtful = any(until > time.monotonic() for until in self._away_until.values())

@@ -11,16 +11,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from threading import Event
 from typing import Any
 
-from redis import Redis
-from redis.exceptions import NoScriptError, RedisError, WatchError
+from redis.exceptions import NoScriptError, RedisError
 
 from engine.domain.errors import Fenced
 from engine.ledger import keys
 from engine.ledger.commits import entry_id
+from engine.ledger.line import Command, Line
 from engine.ledger.scripts import load_scripts
 from engine.meters import METERS
 from engine.settings import Settings
@@ -36,10 +35,19 @@ BATCH_BYTES_MAX = 16 * 1024 * 1024
 """Documents in one transaction, unless one alone is larger: Postgres needs many times that in memory."""
 _TIDY_MAX = 100
 """Pages that are tidied up at once; there is more than one only after a drain has failed for long."""
+_COMPANY = 3
+"""Entries that are read together where many come."""
 _COMPANY_S = 0.002
 """How long to wait for more entries after a batch that had company: saves a third of the cost, adds no latency."""
 _BLOCK_MS = 100
 """How long one read waits for entries; short, so that a change of epoch is noticed."""
+_QUIET_S = 0.01
+"""How long shards that had nothing lately may have to wait while others are busy: to ask all costs as much as to write
+two orders."""
+_LET_GO_S = 0.05
+"""How long what is written may stay in Redis as if it were not: to trim and to settle costs as much for many orders."""
+_SETTLE_MAX = 1000
+"""Orders in one call of order_settle."""
 _LOOK_S = 1.0
 """How often to see whether the fence has been at work."""
 _ANSWER_TIMEOUT_S = 5.0
@@ -54,14 +62,21 @@ class Drain:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._redis: Redis = Redis.from_url(settings.redis_url, socket_timeout=_ANSWER_TIMEOUT_S)
+        self._redis = Line(settings.redis_url, _ANSWER_TIMEOUT_S)
         self._settle = load_scripts()["order_settle"]
         self._epochs: dict[int, int] = {}
         self._told: dict[int, int] = {}
         self._last: dict[int, EntryId] = {}
         self._learn_at = 0.0
-        self._busy = settings.shards
-        self._streams = {keys.outbox(shard).encode(): shard for shard in range(settings.shards)}
+        self._written: dict[int, dict[bytes, int]] = {}
+        """By shard, versions of orders that are written and not let go, by key."""
+        self._count = 0
+        self._let_go_at = 0.0
+        self._streams = [keys.outbox(shard).encode() for shard in range(settings.shards)]
+        self._shard_of = {name: shard for shard, name in enumerate(self._streams)}
+        self._busy = list(range(settings.shards))
+        """Who had something when they were asked last."""
+        self._all_at = 0.0
 
     def run(self, stop: Event) -> None:
         """Drain until `stop`: wait to be elected, follow, start again after any fault of a store."""
@@ -72,7 +87,7 @@ class Drain:
             except (Fenced, RedisError, OSError) as error:
                 log.warning("cannot drain: %s", error)
                 # another server may have the address by now
-                self._redis.connection_pool.disconnect()
+                self.close()
                 stop.wait(_RETRY_S)
         self.close()
 
@@ -93,7 +108,7 @@ class Drain:
 
     def _follow(self, follower: Follower, stop: Event) -> None:
         """Drain until `stop`. Raises Moved, and the errors of the stores."""
-        self._epochs = {}
+        self._epochs, self._written = {}, {}
         self.learn(follower)
         if self._last:
             self.announce(self._last)
@@ -104,10 +119,11 @@ class Drain:
             entries = self.read()
             for batch in _batches(entries):
                 self.write(follower, batch)
+            self.let_go_if_due(idle=not entries)
             # not only when it is quiet: the fence may have left a shard for later while others are busy
             if time.monotonic() > self._learn_at:
                 self.learn(follower)
-            company = len(entries) > 2
+            company = len(entries) >= _COMPANY
 
     def learn(self, follower: Follower) -> None:
         """Read epochs and watermarks. A shard whose epoch differs between the stores is left alone."""
@@ -136,53 +152,65 @@ class Drain:
             entries = self.written(last)
             if not entries:
                 return
-            self.let_go(entries, _reached(entries))
+            self.let_go(_versions(entries), _reached(entries))
             last = {entry.shard: last[entry.shard] for entry in entries}
 
     def written(self, last: dict[int, EntryId]) -> list[Entry]:
         """Return entries up to `last` that are still there, the oldest of each shard."""
-        pipe = self._redis.pipeline(transaction=False)
-        for shard, entry in last.items():
-            pipe.xrange(keys.outbox(shard), max=name_of(entry), count=BATCH_MAX)
-        return [entry for shard, rows in zip(last, pipe.execute(), strict=True) for entry in entries_of(shard, rows)]
+        answers = _checked(self._redis.ask(*(self._up_to(shard, entry, BATCH_MAX) for shard, entry in last.items())))
+        return [entry for shard, rows in zip(last, answers, strict=True) for entry in entries_told(shard, rows)]
 
-    def let_go(self, entries: Iterable[Entry], reached: dict[int, EntryId]) -> None:
-        """Trim what is written, and let written orders go."""
-        pipe = self._redis.pipeline(transaction=False)
-        self._let_go(pipe, entries, reached)
-        _check(pipe.execute(raise_on_error=False))
+    def let_go(self, written: dict[int, dict[bytes, int]], reached: dict[int, EntryId]) -> None:
+        """Trim what is written, and let written orders go: versions by shard and key."""
+        _checked(self._redis.ask(*self._trims(reached), *self._settles(written)))
+
+    def let_go_if_due(self, *, idle: bool = False) -> None:
+        """Let go what is written if that is much, or was long ago, or if there is nothing else to do."""
+        if self._written and (idle or self._count >= BATCH_MAX or time.monotonic() > self._let_go_at):
+            written, self._written = self._written, {}
+            self.let_go(written, {shard: self._last[shard] for shard in written if shard in self._last})
 
     def states(self) -> dict[int, State]:
         """Return what Redis knows, by shard."""
-        pipe = self._redis.pipeline(transaction=False)
-        for shard in range(self._settings.shards):
-            pipe.hmget(keys.shard(shard), ["epoch", "last"])
-        return dict(enumerate(pipe.execute()))
+        return dict(enumerate(_checked(self._redis.ask(*map(state_of, range(self._settings.shards))))))
 
-    def server(self, shard: int) -> Redis:
+    def server(self, shard: int) -> Line:
         """Return who has a shard."""
         return self._redis
 
     def _waits(self, shard: int, last: EntryId) -> bool:
         """Tell whether anything that was added after an entry is still there."""
-        return bool(self.server(shard).xrange(keys.outbox(shard), min=f"({name_of(last)}", count=1))
+        command = ("XRANGE", self._streams[shard], f"({name_of(last)}", "+", "COUNT", 1)
+        [found] = _checked(self.server(shard).ask(command))
+        return bool(found)
 
     def read(self, *, wait: bool = True) -> list[Entry]:
-        """Return what has been added since, oldest first in each shard; `wait` a little if there is nothing."""
+        """Return what has been added since, oldest first in each shard; `wait` a little if there is nothing.
+
+        While some shards are busy the others are only asked each `_QUIET_S`.
+        """
         if not self._epochs:
             time.sleep(_BLOCK_MS / 1000)
             return []
-        streams: dict[Any, Any] = {
-            name: f"{ms}-{sequence}"
-            for name, shard in self._streams.items()
-            if shard in self._last
-            for ms, sequence in [self._last[shard]]
-        }
+        if time.monotonic() < self._all_at:
+            busy = [shard for shard in self._busy if shard in self._last]
+            if entries := self._read(busy):
+                return entries
+        entries = self._read(list(self._last), *(("BLOCK", _BLOCK_MS) if wait else ()))
+        self._busy = list({entry.shard: None for entry in entries})
+        # a lone entry says nothing about where the next one comes
+        self._all_at = time.monotonic() + _QUIET_S if len(entries) >= _COMPANY else 0.0
+        return entries
+
+    def _read(self, shards: list[int], *options: str | int) -> list[Entry]:
+        if not shards:
+            return []
         # after an outage all shards may have very much to tell
-        share = max(1, BATCH_MAX // self._busy)
-        found: Any = self._redis.xread(streams, count=share, block=_BLOCK_MS if wait else None)
-        self._busy = max(1, len(found))
-        return [entry for name, rows in found for entry in entries_of(self._streams[name], rows)]
+        share = max(1, BATCH_MAX // max(1, len(self._busy)))
+        names = (self._streams[shard] for shard in shards)
+        since = (name_of(self._last[shard]) for shard in shards)
+        [found] = _checked(self._redis.ask(("XREAD", "COUNT", share, *options, "STREAMS", *names, *since)))
+        return [entry for name, rows in found or () for entry in entries_told(self._shard_of[name], rows)]
 
     def write(self, follower: Follower, entries: list[Entry]) -> None:
         """Write a batch in one transaction, then trim, settle and announce it. Raises Moved."""
@@ -230,21 +258,20 @@ class Drain:
 
         What Postgres lacks is in Redis still, and the fence makes an outbox of it, but only if there is none.
         """
-        with self.server(shard).pipeline() as pipe:
-            pipe.watch(keys.shard(shard), keys.outbox(shard))  # type: ignore[no-untyped-call]
-            mark = follower.marks()[shard]
-            ours = (mark.epoch, mark.last) == (self._epochs[shard], self._last[shard])
-            if not ours or pipe.hexists(keys.shard(shard), "restored") or not pipe.exists(keys.outbox(shard)):
-                return
-            log.error("shard %d: entry %s was taken out of the outbox before it was written", shard, name_of(lost))
-            pipe.multi()
-            self.delete(pipe, shard)
-            with suppress(WatchError):
-                pipe.execute()
+        server, outbox = self.server(shard), self._streams[shard]
+        _checked(server.ask(("WATCH", keys.shard(shard), outbox)))
+        mark = follower.marks()[shard]
+        ours = (mark.epoch, mark.last) == (self._epochs[shard], self._last[shard])
+        restored, there = _checked(server.ask(("HEXISTS", keys.shard(shard), "restored"), ("EXISTS", outbox)))
+        if not ours or restored or not there:
+            _checked(server.ask(("UNWATCH",)))
+            return
+        log.error("shard %d: entry %s was taken out of the outbox before it was written", shard, name_of(lost))
+        self.delete(server, shard)
 
-    def delete(self, pipe: Any, shard: int) -> None:
-        """Delete an outbox."""
-        pipe.delete(keys.outbox(shard))
+    def delete(self, server: Line, shard: int) -> None:
+        """Delete an outbox, unless it has changed since it was watched."""
+        _checked(server.ask(("MULTI",), ("DEL", self._streams[shard]), ("EXEC",)))
 
     def _commit(self, follower: Follower, entries: list[Entry], reached: dict[int, EntryId]) -> None:
         for entry in entries:
@@ -277,27 +304,36 @@ class Drain:
         return [Step(shard, self._epochs[shard], self._last[shard], new) for shard, new in reached.items()]
 
     def finish(self, entries: list[Entry], reached: dict[int, EntryId]) -> None:
-        """Announce what is written, trim it, and let written orders go. The books are right without any of it."""
-        pipe = self._redis.pipeline(transaction=False)
-        pipe.publish(keys.DRAINED_CHANNEL, self._word(reached))
-        self._let_go(pipe, entries, reached)
-        _check(pipe.execute(raise_on_error=False))
+        """Announce what is written, and keep in mind what can be let go. The books are right without any of it."""
+        self.announce(reached)
+        if not self._written:
+            self._count, self._let_go_at = 0, time.monotonic() + _LET_GO_S
+        self._count += len(entries)
+        versions = _versions(entries)
+        for shard in reached:
+            self._written.setdefault(shard, {}).update(versions.get(shard, {}))
 
     def announce(self, reached: dict[int, EntryId]) -> None:
         """Tell all who wait how far Postgres has followed."""
-        self._redis.publish(keys.DRAINED_CHANNEL, self._word(reached))
+        self._redis.tell(("PUBLISH", keys.DRAINED_CHANNEL, self._word(reached)))
 
-    def _let_go(self, pipe: Any, entries: Iterable[Entry], reached: dict[int, EntryId]) -> None:
-        """Trim what is written, and let written orders go."""
-        for shard, (ms, sequence) in reached.items():
-            pipe.xtrim(keys.outbox(shard), minid=f"{ms}-{sequence + 1}", approximate=False)
-        by_shard: dict[int, dict[bytes, int]] = {}
-        for entry in orders_of(entries):
-            by_shard.setdefault(entry.shard, {})[entry.key] = entry.version
+    def _trims(self, reached: dict[int, EntryId]) -> list[Command]:
+        """Return commands that trim what is written."""
+        return [("XTRIM", self._streams[shard], "MINID", f"{ms}-{seq + 1}") for shard, (ms, seq) in reached.items()]
+
+    def _settles(self, written: dict[int, dict[bytes, int]]) -> list[Command]:
+        """Return commands that let written orders go."""
         hot_ms = self._settings.order_hot_s * 1000
-        for versions in by_shard.values():
-            arguments = [len(versions), *versions, hot_ms, *versions.values()]
-            pipe.execute_command("EVALSHA", self._settle.sha, *arguments)
+        found: list[Command] = []
+        for versions in written.values():
+            them = list(versions)
+            for first in range(0, len(them), _SETTLE_MAX):
+                some = them[first : first + _SETTLE_MAX]
+                found.append(("EVALSHA", self._settle.sha, len(some), *some, hot_ms, *(versions[key] for key in some)))
+        return found
+
+    def _up_to(self, shard: int, last: EntryId, count: int) -> Command:
+        return ("XRANGE", self._streams[shard], "-", name_of(last), "COUNT", count)
 
     def _word(self, reached: dict[int, EntryId]) -> str:
         return " ".join(f"{shard}={ms}-{seq}@{self._told[shard]}" for shard, (ms, seq) in reached.items())
@@ -327,8 +363,27 @@ def _reached(entries: Iterable[Entry]) -> dict[int, EntryId]:
     return reached
 
 
-def _check(answers: Iterable[Any]) -> None:
-    """Raise what went wrong, unless it is that the fence has closed the server: the books are right without it."""
+def _versions(entries: Iterable[Entry]) -> dict[int, dict[bytes, int]]:
+    """Return the newest versions of orders by shard and key."""
+    found: dict[int, dict[bytes, int]] = {}
+    for entry in orders_of(entries):
+        found.setdefault(entry.shard, {})[entry.key] = entry.version
+    return found
+
+
+def state_of(shard: int) -> Command:
+    """Return the command that asks for a shard's state."""
+    return ("HMGET", keys.shard(shard), "epoch", "last")
+
+
+def entries_told(shard: int, rows: Iterable[tuple[bytes, list[bytes]]]) -> list[Entry]:
+    """Return what Redis has told of an outbox."""
+    return entries_of(shard, ((name, dict(zip(words[::2], words[1::2], strict=True))) for name, words in rows))
+
+
+def _checked(answers: list[Any]) -> list[Any]:
+    """Return answers. Raises what went wrong, unless it is that the fence has closed the server: see Drain.finish."""
     for answer in answers:
         if isinstance(answer, Exception) and not isinstance(answer, NoScriptError):
             raise answer
+    return answers

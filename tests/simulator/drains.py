@@ -59,14 +59,14 @@ class _Drain(Drain):
         if self.fault == "before acknowledge":
             raise Died
         super().finish(entries, reached)
-        self.hear(self._word(reached))
 
-    def delete(self, pipe, shard):
-        super().delete(pipe, shard)
+    def delete(self, server, shard):
+        super().delete(server, shard)
         self.lose(shard)
 
     def announce(self, reached):
         super().announce(reached)
+        self._redis.ask()
         self.hear(self._word(reached))
 
 
@@ -118,7 +118,7 @@ class DrainActor:
             if not self._rogue and not follower.lock(LOCK):
                 self._again_at = self._world.loop.time() + _RETRY_S
                 return "not elected"
-            drain._epochs = {}
+            drain._epochs, drain._written = {}, {}
             self._learn()
             if drain._last:
                 drain.announce(drain._last)
@@ -132,6 +132,7 @@ class DrainActor:
         drain.fault = follower.fault = fault
         entries = drain.read(wait=False)
         if not entries:
+            drain.let_go_if_due(idle=True)
             self._seen = self._world.server.commands
             return "nothing"
         if fault == "after read":
@@ -139,6 +140,7 @@ class DrainActor:
         self._tell_time()
         for batch in _batches(entries):
             drain.write(follower, batch)
+        drain.let_go_if_due()
         return f"wrote {len(entries)}"
 
     def _learn(self):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -16,7 +17,7 @@ from engine.ledger import keys
 from engine.ledger.scripts import load_scripts
 from engine.settings import Settings
 from persistence.follower import Follower, Moved
-from workers.drain import BATCH_BYTES_MAX, BATCH_MAX, Drain, _batches
+from workers.drain import _LET_GO_S, _QUIET_S, BATCH_BYTES_MAX, BATCH_MAX, Drain, _batches
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def drain(redis_url, drained_url, client, follower, marks):
     made = Drain(Settings(redis_url=redis_url, database_url=drained_url, order_hot_s=60))
     made.learn(follower)
     yield made
-    made._redis.close()
+    made.close()
 
 
 def feed(client, of, *orders, shard=SHARD):
@@ -61,6 +62,7 @@ def parked(sql, shard=SHARD):
 def run_once(drain, follower):
     entries = drain.read()
     drain.write(follower, entries)
+    drain.let_go_if_due(idle=True)
     return entries
 
 
@@ -219,8 +221,63 @@ def test_what_was_written_but_not_let_go_is_let_go_by_the_next_drain(sql, client
     assert stored(sql, left.id) == left
 
 
+@pytest.fixture
+def clock(monkeypatch):
+    """The drain's clock, which stands still; what is added to it is the time that has passed."""
+    passed = [1000.0]
+    monkeypatch.setattr("workers.drain.time", SimpleNamespace(monotonic=lambda: passed[0], sleep=lambda seconds: None))
+    return passed
+
+
+def test_a_quiet_shard_waits_a_moment_at_most_while_others_are_busy(client, follower, of, drain, clock):
+    def shards_of(entries):
+        return {entry.shard for entry in entries}
+
+    def add(count, shard):
+        list(feed(client, of, *(fresh(of) for _ in range(count)), shard=shard))
+
+    add(5, SHARD)
+    assert shards_of(drain.read()) == {SHARD}
+    add(1, OTHER_SHARD)
+    for _ in range(3):  # there is always something in the other, and nobody has written any of it
+        clock[0] += _QUIET_S / 4
+        assert shards_of(drain.read()) == {SHARD}
+    clock[0] += _QUIET_S / 4
+    entries = drain.read()
+    assert shards_of(entries) == {SHARD, OTHER_SHARD}
+    drain.write(follower, entries)
+    # both are busy now; and as soon as none of the busy ones has anything, all are asked
+    assert drain.read(wait=False) == []
+    add(1, SHARD)
+    assert shards_of(drain.read()) == {SHARD}
+
+
+def test_what_is_written_is_let_go_together_and_soon(client, follower, of, drain, clock):
+    found = []
+    for _ in range(3):
+        found += feed(client, of, fresh(of), fresh(of))
+        drain.write(follower, drain.read())
+        drain.let_go_if_due()
+    assert client.xlen(keys.outbox(SHARD)) == 6
+    assert all(client.pttl(key) == -1 for key in found)
+    clock[0] += 2 * _LET_GO_S
+    drain.let_go_if_due()
+    assert client.xlen(keys.outbox(SHARD)) == 0
+    assert all(client.pttl(key) > 0 for key in found)
+    assert drain.read(wait=False) == []
+
+
+def test_much_that_is_written_is_let_go_at_once(client, follower, of, drain, clock):
+    orders = [fresh(of) for _ in range(BATCH_MAX)]
+    list(feed(client, of, *orders))
+    drain._busy = [SHARD]
+    drain.write(follower, drain.read())
+    drain.let_go_if_due()
+    assert client.xlen(keys.outbox(SHARD)) == 0
+
+
 def test_a_transaction_has_no_more_entries_than_it_may_and_no_shard_is_out_of_order(client, of, drain):
-    drain._busy = 1
+    drain._busy = [SHARD]
     for shard in (SHARD, OTHER_SHARD):
         list(feed(client, of, *(b"{" for _ in range(BATCH_MAX + 1)), shard=shard))
     entries = drain.read()
