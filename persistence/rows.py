@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
-from itertools import chain
 from struct import Struct as Packing
 
 from persistence import parts
@@ -48,10 +47,6 @@ _DIGITS_MAX = 100
 """More than any amount has; Postgres says which are too many."""
 
 
-class Array(bytes):
-    """Rows as Postgres reads them."""
-
-
 class Rows:
     """Rows of orders, and the documents of those that have more than these tables hold."""
 
@@ -78,7 +73,7 @@ class Rows:
         if more:
             self.rest.append(document)
 
-    def arrays(self, types: Mapping[str, int]) -> dict[str, Array]:
+    def arrays(self, types: Mapping[str, int]) -> dict[str, bytes]:
         """Return all rows as parameters of the statements that write them; `types` has the id of each type."""
         orders, positions, payments = (types[kind] for kind in KINDS)
         return {
@@ -88,13 +83,14 @@ class Rows:
         }
 
 
-def _array(element: int, rows: Sequence[bytes]) -> Array:
+def _array(element: int, rows: Sequence[bytes]) -> bytes:
     if not rows:
-        return Array(_ARRAY.pack(0, 0, element, 0, 1)[:12])
-    sizes = map(_SIZE.pack, map(len, rows))
-    return Array(
-        _ARRAY.pack(1, 0, element, len(rows), 1) + b"".join(chain.from_iterable(zip(sizes, rows, strict=True)))
-    )
+        return _ARRAY.pack(0, 0, element, 0, 1)[:12]
+    pieces = [_ARRAY.pack(1, 0, element, len(rows), 1)]
+    for row in rows:
+        pieces.append(_SIZE.pack(len(row)))
+        pieces.append(row)
+    return b"".join(pieces)
 
 
 def _order(order: parts.Order, ordered_at: int, document: bytes, made: Card) -> bytes:

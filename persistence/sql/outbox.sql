@@ -10,12 +10,6 @@ SELECT unnest(%(shards)s::integer[]), 1, 0, 0
 ON CONFLICT (shard) DO UPDATE SET epoch = shards.epoch + 1
 RETURNING shard, epoch, last_ms, last_seq;
 
--- name: begin a transaction
-BEGIN;
-
--- name: commit it
-COMMIT;
-
 -- name: advance the watermarks of some shards; fails with division by zero unless all stood where the drain thought
 WITH advanced AS (
     UPDATE shards

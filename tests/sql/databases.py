@@ -16,10 +16,14 @@ from psycopg.rows import tuple_row
 
 from persistence.parts import decode
 from persistence.queries import Queries
-from persistence.rows import KINDS, Array, Rows
+from persistence.rows import KINDS, Rows
 
 _ORDERS = Queries("orders")
 _numbers = count(1)
+
+
+class _Array(bytes):
+    """Rows in Postgres' binary form."""
 
 
 class _ArrayDumper(Dumper):
@@ -28,11 +32,11 @@ class _ArrayDumper(Dumper):
     format = Format.BINARY
     oid = 0
 
-    def dump(self, obj: Array) -> bytes:
+    def dump(self, obj: _Array) -> bytes:
         return obj
 
 
-psycopg.adapters.register_dumper(Array, _ArrayDumper)
+psycopg.adapters.register_dumper(_Array, _ArrayDumper)
 
 
 def upsert(connection: psycopg.Connection[Any], *documents: dict[str, Any]) -> None:
@@ -43,7 +47,8 @@ def upsert(connection: psycopg.Connection[Any], *documents: dict[str, Any]) -> N
     for document in documents:
         encoded = json.dumps(document).encode()
         rows.add(decode(encoded), encoded)
-    cursor.execute(_ORDERS["upsert"], {**rows.arrays(types), "earlier": "[]", "split": []})
+    arrays = {name: _Array(array) for name, array in rows.arrays(types).items()}
+    cursor.execute(_ORDERS["upsert"], {**arrays, "earlier": "[]", "split": []})
 
 
 @contextmanager

@@ -12,8 +12,7 @@ from persistence.queries import FOLDER, Queries
 
 REPO = Path(__file__).parents[2]
 ALL = [(file.stem, name) for file in sorted(FOLDER.glob("*.sql")) for name, _ in Queries(file.stem)]
-for unprepared in (("migrations", "create_table"), ("outbox", "begin"), ("outbox", "commit")):
-    ALL.remove(unprepared)  # Postgres prepares none of these, and each migration, each batch runs them
+ALL.remove(("migrations", "create_table"))  # Postgres cannot prepare it, and each migration runs it
 PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
