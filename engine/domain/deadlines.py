@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -33,17 +34,35 @@ def payment_deadline(event: Event, now: dt.datetime) -> dt.datetime:
 
     A term in days ends with its last day, which is no weekend, when banks rest, unless the settings allow that.
     """
+    known = _terms.get(event.id)
+    if known is None or known[0] is not event.settings or known[1] != event.timezone:
+        if len(_terms) >= _TERMS_MAX:
+            _terms.clear()
+        known = _terms[event.id] = event.settings, event.timezone, _term_of(event)
+    return known[2].deadline(now)
+
+
+def _term_of(event: Event) -> _Minutes | _Days:
     settings = event.settings
     if settings.get("payment_term_mode") == "minutes":
-        return now + dt.timedelta(minutes=_term(settings.get("payment_term_minutes"), PAYMENT_TERM_MINUTES))
-    days = _term(settings.get("payment_term_days"), PAYMENT_TERM_DAYS)
-    weekdays = settings.get("payment_term_weekdays", True) is not False
-    return _days(event.timezone, days, weekdays).deadline(now)
+        return _Minutes(_length(settings.get("payment_term_minutes"), PAYMENT_TERM_MINUTES))
+    days = _length(settings.get("payment_term_days"), PAYMENT_TERM_DAYS)
+    return _Days(event.timezone, days, settings.get("payment_term_weekdays", True) is not False)
 
 
-def _term(value: Any, default: int) -> int:
+def _length(value: Any, default: int) -> int:
     """Return a length that a client has set; settings are kept as they are sent, so it may be anything."""
     return value if type(value) is int and 0 <= value <= _TERM_MAX else default
+
+
+class _Minutes:
+    """A term of minutes."""
+
+    def __init__(self, minutes: int) -> None:
+        self._length = dt.timedelta(minutes=minutes)
+
+    def deadline(self, now: dt.datetime) -> dt.datetime:
+        return now + self._length
 
 
 class _Days:
@@ -69,4 +88,6 @@ class _Days:
         return _end_of_day(day, self._timezone)
 
 
-_days = lru_cache(maxsize=1000)(_Days)
+_TERMS_MAX = 1000
+_terms: dict[int, tuple[Mapping[str, Any], str, _Minutes | _Days]] = {}
+"""Terms by event, with the settings and the timezone that they follow from."""

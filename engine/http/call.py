@@ -127,8 +127,8 @@ class Call:
 
         Raises Invalid (malformed), UnsupportedMedia (neither JSON nor a form), Unreadable, TooLarge, TooSlow.
         """
-        raw = self.at_hand
-        if raw is None:
+        raw = self._raw
+        if raw is None or len(raw) > self.house.settings.body_bytes_max:
             raw = await self.raw_body()
         if not raw:
             return {}

@@ -163,6 +163,8 @@ class Schema(Field):
 
         Raises Invalid with the errors of all fields.
         """
+        if not self.fields and type(body) is dict:
+            return {}
         cleaned, errors = self.collect(body, event, partial=partial)
         if errors:
             raise Invalid(errors)

@@ -18,7 +18,7 @@ from engine.http.call import NO_CONTENT, Call, Reply, reply, unconfirmed
 from engine.http.errors import answer
 from engine.http.field_kinds import Boolean, Date, DateTime, Email, Json, Money, Text
 from engine.http.fields import FieldError, Schema
-from engine.http.mailing import TOLD, telling
+from engine.http.mailing import TOLD, said, telling
 from engine.http.order_query import PARAMETERS, wanted
 from engine.http.paging import page_body, page_generated, page_of
 from engine.http.people import INVOICE_ADDRESS, Phone
@@ -169,14 +169,14 @@ async def delete(call: Call) -> Reply:
 async def mark_paid(call: Call) -> Reply:
     """Mark an order as paid, whatever is still due."""
     event = event_of(call)
-    sent = await call.body()
-    NOTHING.read(sent, event)
+    asked = await said(call, NOTHING)
+    rule = mails.telling(payments.mark_paid, _OF_PAYMENT, wanted=asked.wanted, comment=asked.comment)
 
     def body(order: Order) -> Any:
         payments.refuse_unapproved(order)
         return order_body(call, event, order)
 
-    return await change(call, telling(payments.mark_paid, _OF_PAYMENT, sent), body)
+    return await change(call, rule, body)
 
 
 @terms(_CANCEL, shows=shapes.Order, waits=True, query=PDF_DATA)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from engine.domain import payments, refunds
+from engine.domain import mails, payments, refunds
 from engine.domain.errors import Invalid, NotFound
 from engine.domain.order import MailKind, Order, PaymentState
 from engine.http import shapes
 from engine.http.call import Call, Reply, reply
 from engine.http.field_kinds import Boolean, Choice, DateTime, Json, Money, Text
 from engine.http.fields import FieldError, Schema
-from engine.http.mailing import TOLD, telling
+from engine.http.mailing import TOLD, said, telling
 from engine.http.orders import FORCE, NOTHING, change, code_of, event_of, known_first
 from engine.http.paging import page_body, page_of
 from engine.http.resources import payment_body, refund_body
@@ -92,14 +92,14 @@ async def create(call: Call) -> Reply:
 async def confirm(call: Call) -> Reply:
     """Confirm a payment; the order is paid once nothing is due."""
     event, local_id = event_of(call), local_id_of(call)
-    sent = await call.body()
-    force: bool = FORCE.read(sent, event)["force"]
+    asked = await said(call, FORCE)
+    rule = payments.confirm(local_id, force=asked.force)
 
     def body(order: Order) -> shapes.Payment:
         payments.refuse_unapproved(order)
         return payment_body(call, event, order, payments.find(order, local_id))
 
-    return await change(call, telling(payments.confirm(local_id, force=force), _OF_PAYMENT, sent), body)
+    return await change(call, mails.telling(rule, _OF_PAYMENT, wanted=asked.wanted, comment=asked.comment), body)
 
 
 @terms(NOTHING, shows=shapes.Payment, waits=True)

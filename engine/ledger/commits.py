@@ -121,8 +121,9 @@ def committed(shard: int, epoch: int, answer: bytes | list[Any]) -> Committed:
             raise Busy(reason="the order was changed by somebody else")
 
 
+@lru_cache(maxsize=256)
 def entry_id(text: bytes) -> tuple[int, int]:
-    """Return a stream id as numbers that compare in order."""
+    """Return a stream id as numbers that compare in order; all orders of a call are in one entry."""
     ms, _, sequence = text.partition(b"-")
     return int(ms), int(sequence)
 

@@ -147,7 +147,7 @@ class Ledger(LiveCatalogue, KeptReplies):
 
         Raises NotFound if it was deleted lately.
         """
-        document = await self._documents.join_one(event.id, code, partial(self._order_read, event))
+        document = await self._documents.join_one(event.id, code, lambda codes: self._order_read(event, codes))
         if document is None:
             return None
         if not document:
@@ -203,7 +203,7 @@ class Ledger(LiveCatalogue, KeptReplies):
         version = event.version if judged else None
         for _ in range(AGAIN_MAX):
             epoch, answer = await self._orders.join_one(
-                (event.id, version), work, partial(self._commit, shard, event.id, version)
+                (event.id, version), work, lambda works: self._commit(shard, event.id, version, works)
             )
             if answer != [b"again"]:
                 return committed(shard, epoch, answer)
