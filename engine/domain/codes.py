@@ -50,12 +50,20 @@ def order_code(number: int, key: bytes) -> str:
         low += mix_low[high]
         if low >= low_size:
             low -= low_size
-    value = high * low_size + low
-    code = ""
-    for _ in range(length // 2):
-        code += _PAIRS[value % _PAIR]
-        value //= _PAIR
-    return code + CODE_ALPHABET[value] if length % 2 else code
+    # the lowest digits come first
+    return _text(low, length - length // 2) + _text(high, length // 2)
+
+
+def _text(value: int, digits: int) -> str:
+    if digits == 2:
+        return _PAIRS[value]
+    if digits == 3:
+        return _PAIRS[value % _PAIR] + CODE_ALPHABET[value // _PAIR]
+    text = ""
+    for _ in range(digits):
+        text += CODE_ALPHABET[value % _RADIX]
+        value //= _RADIX
+    return text
 
 
 def order_number(code: str, key: bytes) -> int | None:
@@ -140,31 +148,23 @@ class _Source:
         self._texts: list[str] = []
 
     def draw(self) -> str:
+        """Return a text that nobody has had before."""
         if not self._texts:
             self._texts = self._cut(token_bytes(_DRAW).translate(self._table, self._unfair).decode("ascii"))
         return self._texts.pop()
 
 
 _LOWER = "abcdefghijklmnopqrstuvwxyz"
-_order_secrets = _Source(_LOWER + "0123456789", 26)
-_ticket_secrets = _Source("abcdefghjkmnpqrstuvwxyz23456789", 32)
-_pseudonyms = _Source("ABCDEFGHJKLMNPQRSTUVWXYZ3789", 10)
 _cart_names = _Source(_LOWER + _LOWER.upper() + "0123456789", 48)
 
+order_secret = _Source(_LOWER + "0123456789", 26).draw
+"""Returns the secret in an order's link: 26 of a-z 0-9. pretix has 16, which are 83 bits and not 134."""
 
-def order_secret() -> str:
-    """Return the secret in an order's link: 26 of a-z 0-9. pretix has 16, which are 83 bits and not 134."""
-    return _order_secrets.draw()
+ticket_secret = _Source("abcdefghjkmnpqrstuvwxyz23456789", 32).draw
+"""Returns what a ticket's code carries: 32 of a-z 2-9 without i, l, o."""
 
-
-def ticket_secret() -> str:
-    """Return what a ticket's code carries: 32 of a-z 2-9 without i, l, o."""
-    return _ticket_secrets.draw()
-
-
-def pseudonymization_id() -> str:
-    """Return a ticket's name for statistics: 10 of A-Z without I and O, 3 7 8 9."""
-    return _pseudonyms.draw()
+pseudonymization_id = _Source("ABCDEFGHJKLMNPQRSTUVWXYZ3789", 10).draw
+"""Returns a ticket's name for statistics: 10 of A-Z without I and O, 3 7 8 9."""
 
 
 def cart_id() -> str:

@@ -233,11 +233,12 @@ def numbered(
 ) -> Order:
     """Return the draft as a real order: with ids, code and secrets. Its positions are numbered from 1."""
     positions: list[Position] = []
-    for index, position in enumerate(draft.positions):
+    for position in draft.positions:
+        own_secret = lines[len(positions)].secret
         real = replace(
             position,
             id=first_position_id - 1 + position.positionid,
-            secret=lines[index].secret or codes.ticket_secret(),
+            secret=own_secret or codes.ticket_secret(),
             pseudonymization_id=codes.pseudonymization_id(),
         )
         if position.addon_to:
@@ -249,10 +250,10 @@ def numbered(
 
 def first_payment(order: Order, provider: str | None, payment_date: dt.datetime | None, info: dict[str, Any]) -> Order:
     """Return the order with its first payment, if it gets one: free orders are paid at once. Raises Invalid."""
-    if order.total == 0 and not order.require_approval:
+    if not order.total and not order.require_approval:
         payment = Payment(1, _CONFIRMED, ZERO, order.datetime, FREE, payment_date=order.datetime)
         return replace(order, status=_PAID, payments=(payment,))
-    if provider == FREE and order.total != 0:
+    if provider == FREE and order.total:
         raise Invalid(['You cannot use the "free" payment provider for non-free orders.'])
     if provider is None:
         if order.status is _PAID:
