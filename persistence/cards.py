@@ -86,7 +86,7 @@ def card(order: Order) -> Card:
     words: dict[str, None] = {}
     for payment in order.payments:
         words[_known("p", payment.provider)] = None
-    words[_known("w", order.sales_channel)] = words[_known("l", order.locale)] = None
+    words[_origin(order.sales_channel, order.locale)] = None
     code = fold(order.code)
     # the code is first, as lists are ordered by it
     whose = f"{PARTING}t{code}"
@@ -97,9 +97,7 @@ def card(order: Order) -> Card:
     email = fold(order.email) if order.email else None
     contact = {email: None} if email else {}
     payer = _folded(_payer(order.invoice_address)) if order.invoice_address else {}
-    texts = {code: None} | contact
-    if order.comment or payer:
-        texts |= _folded([order.comment]) | payer
+    texts = _folded([order.comment]) | payer if order.comment or payer else {}
     secrets = ""
     dates = []
     positions = []
@@ -131,14 +129,22 @@ def card(order: Order) -> Card:
     if first != last:
         words |= {f"s{date}": None for date in dates if date not in (first, last)}
     all_words = f"{PARTING}{PARTING.join(words)}{PARTING}"
+    plain = f"{code}{PARTING}{email}" if email else code
+    search = PARTING.join({code: None} | contact | texts) if texts else plain
     few = len(secrets) <= _BEGINNINGS_MAX // 4 or len(secrets.encode()) <= _BEGINNINGS_MAX
-    return Card(email, all_words, PARTING.join(texts), secrets if few else None, first, last, positions)
+    return Card(email, all_words, search, secrets if few else None, first, last, positions)
 
 
 @lru_cache(maxsize=1024)
 def _known(kind: str, text: str) -> str:
     """Return exact() of what few texts are."""
     return exact(kind, text)
+
+
+@lru_cache(maxsize=1024)
+def _origin(channel: str, locale: str) -> str:
+    """Return the words of where an order came from."""
+    return f"{exact('w', channel)}{PARTING}{exact('l', locale)}"
 
 
 def _folded(texts: Sequence[str | None]) -> dict[str, None]:

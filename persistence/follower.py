@@ -131,7 +131,7 @@ class Follower:
         `replies` were given to requests with an idempotency key, oldest first. Raises Moved, Unwritable.
         """
         new, changed = _told_apart(orders)
-        told = {"earlier": _array(earlier), "split": list(split)}
+        told = {"earlier": _array(earlier), "split": _numbers(split)}
         first: list[Write] = []
         if deleted:
             # first, because a new order may have the code of a deleted one
@@ -196,13 +196,13 @@ class Follower:
             raise Fenced(reason=f"Postgres: {error}") from error
 
     def _transact(self, steps: Sequence[Step], writes: Sequence[Write]) -> None:
-        advance: dict[str, list[int]] = {
-            "shards": [step.shard for step in steps],
-            "epochs": [step.epoch for step in steps],
-            "old_ms": [step.old[0] for step in steps],
-            "old_seq": [step.old[1] for step in steps],
-            "new_ms": [step.new[0] for step in steps],
-            "new_seq": [step.new[1] for step in steps],
+        advance = {
+            "shards": _numbers([step.shard for step in steps]),
+            "epochs": _numbers([step.epoch for step in steps]),
+            "old_ms": _numbers([step.old[0] for step in steps]),
+            "old_seq": _numbers([step.old[1] for step in steps]),
+            "new_ms": _numbers([step.new[0] for step in steps]),
+            "new_seq": _numbers([step.new[1] for step in steps]),
         }
         try:
             with self._asking():
@@ -220,6 +220,11 @@ def _array(documents: Sequence[bytes]) -> str:
         return (b"[" + b",".join(documents) + b"]").decode()
     except UnicodeDecodeError as error:
         raise Unwritable(str(error)) from error
+
+
+def _numbers(values: Sequence[int]) -> str:
+    """Return numbers as Postgres reads an array of them."""
+    return f"{{{','.join(map(str, values))}}}"
 
 
 def read(document: bytes) -> parts.Order:

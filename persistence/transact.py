@@ -67,8 +67,6 @@ class Transactions:
         return name, parameters
 
     def _text(self, value: Any) -> bytes:
-        if isinstance(value, list) and all(type(one) is int for one in value):
-            return b"{%b}" % ",".join(map(str, value)).encode()
         [data] = Transformer(self._connection).dump_sequence([value], [PyFormat.TEXT])
         assert data is not None
         return bytes(data)

@@ -274,7 +274,9 @@ class Drain:
         _checked(server.ask(("MULTI",), ("DEL", self._streams[shard]), ("EXEC",)))
 
     def _commit(self, follower: Follower, entries: list[Entry], reached: dict[int, EntryId]) -> None:
-        for entry in entries:
+        # most entries are orders and nothing else
+        rare = [entry for entry in entries if entry.kind != b"order" or entry.split or entry.reply]
+        for entry in rare:
             if entry.kind == UNREADABLE:
                 raise Unwritable(entry.error)
         newest: dict[int, Entry] = {}
@@ -283,12 +285,12 @@ class Drain:
             if (before := newest.get(entry.number)) is not None and before.document:
                 earlier.append(before.document)
             newest[entry.number] = entry
-        closed = {entry.number: entry.version for entry in entries if entry.kind == b"quota_closed"}
-        allowances = {entry.number: entry.version for entry in entries if entry.kind == b"quota_allowance"}
+        closed = {entry.number: entry.version for entry in rare if entry.kind == b"quota_closed"}
+        allowances = {entry.number: entry.version for entry in rare if entry.kind == b"quota_allowance"}
         orders = [(entry.order, entry.document) for entry in newest.values() if entry.order]
         deleted = [entry.number for entry in newest.values() if not entry.document]
-        split = [entry.split.number for entry in entries if entry.split is not None]
-        replies = [entry.reply for entry in entries if entry.reply is not None]
+        split = [entry.split.number for entry in rare if entry.split is not None]
+        replies = [entry.reply for entry in rare if entry.reply is not None]
         steps = self._steps(reached)
         follower.write(steps, orders, closed, allowances, deleted, earlier=earlier, split=split, replies=replies)
 

@@ -16,7 +16,7 @@ UNREADABLE = b"unreadable"
 """The kind of what nobody can read: somebody else has put it into an outbox, or it has a document that is no order."""
 
 
-class Entry(Struct, frozen=True):
+class Entry(Struct, frozen=True, gc=False):
     """One entry of an outbox, or one order of an entry that tells of several; an unknown `kind` changes nothing.
 
     order: `number` is its id, `version` and `document` its newest, `order` what the document says; `split` is the new
