@@ -89,8 +89,7 @@ def without_open_payments(order: Order) -> Order:
 
 def awaits_approval(order: Order) -> bool:
     """Tell if only the organizer's approval is missing: the money is there, the order may not be paid by it."""
-    unpaid = order.status in (_PENDING, _EXPIRED)
-    return unpaid and order.require_approval and owed(order) <= 0
+    return order.require_approval and order.status in (_PENDING, _EXPIRED) and owed(order) <= 0
 
 
 def settled(order: Order) -> Order:

@@ -8,6 +8,7 @@ from copy import copy
 from typing import Any, Literal
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from engine.domain import clock
 from engine.domain.catalogue import Event
@@ -85,10 +86,9 @@ class _Provider(Text):
 
 
 _ROWS_MAX = 200
-"""Positions that are remembered of an event; when there are more, all are forgotten. A thousand come to half a
-megabyte."""
+"""Positions that are remembered of an event; when there are more, all are forgotten. A thousand come to a megabyte."""
 _Rows = dict[Any, tuple[Any, Line]]
-"""By place in an order and what is sold: a position as it was sent, and the Line that it is."""
+"""By what is sold: a position as it was sent, and the Line that it is as the first of an order."""
 
 
 def _no_rows(event: Event) -> _Rows:
@@ -99,28 +99,35 @@ _known = Remembered(_no_rows)
 
 
 def _known_lines(rows: list[Any], known: _Rows) -> list[Line] | None:
-    """Return the Lines of positions if all of them came before in this version of the catalogue, in the same places.
+    """Return the Lines of positions if all of them came before in this version of the catalogue.
 
     Most positions of a rush are alike. What has become of those that have nothing of their own is remembered, and not
     looked at again.
     """
     lines: list[Line] = []
     for row in rows:
-        before = known.get((len(lines) + 1, row.item, row.variation, row.subevent, row.price))
+        before = known.get((row.item, row.variation, row.subevent, row.price))
         if before is None or before[0] != row:
             return None
-        lines.append(before[1])
+        lines.append(_placed(before[1], len(lines) + 1) if lines else before[1])
     return lines
 
 
 def _remember(rows: list[Any], lines: list[Line], event: Event, known: _Rows) -> None:
     """Remember the Lines that positions became which have nothing of their own."""
-    for place, (row, line) in enumerate(zip(rows, lines, strict=True), 1):
-        if line == Line(place, line.item, line.variation, line.subevent, line.price):
+    for row, line in zip(rows, lines, strict=True):
+        alike = Line(line.positionid, line.item, line.variation, line.subevent, line.price)
+        if not row.positionid and line == alike:
             if len(known) >= _ROWS_MAX:
                 known.clear()
-            line.foreseen = foreseen(line, event)
-            known[place, row.item, row.variation, row.subevent, row.price] = row, line
+            alike.foreseen = foreseen(line, event)
+            known[row.item, row.variation, row.subevent, row.price] = row, _placed(alike, 1)
+
+
+def _placed(line: Line, place: int) -> Line:
+    """Return a Line as another one of its order."""
+    position = line.foreseen and replace(line.foreseen, positionid=place)
+    return replace(line, positionid=place, foreseen=position)
 
 
 class _PositionRecord(Record, ProductSchema):

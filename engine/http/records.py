@@ -34,7 +34,7 @@ class Record(Schema):
             usual = field.usually()
             default = UNSET if field.default is MISSING else field.default
             one = (name, usual.type, msgspec.NODEFAULT if field.required else _field(default))
-            if usual.fits is not None:
+            if usual.fits is not None and (field.required or default is not UNSET):
                 self._checked.append((len(described), name, field, usual.fits))
             elif not usual.final and field.required:
                 self._required_too.append((name, field))

@@ -126,6 +126,20 @@ def test_a_position_that_comes_again_is_as_the_first_one_was() -> None:
     assert again == first
 
 
+def test_numbers_given_by_hand_are_looked_at_although_the_positions_came_before() -> None:
+    by_hand, another = {**PLAIN, "positionid": 1}, {**PLAIN, "item": 2}
+    both({"positions": [PLAIN, another]})
+    both({"positions": [by_hand]})
+    with pytest.raises(FieldError):
+        ORDER.settle(ORDER.decode(json.dumps({"positions": [by_hand, another]}).encode()), EVENT)
+
+
+def test_positions_that_came_before_are_numbered_where_they_come_now() -> None:
+    for _ in range(2):
+        lines = both({"positions": [PLAIN, {**PLAIN, "item": 2}, PLAIN]})[0].positions
+        assert [(line.positionid, line.item.id) for line in lines] == [(1, 1), (2, 2), (3, 1)]
+
+
 def test_what_was_found_right_is_looked_at_again_in_another_version_of_the_catalogue() -> None:
     raw = json.dumps({"positions": [PLAIN]}).encode()
     before = event(items=2)
