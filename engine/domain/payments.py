@@ -135,7 +135,7 @@ def mark_paid(order: Order, event: Event, now: datetime) -> Next:
         payment = new_payment(order, now, state=_CREATED, provider="manual", amount=missing)
     booked = with_payment(booked, _confirmed(payment, now))
     unpaid = booked if missing else order
-    return Next(unpaid if order.require_approval else settled(booked), if_sold_out=unpaid)
+    return Next(unpaid if order.require_approval else replace(booked, status=_PAID), if_sold_out=unpaid)
 
 
 def add(
