@@ -6,7 +6,7 @@ All methods raise Fenced while Redis is away or being verified, and StaleCatalog
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -101,7 +101,7 @@ class Ledger(LiveCatalogue, KeptReplies):
             return []
         shard = self.shard_of(event)
         asked, reply = [self._listed_ms, *packed(groups)], _kept_args(kept)
-        hold_keys = [*self._hold_keys(shard, event.id), *_kept_keys(kept)]
+        hold_keys = [*_hold_keys(shard, event.id), *_kept_keys(kept)]
         block = self._hold_ids.ahead(event.id)
         for _ in range(AGAIN_MAX):
             args = [event.id, msgpack.encode([event.version, *block, *asked]), *reply]
@@ -115,13 +115,13 @@ class Ledger(LiveCatalogue, KeptReplies):
     async def hold_page(self, event: Event, offset: int, size: int, ordering: str) -> tuple[int, list[StoredHold]]:
         """Return (number of all listed holds, one page of them)."""
         shard = self.shard_of(event)
-        answer = await self._run("hold_page", shard, self._hold_keys(shard, event.id)[:3], [offset, size, ordering])
+        answer = await self._run("hold_page", shard, _hold_keys(shard, event.id)[:3], [offset, size, ordering])
         return answer[1], [_stored(member) for member in answer[2:] if member]
 
     async def hold_read(self, event: Event, hold_id: int) -> StoredHold:
         """Return one hold. Raises NotFound."""
         shard = self.shard_of(event)
-        answer = await self._run("hold_read", shard, self._hold_keys(shard, event.id)[:2], [hold_id])
+        answer = await self._run("hold_read", shard, _hold_keys(shard, event.id)[:2], [hold_id])
         return _stored(answer[1])
 
     async def hold_release(self, event: Event, hold_id: int, kept: Kept | None = None) -> None:
@@ -130,7 +130,7 @@ class Ledger(LiveCatalogue, KeptReplies):
         await self._run(
             "hold_release",
             shard,
-            [*self._hold_keys(shard, event.id), keys.purge(shard), *_kept_keys(kept)],
+            [*_hold_keys(shard, event.id), keys.purge(shard), *_kept_keys(kept)],
             [event.id, hold_id, *_kept_args(kept)],
         )
 
@@ -213,9 +213,8 @@ class Ledger(LiveCatalogue, KeptReplies):
         self, shard: int, event_id: int, version: int | None, commits: Sequence[Commit]
     ) -> list[tuple[int, bytes | list[Any]]]:
         """Return epoch and answer for each order."""
-        event_key, holds_key, carts_key, due_key = self._hold_keys(shard, event_id)
         order_keys, told = together(version, self._listed_ms, commits)
-        script_keys = [event_key, keys.outbox(shard), keys.shard(shard), holds_key, carts_key, due_key, *order_keys]
+        script_keys = [*_commit_keys(shard, event_id), *order_keys]
         _, epoch, *answers = await self._run("order_commit", shard, script_keys, [event_id, told])
         if [b"unknown_seats"] in answers:
             raise self._alarm("order_commit", b"unknown_seats", shard, script_keys)
@@ -230,14 +229,21 @@ class Ledger(LiveCatalogue, KeptReplies):
         except ResponseError as error:
             raise Fenced(reason=f"Redis: {error}") from error
 
-    @staticmethod
-    def _hold_keys(shard: int, event_id: int) -> list[str]:
-        return [
-            keys.event(shard, event_id),
-            keys.holds(shard, event_id),
-            keys.carts(shard, event_id),
-            keys.due(shard),
-        ]
+
+@lru_cache(maxsize=10_000)
+def _hold_keys(shard: int, event_id: int) -> tuple[str, ...]:
+    return (
+        keys.event(shard, event_id),
+        keys.holds(shard, event_id),
+        keys.carts(shard, event_id),
+        keys.due(shard),
+    )
+
+
+@lru_cache(maxsize=10_000)
+def _commit_keys(shard: int, event_id: int) -> tuple[str, ...]:
+    event_key, *others = _hold_keys(shard, event_id)
+    return (event_key, keys.outbox(shard), keys.shard(shard), *others)
 
 
 def _kept_keys(kept: Kept | None) -> list[str]:
