@@ -11,7 +11,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
@@ -82,6 +82,8 @@ class Follower:
             raise Fenced(reason=f"Postgres: {error}") from error
         self._transactions = Transactions(self._connection)
         self._types: dict[str, int] = {}
+        self._heard = False
+        """Whether orders are noted for webhooks; from when somebody listens."""
         self._asked_at: float | None = None
         self._closed = threading.Event()
         threading.Thread(target=self._watch, name="follower", daemon=True).start()
@@ -146,30 +148,32 @@ class Follower:
         if replies:
             values = {"names": [kept.name for kept in replies], "requests": [kept.request for kept in replies]}
             writes.append((_REPLIES["keep"], {**values, "replies": [kept.reply for kept in replies]}))
-        if not new:
-            self._transact(steps, [*first, *self._orders("upsert", changed, told), *writes])
-            return
-        tables = [*self._orders("insert", new, told), *self._orders("upsert", changed, told)]
+
+        def made(name: str) -> list[Write]:
+            tables = (*self._orders(name, new, told), *self._orders("upsert", changed, told))
+            return [*first, *tables, *writes]
+
         try:
-            self._transact(steps, [*first, *tables, *writes])
+            self._advance(steps, lambda: made("insert"))
         except Unwritable as error:
-            if not isinstance(error.__cause__, psycopg.errors.UniqueViolation):
+            if not new or not isinstance(error.__cause__, psycopg.errors.UniqueViolation):
                 raise
             # some have been written before
-            tables = [*self._orders("upsert", new, told), *self._orders("upsert", changed, told)]
-            self._transact(steps, [*first, *tables, *writes])
+            self._advance(steps, lambda: made("upsert"))
 
     def _orders(self, name: str, orders: rows.Rows, told: dict[str, Any]) -> list[Write]:
         if not orders:
             return []
         if not self._types:
             self._types = dict(self._rows(_ORDERS["row_types"], {"names": list(rows.KINDS)}))
-        return [(_ORDERS[name], {**orders.arrays(self._types), **told})]
+        arrays = orders.arrays(self._types)
+        noted = [(_ORDERS["note"], {**arrays, **told})] if self._heard else []
+        return [*noted, (_ORDERS[name], arrays)]
 
     def park(self, step: Step, entry: str, body: str, error: str) -> None:
         """Put an entry aside that cannot be written, and go past it. Raises Moved."""
         values = {"shard": step.shard, "entry": entry, "body": body, "error": error}
-        self._transact([step], [(_SQL["park"], values)])
+        self._advance([step], lambda: [(_SQL["park"], values)])
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
@@ -195,6 +199,17 @@ class Follower:
         except AWAY as error:
             raise Fenced(reason=f"Postgres: {error}") from error
 
+    def _advance(self, steps: Sequence[Step], made: Callable[[], list[Write]]) -> None:
+        """Write what is made, once more if somebody listens of whom nothing was known."""
+        try:
+            self._transact(steps, made())
+        except Moved:
+            [(heard,)] = self._rows(_SQL["heard"])
+            if self._heard or not heard:
+                raise
+            self._heard = True
+            self._transact(steps, made())
+
     def _transact(self, steps: Sequence[Step], writes: Sequence[Write]) -> None:
         advance = {
             "shards": _numbers([step.shard for step in steps]),
@@ -203,6 +218,7 @@ class Follower:
             "old_seq": _numbers([step.old[1] for step in steps]),
             "new_ms": _numbers([step.new[0] for step in steps]),
             "new_seq": _numbers([step.new[1] for step in steps]),
+            "heard": str(self._heard),
         }
         try:
             with self._asking():

@@ -1,8 +1,22 @@
--- name: insert orders of which none is there yet, from their rows (persistence/rows.py); fails if one is
+-- name: note versions of orders that are about to be written, from their rows (persistence/rows.py), for webhooks
+-- the version before, those in between, and this one; nothing where nobody listens
 -- earlier are documents of the same orders that these overtake, split the ids of orders that came off others
-WITH noted AS (
--- include: noted_orders
-), written AS (
+INSERT INTO order_changes (order_id, organizer_id, event_id, split, versions)
+SELECT incoming.id, incoming.organizer_id, incoming.event_id, incoming.id = ANY (%(split)s::bigint[]),
+       jsonb_build_array(before.doc)
+           || (SELECT coalesce(jsonb_agg(e ORDER BY (e ->> 'version')::bigint), '[]')
+               FROM jsonb_array_elements(%(earlier)s::jsonb) AS e WHERE (e ->> 'id')::bigint = incoming.id)
+           || jsonb_build_array(incoming.doc)
+FROM unnest(%(orders)s::order_row[]) AS incoming
+     LEFT JOIN LATERAL (SELECT doc, version FROM orders WHERE id = incoming.id OFFSET 0) AS before ON true
+WHERE EXISTS (SELECT FROM webhooks WHERE enabled)
+  AND incoming.organizer_id IN (SELECT organizer_id FROM webhooks WHERE enabled)
+  AND coalesce(before.version, 0) < incoming.version
+  -- of what came from another server that has told
+  AND coalesce((incoming.doc ->> 'imported')::bigint, 0) < incoming.version;
+
+-- name: insert orders of which none is there yet, from their rows; fails if one is
+WITH written AS (
 -- include: inserted_orders
 ), written_positions AS (
 -- include: inserted_positions
@@ -11,9 +25,7 @@ WITH noted AS (
 ;
 
 -- name: upsert orders from their rows: new ones, and newer versions of old ones; anything older changes nothing
-WITH noted AS (
--- include: noted_orders
-), written AS (
+WITH written AS (
 -- include: inserted_orders
     ON CONFLICT ON CONSTRAINT orders_pkey DO UPDATE
     SET version = excluded.version, status = excluded.status, require_approval = excluded.require_approval,

@@ -11,6 +11,7 @@ ON CONFLICT (shard) DO UPDATE SET epoch = shards.epoch + 1
 RETURNING shard, epoch, last_ms, last_seq;
 
 -- name: advance the watermarks of some shards; fails with division by zero unless all stood where the drain thought
+-- or if the drain thinks that nobody listens to what becomes of orders, and somebody does
 WITH advanced AS (
     UPDATE shards
     SET last_ms = moved.new_ms, last_seq = moved.new_seq
@@ -21,7 +22,12 @@ WITH advanced AS (
       AND shards.last_ms = moved.old_ms AND shards.last_seq = moved.old_seq
     RETURNING shards.shard
 )
-SELECT 1 / (count(*) = cardinality(%(shards)s::integer[]))::integer AS advanced FROM advanced;
+SELECT 1 / (count(*) = cardinality(%(shards)s::integer[])
+            AND (%(heard)s::boolean OR NOT EXISTS (SELECT FROM webhooks WHERE enabled)))::integer AS advanced
+FROM advanced;
+
+-- name: heard does anybody listen to what becomes of orders?
+SELECT EXISTS (SELECT FROM webhooks WHERE enabled) AS heard;
 
 -- name: close_quotas that closed themselves by selling out, unless a client has spoken since
 UPDATE quotas SET closed = true

@@ -48,7 +48,7 @@ def upsert(connection: psycopg.Connection[Any], *documents: dict[str, Any]) -> N
         encoded = json.dumps(document).encode()
         rows.add(decode(encoded), encoded)
     arrays = {name: _Array(array) for name, array in rows.arrays(types).items()}
-    cursor.execute(_ORDERS["upsert"], {**arrays, "earlier": "[]", "split": []})
+    cursor.execute(_ORDERS["upsert"], arrays)
 
 
 @contextmanager

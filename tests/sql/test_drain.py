@@ -79,6 +79,18 @@ def test_versions_that_come_in_one_batch_are_all_noted(sql, client, follower, of
     assert noted(sql, off.id) == [(True, [None, (1, "n")])]
 
 
+def test_whoever_begins_to_listen_is_told_from_the_next_batch_on(sql, client, follower, of, drain):
+    sql.execute("UPDATE webhooks SET enabled = false")
+    before, after = fresh(of), fresh(of)
+    list(feed(client, of, before))
+    run_once(drain, follower)
+    listen(sql, of)
+    list(feed(client, of, after, following(before, "p")))
+    run_once(drain, follower)
+    assert noted(sql, after.id) == [(False, [None, (1, "n")])]
+    assert noted(sql, before.id) == [(False, [(1, "n"), (2, "p")])]
+
+
 def test_a_batch_is_written_trimmed_settled_and_announced(sql, client, follower, of, drain):
     first, other = fresh(of), fresh(of)
     second = following(first, "p")
