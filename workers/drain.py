@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from threading import Event
 from typing import Any
 
@@ -19,7 +20,7 @@ from redis.exceptions import NoScriptError, RedisError
 from engine.domain.errors import Fenced
 from engine.ledger import keys
 from engine.ledger.commits import entry_id
-from engine.ledger.line import Command, Line
+from engine.ledger.line import Command, Line, packed
 from engine.ledger.scripts import load_scripts
 from engine.meters import METERS
 from engine.settings import Settings
@@ -73,6 +74,7 @@ class Drain:
         self._count = 0
         self._let_go_at = 0.0
         self._streams = [keys.outbox(shard).encode() for shard in range(settings.shards)]
+        self._packed = [packed(name) for name in self._streams]
         self._shard_of = {name: shard for shard, name in enumerate(self._streams)}
         self._busy = list(range(settings.shards))
         """Who had something when they were asked last."""
@@ -196,20 +198,23 @@ class Drain:
             busy = [shard for shard in self._busy if shard in self._last]
             if entries := self._read(busy):
                 return entries
-        entries = self._read(list(self._last), *(("BLOCK", _BLOCK_MS) if wait else ()))
+        entries = self._read(list(self._last), *((b"BLOCK", b"%d" % _BLOCK_MS) if wait else ()))
         self._busy = list({entry.shard: None for entry in entries})
         # a lone entry says nothing about where the next one comes
         self._all_at = time.monotonic() + _QUIET_S if len(entries) >= _COMPANY else 0.0
         return entries
 
-    def _read(self, shards: list[int], *options: str | int) -> list[Entry]:
+    def _read(self, shards: list[int], *options: bytes) -> list[Entry]:
         if not shards:
             return []
         # after an outage all shards may have very much to tell
         share = max(1, BATCH_MAX // max(1, len(self._busy)))
-        names = (self._streams[shard] for shard in shards)
-        since = (name_of(self._last[shard]) for shard in shards)
-        [found] = _checked(self._redis.ask(("XREAD", "COUNT", share, *options, "STREAMS", *names, *since)))
+        words = (b"XREAD", b"COUNT", b"%d" % share, *options, b"STREAMS")
+        # of many shards only few have another last entry than before
+        names = b"".join([self._packed[shard] for shard in shards])
+        since = b"".join([_packed_name(self._last[shard]) for shard in shards])
+        command = b"*%d\r\n%b%b%b" % (len(words) + 2 * len(shards), packed(*words), names, since)
+        [found] = _checked(self._redis.ask(command))
         return [entry for name, rows in found or () for entry in entries_told(self._shard_of[name], rows)]
 
     def write(self, follower: Follower, entries: list[Entry]) -> None:
@@ -363,6 +368,11 @@ def _reached(entries: Iterable[Entry]) -> dict[int, EntryId]:
     for entry in entries:
         reached[entry.shard] = max(entry.id, reached.get(entry.shard, entry.id))
     return reached
+
+
+@lru_cache(maxsize=1024)
+def _packed_name(entry: EntryId) -> bytes:
+    return packed(name_of(entry).encode())
 
 
 def _versions(entries: Iterable[Entry]) -> dict[int, dict[bytes, int]]:

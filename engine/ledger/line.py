@@ -15,11 +15,16 @@ from hiredis import Reader, pack_command
 from redis.connection import Connection, ConnectionPool
 from redis.exceptions import ConnectionError, InvalidResponse
 
-Command = tuple[Any, ...]
-"""Texts, bytes and numbers."""
+Command = tuple[Any, ...] | bytes
+"""Texts, bytes and numbers; or all of a command as it is sent."""
 
 _NOTHING = object()
 _READ_MAX = 256 * 1024
+
+
+def packed(*words: bytes) -> bytes:
+    """Return words as they are sent; a command is the number of its words and they."""
+    return b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words])
 
 
 class Line:
@@ -72,7 +77,9 @@ class Line:
             self._reader = Reader(
                 protocolError=InvalidResponse, replyError=connection._parser.parse_error, notEnoughData=_NOTHING
             )
-        self._socket.sendall(b"".join([pack_command(command) for command in commands]))
+        self._socket.sendall(
+            b"".join([command if isinstance(command, bytes) else pack_command(command) for command in commands])
+        )
 
     def _read(self, count: int) -> list[Any]:
         answers: list[Any] = []

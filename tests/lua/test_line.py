@@ -6,7 +6,7 @@ import pytest
 from fresh import fresh
 from redis.exceptions import RedisError, ResponseError
 
-from engine.ledger.line import Line
+from engine.ledger.line import Line, packed
 
 
 @pytest.fixture
@@ -23,6 +23,13 @@ def test_answers_come_in_order_and_errors_are_among_them(line):
     assert isinstance(wrong, ResponseError)
     large = b"x" * 1_000_000
     assert line.ask(("SET", name, large), ("GET", name)) == [b"OK", large]
+
+
+def test_a_command_may_be_packed_by_whoever_sends_it(line):
+    name = fresh("line").encode()
+    value = b"\r\n$1\r\n\x00"
+    command = b"*3\r\n" + packed(b"SET") + packed(name, value)
+    assert line.ask(command, ("GET", name)) == [b"OK", value]
 
 
 def test_what_is_told_is_done_before_the_next_command_and_its_answer_is_nobodys(line):
