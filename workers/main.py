@@ -16,6 +16,7 @@ from arq.connections import RedisSettings
 from arq.worker import Worker
 from redis.exceptions import RedisError
 
+from engine import garbage
 from engine.domain.errors import HoldfastError
 from engine.ledger.books import Books
 from engine.sales.house import House, open_house
@@ -118,6 +119,7 @@ async def _run(settings: Settings) -> None:
         # not before: opening may wait for a store, and a signal shall end that wait too
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        garbage.settle()
         drained = loop.create_future()
         halt = threading.Event()
         drain = ClusterDrain(settings) if house.ledger.nodes.clustered else Drain(settings)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import os
 import resource
 import signal
@@ -18,6 +17,7 @@ from pathlib import Path
 import msgspec
 import uvloop
 
+from engine import garbage
 from engine.api import server
 from engine.commands import logs, ports, readiness, stores
 from engine.commands.doors import front_door
@@ -34,8 +34,6 @@ send on one that was closed in that moment is lost, and they cannot know whether
 _START_S = 60.0
 _OTHER_FILES = 100
 """Files that a front door has open beside its clients: both stores, logs, the program itself."""
-_YOUNG_OBJECTS = 50_000
-"""Objects made before garbage is looked for: more than hundreds of orders under way, all walked in vain, come to."""
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -70,10 +68,7 @@ async def _serve(settings: Settings, bound: socket.socket, host: str, ready_file
     loop = asyncio.get_running_loop()
     async with open_house(settings, "front_door") as house:
         app = server(house)
-        # What is there by now stays. Walking it again and again took a fifth of an order's time.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
+        garbage.settle()
         # Not before: opening may wait for a store, and a signal shall end that wait too.
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
