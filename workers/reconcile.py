@@ -40,8 +40,8 @@ _LOOKS = 20
 _LOOK_AGAIN_S = 0.02
 _ROWS_MAX = 20_000
 """Holds and seats of an event that are read at once: about ten milliseconds of Redis' time."""
-_ENTRIES_MAX = 2000
-"""Entries that may wait for the drain; where there are more, the drain is what to look at first."""
+_ENTRIES_MAX = 250
+"""Entries that may wait for the drain, each with the orders of a call; if there are more, nothing is compared yet."""
 
 
 class Reconciler:
