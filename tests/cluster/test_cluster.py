@@ -137,10 +137,11 @@ def test_a_replica_that_takes_over_is_verified_and_sells(tmp_path: Path, run_up:
         with buyers_of(running) as buyers:
             until("all sell", lambda: all(buyer.answers[201] > 5 for buyer in buyers))
             running.masters[1].kill()
-            until("the loss is noticed", lambda: buyers[1].answers[503] > 2)
+            # one whose order the master took along waits for Postgres, and may see no 503 before the replica sells
+            until("the loss is noticed", lambda: running.epochs() != before)
             sold = buyers[1].answers[201]
             until("the replica sells", lambda: buyers[1].answers[201] > sold + 5)
-        assert {201, 503} <= set(buyers[1].answers) <= {201, 202, 503}
+        assert set(buyers[1].answers) <= {201, 202, 503}
         raised = {shard for shard, epoch in running.epochs().items() if epoch != before[shard]}
         assert raised == {shard for shard, master in enumerate(running.has) if master is running.masters[1]}
         running.audit()
