@@ -32,6 +32,7 @@ class Watch:
         self.deleted = set()
         """Ids of orders that have ever been deleted."""
         self._most = {}
+        self._excused = {}
         self._covered = {}
         self._stored = stored
         self._fail = fail
@@ -119,11 +120,14 @@ class Watch:
                 # an organizer's change may be committed and not live yet: it would have been allowed
                 known += sum(hall.units["w", product] for product in quota.products)
                 known += sum(sum(hall.sums([product])[:5]) for product in self._fresh(number, quota))
+                # and whatever a rebuild before this one found is there still
+                known = max(known, self._excused.get(number, 0))
                 require(beyond - twice <= known, f"quota {number} of {quota.size} is rebuilt with {beyond} too many")
                 quota.excused = beyond
             quota.excused = min(quota.excused, max(0, beyond))
             if beyond > quota.excused:
                 raise Disagreement(f"quota {number} of {quota.size} + {quota.allowance} is oversold by {beyond}")
+            self._excused[number] = quota.excused
             self._most[number] = max(self._most.get(number, 0), quota.size + quota.allowance)
             self._covered[number] = quota.products
         if min(hall.units.values(), default=0) < 0:
