@@ -26,6 +26,7 @@
 --#include now_ms
 --#include outbox
 --#include outbox_add
+--#include units_load
 --#include units
 --#include vouchers
 --#include seats

@@ -15,6 +15,7 @@
 --#include now_ms
 --#include outbox
 --#include outbox_add
+--#include units_load
 --#include units
 --#include vouchers
 --#include quotas

@@ -42,6 +42,7 @@
 --        for each group: held, first id, deadline ms | short, what it cannot have, 0
 -- COST   O(positions × quotas of a product), log n in the sorted sets; at most 8 (64 when short) releases
 --#include now_ms
+--#include units_load
 
 local event_key, holds_key, carts_key, due_key, reply_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local event, asked = ARGV[1], cmsgpack.unpack(ARGV[2])
@@ -212,18 +213,6 @@ local function rare()
   return made
 end
 
--- Reads fields of the event as units_load of include/units.lua does.
-local function load(fields)
-  for first = 1, #fields, 4000 do
-    local last = math.min(first + 3999, #fields)
-    local got = redis.call('HMGET', event_key, unpack(fields, first, last))
-    for i = first, last do
-      local text = got[i - first + 1]
-      units.value[fields[i]] = tonumber(text) or text
-    end
-  end
-end
-
 -- Completes the kinds. Returns the fields that have to be read first.
 local function read_kinds()
   local fields = {'v', 'id', 'id_last'}
@@ -258,7 +247,7 @@ local function read_room()
     end
     kind.room = room
   end
-  load(fields)
+  units_load(units, fields)
   for _, room in pairs(rooms) do
     for n, limit in ipairs(room.limits) do room.limits[n] = value[limit] or 0 end
   end
@@ -371,7 +360,7 @@ local function write(command, key, args)
   end
 end
 
-load(first_fields)
+units_load(units, first_fields)
 if not units.value.v then return {'unknown_event'} end
 if reply_key and not rare().ours() then return {'not_owner'} end
 if units.value.v ~= version then return {'stale_catalogue', tostring(units.value.v)} end
@@ -390,7 +379,7 @@ if #short > 0 and more_due then
   -- "sold out" is only true once nothing is due any more; what was dealt in memory is forgotten
   units.value, units.was, units.quotas = {}, {}, {}
   if rare().release(64) then return {'again'} end
-  load(first_fields)
+  units_load(units, first_fields)
   if asked[7] then rare().load() end
   read_room()
   short, told, seats, allowed = deal(first_id)

@@ -10,6 +10,7 @@
 -- RETURNS status
 -- WRITES event, seats, holds, carts, due, purge, reply
 -- COST   O(holds × quotas of a product), log n in the sorted sets
+--#include units_load
 --#include units
 --#include vouchers
 --#include seats

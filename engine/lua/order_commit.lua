@@ -42,6 +42,7 @@
 -- COST   O(positions × quotas of a product + holds consumed); at most 8 (72 when more are due) releases
 --#include now_ms
 --#include outbox
+--#include units_load
 
 local event_key, outbox_key, shard_key = KEYS[1], KEYS[2], KEYS[3]
 local holds_key, carts_key, due_key = KEYS[4], KEYS[5], KEYS[6]
@@ -58,18 +59,6 @@ outbox_last = last_entry
 local units = {key = event_key, value = {}, was = {}} -- as units_open of include/units.lua
 local value = units.value
 
--- Reads fields of the event, as units_load of include/units.lua does.
-local function load(fields)
-  for first = 1, #fields, 4000 do
-    local last = math.min(first + 3999, #fields)
-    local got = redis.call('HMGET', event_key, unpack(fields, first, last))
-    for i = first, last do
-      local field, text = fields[i], got[i - first + 1]
-      if value[field] == nil then value[field] = tonumber(text) or text end
-    end
-  end
-end
-
 -- What all orders need to know of the event, read at once.
 local fields = {'v'}
 for k = 1, #kinds do
@@ -79,7 +68,7 @@ for k = 1, #kinds do
     fields[n + 1], fields[n + 2], fields[n + 3] = 'q' .. product, 'h' .. product, kind[m + 1] .. product
   end
 end
-load(fields)
+units_load(units, fields)
 if not value.v then return {'unknown_event'} end
 if version and value.v ~= version then return {'stale_catalogue', tostring(value.v)} end
 
@@ -117,7 +106,7 @@ local covers = {} -- the quotas of products: their ids
 local function quotas_of(product)
   local ids = covers[product]
   if ids then return ids end
-  if value['q' .. product] == nil then load({'q' .. product, 'h' .. product}) end
+  if value['q' .. product] == nil then units_load(units, {'q' .. product, 'h' .. product}) end
   local wanted = {}
   ids = {}
   for id in string.gmatch(value['q' .. product] or '', '[1-9]%d*') do
@@ -125,7 +114,7 @@ local function quotas_of(product)
     ids[#ids + 1] = id
     wanted[n + 1], wanted[n + 2], wanted[n + 3], wanted[n + 4] = 'u' .. id, 'l' .. id, 'c' .. id, 'f' .. id
   end
-  load(wanted)
+  units_load(units, wanted)
   covers[product] = ids
   return ids
 end

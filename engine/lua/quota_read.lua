@@ -13,6 +13,7 @@
 -- WRITES event, seats, holds, due, purge: what expired, of other events of the shard too
 -- COST   O(quotas × their products); at most 64 releases
 --#include now_ms
+--#include units_load
 --#include units
 --#include vouchers
 --#include seats

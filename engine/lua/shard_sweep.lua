@@ -10,6 +10,7 @@
 -- WRITES event, seats, holds, carts of the events concerned, due, purge
 -- COST   O(what is due), bounded
 --#include now_ms
+--#include units_load
 --#include units
 --#include vouchers
 --#include seats
