@@ -100,6 +100,9 @@ class _Connection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Take what has arrived: mostly one whole request with a head that came before, else it is for the parser."""
+        if not data:  # aiohttp has the parser go on with what it has kept, and nothing has arrived
+            super().data_received(data)
+            return
         if self._owed or self._messages or self._known or self._close or self._force_close:
             self._parse(data)
             return
