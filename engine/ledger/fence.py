@@ -49,16 +49,16 @@ class Fence:
     def __init__(self, nodes: Nodes, database: Database, settings: Settings, scripts: dict[str, Script]) -> None:
         self._nodes = nodes
         self._database = database
-        self._shards = settings.shards
+        self._settings = settings
         self._scripts = scripts
         self._verifying: dict[Pipe, asyncio.Task[None]] = {}
         self._opened = False
 
     async def open(self) -> None:
         """Verify each server unless that has been done. Raises SettingsError if the number of shards has changed."""
-        fixed = await outbox.fix_shards(self._database, self._shards)
-        if fixed != self._shards:
-            raise SettingsError(f"HOLDFAST_SHARDS is {self._shards}, but this database was made with {fixed}")
+        fixed = await outbox.fix_shards(self._database, self._settings.shards)
+        if fixed != self._settings.shards:
+            raise SettingsError(f"HOLDFAST_SHARDS is {self._settings.shards}, but this database was made with {fixed}")
         self._nodes.taken_over = lambda pipe: self.alarm(pipe, "another server has the shards")
         if not self._nodes.clustered:
             await self._verify(self._nodes.pipe(0), None)
@@ -251,7 +251,7 @@ class Fence:
         log.info("verified %d shards, %d intact, rebuilding %d", len(raised), len(whole), len(damaged))
         if damaged:
             epochs = {shard: raised[shard].epoch for shard in damaged}
-            await rebuild(session, pipe, epochs, self._shards, self._scripts["event_rebuild"])
+            await rebuild(session, pipe, epochs, self._settings, self._scripts["event_rebuild"])
         await self._renew_ids(session, pipe, set(whole))
         await outbox.require(session)
         await asyncio.gather(*(self._reopen(pipe, raised[shard], rebuilt=shard in damaged) for shard in raised))
@@ -334,7 +334,7 @@ class Fence:
         """Take fresh blocks of hold ids: a server that has lost its last moments has forgotten which ones it gave."""
         if shards:
             places = (
-                (keys.shard_of(e["organizer"], e["slug"], self._shards), e["id"])
+                (keys.shard_of(e["organizer"], e["slug"], self._settings.shards), e["id"])
                 for e in await outbox.all_events(session)
             )
             known = [keys.event(shard, event_id) for shard, event_id in places if shard in shards]

@@ -20,6 +20,7 @@ from engine.ledger.pipe import Pipe
 from engine.ledger.quotas import quota_args
 from engine.ledger.scripts import Script
 from engine.meters import METERS, Rebuild
+from engine.settings import Settings
 from persistence import catalogue, orders, outbox, seating
 from persistence.database import Row, Session
 
@@ -54,8 +55,8 @@ class Progress:
             log.info("rebuilding: %d of %d positions counted", read, to_read)
 
 
-async def rebuild(session: Session, pipe: Pipe, damaged: Mapping[int, int], shards: int, script: Script) -> None:
-    """Make `damaged`, of so many `shards` in all, anew; `script` is event_rebuild. All are on one server.
+async def rebuild(session: Session, pipe: Pipe, damaged: Mapping[int, int], settings: Settings, script: Script) -> None:
+    """Make shards that are `damaged` anew; `script` is event_rebuild. All are on one server.
 
     They are given with the epochs that they are about to have. Raises Fenced if somebody empties the server meanwhile:
     what was read of holds is not true any more.
@@ -67,7 +68,7 @@ async def rebuild(session: Session, pipe: Pipe, damaged: Mapping[int, int], shar
     )
     events: list[tuple[int, Row]] = []
     for row in await outbox.all_events(session):
-        shard = keys.shard_of(row["organizer"], row["slug"], shards)
+        shard = keys.shard_of(row["organizer"], row["slug"], settings.shards)
         if shard in damaged:
             events.append((shard, row))
     sizes = await orders.position_counts(session, [row["id"] for _, row in events])
@@ -79,12 +80,17 @@ async def rebuild(session: Session, pipe: Pipe, damaged: Mapping[int, int], shar
             event = await catalogue.load_event(session, row["organizer_id"], row["slug"])
             if event is not None:
                 args = await _counted(session, pipe, shard, event, progress)
-                places = (keys.event(shard, event.id), keys.due(shard), keys.shard(shard))
+                places = [keys.event(shard, event.id), keys.due(shard), keys.shard(shard)]
+                places += [keys.holds(shard, event.id), keys.carts(shard, event.id)]
+                head = [damaged[shard], event.version, event.id, settings.cart_listed_s * 1000]
                 # by its text: no script is known until all is done
-                answer = await pipe.call("EVAL", script.text, 3, *places, damaged[shard], *args)
+                answer = await pipe.call("EVAL", script.text, len(places), *places, *head, *args)
                 if answer[0] == b"emptied":
                     raise Fenced(reason=f"shard {shard} was emptied while it was rebuilt")
-                log.info("rebuilt event %s/%s: %d products counted", event.organizer, event.slug, args[2])
+                name = f"{event.organizer}/{event.slug}"
+                log.info("rebuilt event %s: %d products counted", name, args[0])
+                if answer[1]:
+                    log.warning("event %s: %d cart positions given up, there is no room for them", name, answer[1])
 
 
 async def _clear(session: Session, pipe: Pipe, shards: Iterable[int]) -> None:
@@ -115,7 +121,7 @@ async def _clear(session: Session, pipe: Pipe, shards: Iterable[int]) -> None:
 
 
 async def _counted(session: Session, pipe: Pipe, shard: int, event: Event, progress: Progress) -> list[Any]:
-    """Make an event's seats and deadlines anew; return the arguments of the script that makes the event itself anew."""
+    """Make an event's seats and deadlines anew; return what the script that makes the event itself anew counts."""
     counts: Counter[str] = Counter()
     taken = await orders.taken(session, event.id, lambda positions: progress.read(shard, positions))
     for (product, status), units in taken.units.items():
@@ -131,7 +137,7 @@ async def _counted(session: Session, pipe: Pipe, shard: int, event: Event, progr
     if seated:
         await _rebuild_seats(pipe, shard, event, owners | seats)
     counted = [value for pair in counts.items() for value in pair]
-    return [event.version, event.id, len(counts), *counted, *quota_args(event)]
+    return [len(counts), *counted, *quota_args(event)]
 
 
 async def _rebuild_seats(pipe: Pipe, shard: int, event: Event, owners: dict[str, str]) -> None:

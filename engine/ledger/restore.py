@@ -66,8 +66,9 @@ async def _restore(session: Session, pipe: Pipe, mark: Mark, known: Sequence[byt
         count += len(entries)
     # once Postgres has let go of us somebody else may be elected, and have made it anew himself
     await outbox.require(session)
-    # that there is an outbox, even an empty one, does not make the shard whole
-    await pipe.call("HSET", keys.shard(shard), "restored", 1)
+    # that there is an outbox, even an empty one, does not make the shard whole; and its newest entry is not that which
+    # was lost: a drain that has all of this one written already would miss it
+    await pipe.call("HSET", keys.shard(shard), "restored", 1, "last", f"{ms}-{sequence + count}")
     if older:
         log.error("shard %d: Postgres is older than Redis, and lacks %d orders that it had", shard, older)
         # or somebody is given ids that others have

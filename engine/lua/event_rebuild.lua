@@ -1,35 +1,126 @@
--- Makes an event anew from what Postgres remembers and the holds that survived.
+-- Makes an event anew from what Postgres remembers and the holds that survived, and gives up holds that have no room.
 --
--- KEYS   1 event, 2 due, 3 shard
+-- KEYS   1 event, 2 due, 3 shard, 4 holds, 5 carts
 -- ARGV   1 epoch under which the shard is rebuilt
 --        2 catalogue version
 --        3 event id
---        4 number of counts; then each: field (as in include/units.lua and include/vouchers.lua), units
+--        4 how long expired holds stay listed, ms
+--        5 number of counts; then each: field (as in include/units.lua and include/vouchers.lua), units
 --        then what vouchers keep free and how many wait, as include/vouchers.lua says
 --        then number of quotas; then each quota as include/quotas.lua says
 -- STATUS emptied  what the rebuild began with is gone, and with it the holds that were counted
 --        ok
--- RETURNS status
--- WRITES event, due
--- COST   O(counts + quotas × their products)
+-- RETURNS ok, how many holds were given up
+-- WRITES event, due; if a quota is beyond what it may have: seats, holds, carts, purge, and of other events of the shard
+--        what expired
+-- COST   O(counts + quotas × their products); if a quota is beyond what it may have, besides O(holds that are due, and
+--        those from the newest on until it is not)
 --#include now_ms
 --#include outbox
 --#include outbox_add
 --#include units_load
 --#include units
 --#include vouchers
+--#include seats
+--#include hold
+--#include reap
 --#include quotas
 
-local event_key, due_key = KEYS[1], KEYS[2]
-local counts = tonumber(ARGV[4])
+local event_key, due_key, holds_key, carts_key = KEYS[1], KEYS[2], KEYS[4], KEYS[5]
+local event, listed_ms, counts = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local now, units = now_ms(), units_open(event_key)
+
+-- By how much quotas, by id, are beyond what they may have, in all: their size, closed or not, and what was allowed.
+local function beyond(quotas)
+  local sum = 0
+  for id in pairs(quotas) do
+    local size = units_get(units, 's' .. id)
+    if size >= 0 then sum = sum + math.max(0, units_get(units, 'u' .. id) - size - units_get(units, 'a' .. id)) end
+  end
+  return sum
+end
+
+-- The quotas, by id, of which holds take something, or of which their vouchers keep something free once they are gone.
+local function quotas_of(holds)
+  local found = {}
+  for _, hold in ipairs(holds) do
+    local reserve = hold.voucher ~= '0' and vouchers_reserve(units, hold.voucher)
+    for _, quota in ipairs(units_quotas(units, hold.product)) do found[quota.id] = true end
+    for _, quota in ipairs(reserve and units_quotas(units, reserve.product) or {}) do found[quota.id] = true end
+  end
+  return found
+end
+
+-- Takes in memory what holds take, or gives it back (sign -1); returns by how much more their quotas are beyond then.
+local function move(holds, sign)
+  local quotas = quotas_of(holds)
+  local before = beyond(quotas)
+  for _, hold in ipairs(holds) do hold_move(units, hold, sign) end
+  return beyond(quotas) - before
+end
+
+-- Chooses the holds that have to go, those that came last first, until no quota is beyond what it may have, or nothing
+-- helps: a hold that survived may have been ordered in what was lost, and its unit be there twice. Who goes takes along
+-- what belongs to it. Returns them by id; in memory they have given back what they took.
+local function give_up(left)
+  local gone, families, last = {}, {}, '+inf'
+  while left > 0 do
+    local members = redis.call('ZRANGE', holds_key, last, '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, 500)
+    if #members == 0 then break end
+    for _, member in ipairs(members) do
+      local hold = hold_unpack(member)
+      last = '(' .. hold.id
+      if left > 0 and hold.state == 'H' and beyond(quotas_of({hold})) > 0 then
+        local family = {}
+        for _, one in ipairs(hold_family(holds_key, hold)) do
+          if one.state == 'H' and not gone[one.id] then family[#family + 1] = one end
+        end
+        local less = -move(family, -1)
+        if less > 0 then
+          left, families[#families + 1] = left - less, family
+          for _, one in ipairs(family) do gone[one.id] = one end
+        else
+          move(family, 1)
+        end
+      end
+    end
+  end
+  -- those before have made room for some of them
+  for i = #families, 1, -1 do
+    local family = families[i]
+    if not gone[family[1].parent] then
+      if move(family, 1) > 0 then
+        move(family, -1)
+      else
+        for _, one in ipairs(family) do gone[one.id] = nil end
+      end
+    end
+  end
+  return gone
+end
 
 if redis.call('HGET', KEYS[3], 'rebuilding') ~= ARGV[1] then return {'emptied'} end
 redis.call('DEL', event_key)
-local units = units_open(event_key)
 for i = 0, counts - 1 do
-  units_set(units, ARGV[5 + 2 * i], tonumber(ARGV[6 + 2 * i]))
+  units_set(units, ARGV[6 + 2 * i], tonumber(ARGV[7 + 2 * i]))
 end
-quotas_apply(units, vouchers_apply(units, 5 + 2 * counts, now_ms(), due_key, ARGV[3]))
-units_set(units, 'v', ARGV[2])
+local quotas_at = vouchers_apply(units, 6 + 2 * counts, now, due_key, event)
+quotas_apply(units, quotas_at)
+units_set(units, 'v', tonumber(ARGV[2]))
+
+local known, given_up = {}, 0
+for field in pairs(units.value) do
+  if string.match(field, '^s%d+$') then known[string.sub(field, 2)] = true end
+end
+if beyond(known) > 0 then
+  while reap(due_key, now, 1000, listed_ms) do end
+  for id, hold in pairs(give_up(beyond(known))) do
+    given_up = given_up + 1
+    hold_leave(due_key, event, hold)
+    redis.call('ZREMRANGEBYSCORE', holds_key, id, id)
+    redis.call('ZREM', carts_key, cart_member(hold.cart, id))
+    redis.call('ZREM', due_key, event .. ':' .. id)
+  end
+end
 units_write()
-return {'ok'}
+return {'ok', given_up}

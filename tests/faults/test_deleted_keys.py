@@ -15,9 +15,12 @@ import pytest
 import redis
 from crowd import PRICE, Client, Crowd, Shop
 from machine import stopped, until
-from stored import SHARDS, connected
+from stored import SHARDS, connected, shard_of
 
 from engine.ledger import keys
+from engine.settings import Settings
+from persistence.follower import Follower
+from workers.drain import Drain
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +87,28 @@ async def test_what_waited_in_a_deleted_outbox_reaches_postgres(up: Any, api: Cl
         rows = connection.execute("SELECT code FROM orders WHERE code = ANY (%s)", (codes,)).fetchall()
         assert [code for (code,) in rows] == codes[:1]
     assert (await order(api, shop))[0] == 400, "the only unit is sold"
+
+
+async def test_an_outbox_made_anew_is_let_go_though_a_drain_died_when_it_had_written_it(
+    up: Any, api: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = await api.shop(10)
+    shard = shard_of(up, shop.slug)
+    monkeypatch.setattr(Drain, "finish", lambda *args: None)
+    with stopped(up, "workers"):
+        status, undrained = await order(api, shop)
+        assert status == 202
+        delete(up, "outbox", range(shard, shard + 1))
+        assert (await order(api, shop))[0] == 503
+        await until("it is made anew", lambda: there(up, "outbox"))
+        drain = Drain(Settings(redis_url=up.redis_url, database_url=up.database_url, shards=SHARDS))
+        with Follower(up.database_url) as follower:
+            drain.learn(follower)
+            drain.write(follower, drain.read(wait=False))
+        drain.close()
+    await until("sales go on", lambda: found(api, undrained))
+    status, _ = await order(api, shop)
+    assert status == 201
 
 
 async def found(api: Client, path: str) -> bool:

@@ -220,3 +220,21 @@ async def test_a_shard_whose_outbox_goes_after_a_verification_that_was_not_ended
         fields = connection.hkeys(keys.shard(shard))
     assert {b"rebuilt", b"epoch"} <= set(fields)
     assert not {b"rebuilding", b"restored", b"next"} & set(fields)
+
+
+async def test_a_server_that_is_emptied_as_it_is_found_whole_is_rebuilt(up: Any, api: Client) -> None:
+    shop = await api.shop(UNITS)
+    await until("orders are confirmed", lambda: served(api, shop))
+    shard = keys.shard(shard_of(up, shop.slug))
+    with connected(up) as connection, psycopg.connect(up.database_url) as database:
+        sql = "UPDATE shards SET epoch = epoch + 1 WHERE shard = %s RETURNING epoch"
+        [(epoch,)] = database.execute(sql, (shard_of(up, shop.slug),)).fetchall()
+        database.commit()
+        with connection.pipeline() as together:
+            together.flushall()
+            # what whoever verifies sends next
+            together.hset(shard, "next", epoch)
+            together.script_flush("SYNC")
+            together.execute()
+    await until("sales go on", lambda: served(api, shop))
+    await until("the books agree", lambda: counted(api, shop))

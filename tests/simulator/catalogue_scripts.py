@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.simulator.arguments import hall_of, parse_key, text
+from math import inf
+
+from tests.simulator.arguments import forget, hall_of, parse_key, text
 from tests.simulator.model import Chosen, Quota, Reserve, Shard, accepted, require
 
 
@@ -221,7 +223,7 @@ def event_rebuild(memory, keys, args, now, stored):
     words = iter(text(arg) for arg in args)
     if memory.shard(number).rebuilding != int(next(words)):
         return [b"emptied"]
-    hall.version, _ = int(next(words)), next(words)
+    hall.version, _, listed_ms = int(next(words)), next(words), int(next(words))
     hall.early = False
     counts = {}
     for _ in range(int(next(words))):
@@ -249,4 +251,49 @@ def event_rebuild(memory, keys, args, now, stored):
     hall.next_id, hall.last_id, hall.quotas, hall.words = 1, 0, {}, {}
     _vouchers_apply(memory, number, hall, words, now)
     _quotas_apply(hall, words, allow=False)
-    return [b"ok"]
+    if not _beyond(hall):
+        return [b"ok", 0]
+    Chosen(memory, number).reap(now, inf, listed_ms)
+    given_up = _give_up(hall)
+    for hold in given_up:
+        forget(memory, number, hall, hold)
+    return [b"ok", len(given_up)]
+
+
+def _beyond(hall):
+    """Return by how much quotas are beyond what they may have, in all."""
+    limited = [quota for quota in hall.quotas.values() if quota.size >= 0]
+    return sum(max(0, hall.used(quota) - quota.size - quota.allowance) for quota in limited)
+
+
+def _give_up(hall):
+    """Take back what holds take that are in the way, the newest first, each with its own; return those holds."""
+    families, gone = [], set()
+    for hold in sorted(hall.holds.values(), key=lambda hold: -hold.id):
+        if hold.live and hold.id not in gone and _beyond(hall):
+            family = [one for one in hall.family(hold) if one.live and one.id not in gone]
+            if _changes(hall, family, -1) < 0:
+                families.append(family)
+                gone.update(one.id for one in family)
+            else:
+                _change(hall, family, 1)
+    for family in reversed(families):
+        # there may be room for it without those that came before it
+        if family[0].parent not in gone:
+            if _changes(hall, family, 1) <= 0:
+                gone.difference_update(one.id for one in family)
+            else:
+                _change(hall, family, -1)
+    return [hall.holds[number] for number in gone]
+
+
+def _change(hall, family, sign):
+    for hold in family:
+        hall.take(hold, sign)
+
+
+def _changes(hall, family, sign):
+    """Take what holds take, or give it back; return by how much more all quotas are beyond then."""
+    before = _beyond(hall)
+    _change(hall, family, sign)
+    return _beyond(hall) - before

@@ -161,13 +161,7 @@ def hold_release(memory, keys, args, now):
     hold = hall.holds.get(int(text(args[1])))
     if hold is None:
         return [b"not_found"]
-    family = [hold]
-    for other in sorted(hall.holds):
-        if other > hold.id:
-            if hall.holds[other].parent != hold.id:
-                break
-            family.append(hall.holds[other])
-    for one in family:
+    for one in hall.family(hold):
         if one.live:
             hall.take(one, -1)
         forget(memory, number, hall, one)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from engine.domain.order import decode
 from engine.ledger.outcomes import quoted
@@ -62,7 +63,7 @@ class Quota:
     closed: bool = False
     allowance: int = 0
     excused: int = 0
-    """Units beyond since Redis lost something: allowed before, or held and ordered at once."""
+    """Units beyond since Redis lost something: sold, and allowed before."""
 
 
 @dataclass
@@ -201,6 +202,11 @@ class Hall:
         if quota.closed:
             return False
         return quota.size == -1 or self.used(quota) + extra + count <= quota.size
+
+    def family(self, hold):
+        """Return a hold and those that belong to it: made together, they follow it."""
+        behind = [self.holds[number] for number in sorted(self.holds) if number > hold.id]
+        return [hold, *takewhile(lambda other: other.parent == hold.id, behind)]
 
     def take(self, hold, sign):
         self.units["h", hold.product] += sign

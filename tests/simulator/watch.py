@@ -32,7 +32,6 @@ class Watch:
         self.deleted = set()
         """Ids of orders that have ever been deleted."""
         self._most = {}
-        self._excused = {}
         self._covered = {}
         self._stored = stored
         self._fail = fail
@@ -114,21 +113,22 @@ class Watch:
                 continue
             beyond = hall.used(quota) - quota.size - quota.allowance
             if rebuilt and beyond > 0:
-                # what survives may have been ordered in the moments that were lost, and counts twice until it expires
-                twice = sum(h.live and h.product in quota.products for h in hall.holds.values())
+                # a hold that has survived may have been ordered in the moments that were lost; but a voucher keeps free
+                # again what its hold would give up
+                for hold in hall.holds.values():
+                    in_the_way = hold.live and hold.product in quota.products and hold.voucher not in hall.reserves
+                    require(not in_the_way, f"quota {number} is rebuilt with {beyond} too many, one is {hold}")
                 known = self._most.get(number, quota.size) - quota.size - quota.allowance
                 # an organizer's change may be committed and not live yet: it would have been allowed
                 known += sum(hall.units["w", product] for product in quota.products)
                 known += sum(sum(hall.sums([product])[:5]) for product in self._fresh(number, quota))
-                # and whatever a rebuild before this one found is there still
-                known = max(known, self._excused.get(number, 0))
-                require(beyond - twice <= known, f"quota {number} of {quota.size} is rebuilt with {beyond} too many")
+                require(beyond <= known, f"quota {number} of {quota.size} is rebuilt with {beyond} too many")
                 quota.excused = beyond
             quota.excused = min(quota.excused, max(0, beyond))
             if beyond > quota.excused:
                 raise Disagreement(f"quota {number} of {quota.size} + {quota.allowance} is oversold by {beyond}")
-            self._excused[number] = quota.excused
-            self._most[number] = max(self._most.get(number, 0), quota.size + quota.allowance)
+            # whatever a rebuild has found is there still when the next one comes
+            self._most[number] = max(self._most.get(number, 0), quota.size + quota.allowance + quota.excused)
             self._covered[number] = quota.products
         if min(hall.units.values(), default=0) < 0:
             raise Disagreement(f"units below zero: {hall.units}")
