@@ -22,6 +22,7 @@ from engine.domain.money import AMOUNT_MAX, ZERO
 from engine.domain.names import attendee_name
 from engine.domain.order import (
     Answer,
+    Fee,
     InvoiceAddress,
     Order,
     OrderStatus,
@@ -125,23 +126,25 @@ def within_budgets(lines: Sequence[Line], left: dict[int, Decimal], event: Event
     return bounded
 
 
-def drafted(blank: Order, lines: Sequence[Line], fees: Iterable[FeeLine], event: Event) -> Order:
-    """Return `blank` with positions, fees and total, without ids and secrets. Raises Invalid."""
+def priced(
+    lines: Sequence[Line], fees: Iterable[FeeLine], event: Event, address: InvoiceAddress | None, now: dt.datetime
+) -> tuple[tuple[Position, ...], tuple[Fee, ...], Decimal]:
+    """Return positions, fees and total of a new order, without ids and secrets. Raises Invalid."""
     positions: list[Position] = []
     total = ZERO
     for line in lines:
         position = line.foreseen
         if position is None:
             base = next((one.item for one in lines if one.positionid == line.addon_to), None) if line.addon_to else None
-            position = position_of(line, event, blank.invoice_address, blank.datetime, base)
+            position = position_of(line, event, address, now, base)
         positions.append(position)
         total += position.price
-    charged = tuple(fees_of(fees, positions, event, blank.invoice_address)) if fees else ()
+    charged = tuple(fees_of(fees, positions, event, address)) if fees else ()
     for fee in charged:
         total += fee.value
     if abs(total) > AMOUNT_MAX or (charged and any(abs(fee.value) > AMOUNT_MAX for fee in charged)):
         raise Invalid(["The amounts of this order are too large."])
-    return replace(blank, positions=tuple(positions), fees=charged, total=total)
+    return tuple(positions), charged, total
 
 
 def position_of(
@@ -229,9 +232,19 @@ def _validity(line: Line, now: dt.datetime, event: Event) -> tuple[dt.datetime |
 
 
 def numbered(
-    draft: Order, lines: Sequence[Line], *, order_id: int, code: str, first_position_id: int, first_fee_id: int
+    draft: Order,
+    lines: Sequence[Line],
+    payment: Payment | None,
+    *,
+    order_id: int,
+    code: str,
+    first_position_id: int,
+    first_fee_id: int,
 ) -> Order:
-    """Return the draft as a real order: with ids, code and secrets. Its positions are numbered from 1."""
+    """Return the draft as a real order: with ids, code, secrets and its `first_payment`; it is paid if that is.
+
+    Its positions are numbered from 1.
+    """
     positions: list[Position] = []
     for position in draft.positions:
         own_secret = lines[len(positions)].secret
@@ -245,37 +258,48 @@ def numbered(
             real = replace(real, addon_to=first_position_id - 1 + position.addon_to)
         positions.append(real)
     fees = draft.fees and tuple([replace(fee, id=first_fee_id + n) for n, fee in enumerate(draft.fees)])
-    return replace(draft, id=order_id, code=code, positions=tuple(positions), fees=fees)
+    return replace(
+        draft,
+        id=order_id,
+        code=code,
+        status=_PAID if payment is not None and payment.state is _CONFIRMED else draft.status,
+        positions=tuple(positions),
+        fees=fees,
+        payments=() if payment is None else (payment,),
+    )
 
 
-def first_payment(order: Order, provider: str | None, payment_date: dt.datetime | None, info: dict[str, Any]) -> Order:
-    """Return the order with its first payment, if it gets one: free orders are paid at once. Raises Invalid."""
-    if not order.total and not order.require_approval:
-        payment = Payment(1, _CONFIRMED, ZERO, order.datetime, FREE, payment_date=order.datetime)
-        return replace(order, status=_PAID, payments=(payment,))
-    if provider == FREE and order.total:
+def first_payment(
+    draft: Order, provider: str | None, payment_date: dt.datetime | None, info: dict[str, Any]
+) -> Payment | None:
+    """Return the first payment of an order, if it gets one: free orders are paid at once. Raises Invalid."""
+    if not draft.total and not draft.require_approval:
+        return Payment(1, _CONFIRMED, ZERO, draft.datetime, FREE, payment_date=draft.datetime)
+    if provider == FREE and draft.total:
         raise Invalid(['You cannot use the "free" payment provider for non-free orders.'])
+    paid = draft.status is _PAID
     if provider is None:
-        if order.status is _PAID:
+        if paid:
             raise Invalid(["You cannot create a paid order without a payment provider."])
-        return order
-    paid = order.status is _PAID
-    payment = Payment(
+        return None
+    return Payment(
         1,
         _CONFIRMED if paid else _CREATED,
-        order.total,
-        order.datetime,
+        draft.total,
+        draft.datetime,
         provider,
-        (payment_date or order.datetime) if paid else None,
+        (payment_date or draft.datetime) if paid else None,
         info,
     )
-    return replace(order, payments=(payment,))
 
 
-def blank_order(  # noqa: PLR0917 - more than fifteen names in a call go through a dict
+def drafted(  # noqa: PLR0917 - more than fifteen names in a call go through a dict
     event: Event,
     now: dt.datetime,
-    address: dict[str, Any] | None,
+    positions: tuple[Position, ...],
+    fees: tuple[Fee, ...],
+    total: Decimal,
+    address: InvoiceAddress | None,
     status: OrderStatus,
     expires: dt.datetime,
     testmode: bool = False,
@@ -292,7 +316,7 @@ def blank_order(  # noqa: PLR0917 - more than fifteen names in a call go through
     require_approval: bool = False,
     valid_if_pending: bool = False,
 ) -> Order:
-    """Return an order of `event` made now, without positions."""
+    """Return an order of `event` made now, of what is `priced`, without ids."""
     # all in the order of the fields: naming them costs four times as much as the rest
     return Order(
         0,
@@ -305,7 +329,7 @@ def blank_order(  # noqa: PLR0917 - more than fifteen names in a call go through
         now,
         expires,
         now,
-        ZERO,
+        total,
         testmode,
         email,
         phone,
@@ -319,5 +343,7 @@ def blank_order(  # noqa: PLR0917 - more than fifteen names in a call go through
         checkin_text,
         require_approval,
         valid_if_pending,
-        InvoiceAddress(last_modified=now, **address) if address is not None else None,
+        address,
+        positions,
+        fees,
     )

@@ -31,6 +31,8 @@ _FORM_FIELDS_MAX = 1000
 
 _json_decoder = msgspec.json.Decoder(float_hook=Decimal)
 _json_encoder = msgspec.json.Encoder()
+_encoded = bytearray()
+"""Where replies are put together: it has grown by then as much as a new one would have to, step by step."""
 _YES = ("true", "1")
 
 
@@ -48,7 +50,8 @@ class Reply(Struct, frozen=True, tag="reply"):
 
 def reply(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Reply:
     """Return a JSON reply. Decimal goes out as a string, datetimes as ISO 8601 with Z."""
-    return Reply(status, _json_encoder.encode(value), headers or {})
+    _json_encoder.encode_into(value, _encoded)
+    return Reply(status, bytes(_encoded), headers or {})
 
 
 NO_CONTENT = Reply(204)
@@ -144,7 +147,7 @@ class Call:
     @property
     def is_json(self) -> bool:
         """Whether the body certainly says that it is JSON."""
-        return self.request.fields.content_type == "application/json"
+        return self.request.fields.is_json
 
     def url(self, path: str) -> str:
         """Return `path` as an absolute URL of this server, as the client reaches it."""

@@ -97,6 +97,8 @@ class Fields(HeadersMixin):
         self.accept = headers.get("Accept", "*/*")
         self.takes_json = any(kind in self.accept for kind in _ANSWERS)
         self.authorization = headers.get("Authorization", "")
+        self.is_json = self.content_type == "application/json"
+        """Whether the body certainly says that it is JSON."""
         self.origin = ""
         """How URLs of this server begin for the client, once somebody has asked."""
 

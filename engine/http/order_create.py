@@ -9,7 +9,7 @@ from engine.domain.catalogue import Event
 from engine.domain.deadlines import payment_deadline
 from engine.domain.errors import Invalid
 from engine.domain.new_order import Line
-from engine.domain.order import Order
+from engine.domain.order import InvoiceAddress, Order
 from engine.http import order_lines, shapes
 from engine.http.call import Call, Reply, reply, unconfirmed
 from engine.http.fields import FieldError
@@ -46,7 +46,7 @@ async def create(call: Call) -> Reply:
             lines = await bounded(call, lines, event)
         except Invalid as overspent:
             wrong = order_lines.with_more(wrong, overspent)
-    draft = new_order.drafted(_blank(values, event), lines, values.fees or [], event)
+    draft = _drafted(values, lines, event)
     if any(wrong):
         raise await refused(call.house, event, draft, wrong, consume_carts=carts, force=force)
     if values.simulate:
@@ -61,25 +61,26 @@ async def create(call: Call) -> Reply:
         )
         return reply(preview_body(call, event, draft), 201)
     try:
-        payable = new_order.first_payment(
+        payment = new_order.first_payment(
             draft, values.payment_provider, values.payment_date, values.payment_info or {}
         )
     except Invalid:
         # a lack of units is told first, as it is in pretix
         await orders.simulate(call.house, event, draft, consume_carts=carts, force=force)
         raise
-    payable = mails.announced(payable, values.send_email)
     ids, count = call.house.ids, len(lines)
     order_id, code, position_id = ids.at_hand(count) or (*await ids.order(), await ids.positions(count))
     fee_id = await ids.fees(len(draft.fees)) if draft.fees else 0
     order = new_order.numbered(
-        payable,
+        draft,
         lines,
+        payment,
         order_id=order_id,
         code=values.code or code,
         first_position_id=position_id,
         first_fee_id=fee_id,
     )
+    order = mails.announced(order, values.send_email)
     done = reply(order_body(call, event, order), 201)
     outcome = await orders.create(
         call.house,
@@ -122,12 +123,18 @@ def _own_secrets(lines: list[Line]) -> frozenset[str]:
     return frozenset()
 
 
-def _blank(values: Any, event: Event) -> Order:
+def _drafted(values: Any, lines: list[Line], event: Event) -> Order:
     now = clock.now()
-    return new_order.blank_order(
+    sent = values.invoice_address
+    address = None if sent is None else InvoiceAddress(last_modified=now, **sent)
+    positions, fees, total = new_order.priced(lines, values.fees or [], event, address, now)
+    return new_order.drafted(
         event,
         now,
-        values.invoice_address,
+        positions,
+        fees,
+        total,
+        address,
         STATUSES[values.status],
         values.expires or payment_deadline(event, now),
         values.testmode,

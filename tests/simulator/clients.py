@@ -11,7 +11,7 @@ from engine.domain import order_changes, payments, vouchers
 from engine.domain.catalogue import code_key
 from engine.domain.deadlines import payment_deadline
 from engine.domain.errors import HoldfastError, Invalid, Lost, StaleCatalogue
-from engine.domain.new_order import Line, blank_order, drafted, first_payment, numbered, within_budgets
+from engine.domain.new_order import Line, drafted, first_payment, numbered, priced, within_budgets
 from engine.domain.order import OrderStatus, PaymentState
 from engine.domain.order_contents import Changes, changed
 from engine.domain.splitting import SplitOff
@@ -175,17 +175,19 @@ class Client:
         expires = payment_deadline(event, now)
         if self.random.random() < 0.3:
             expires = now + dt.timedelta(milliseconds=self.random.choice((10, 100, 500)))
-        blank = blank_order(event, now, None, status=status, expires=expires, testmode=self.random.random() < 0.2)
-        draft = drafted(blank, lines, [], event)
+        testmode = self.random.random() < 0.2
+        draft = drafted(event, now, *priced(lines, [], event, None, now), None, status, expires, testmode)
         force = self.random.random() < 0.03
         carts = self.random.choice(([], [self.random.choice(CARTS)], [self.random.choice(CARTS)], list(CARTS[:2])))
         if self.random.random() < 0.05:
             await orders.simulate(self.house, event, draft, consume_carts=carts, force=force)
             return "would do"
-        payable = first_payment(draft, "manual" if draft.total else None, None, {})
+        payment = first_payment(draft, "manual" if draft.total else None, None, {})
         order_id, code = await self.house.ids.order()
         positions = await self.house.ids.positions(len(lines))
-        order = numbered(payable, lines, order_id=order_id, code=code, first_position_id=positions, first_fee_id=0)
+        order = numbered(
+            draft, lines, payment, order_id=order_id, code=code, first_position_id=positions, first_fee_id=0
+        )
         if kept is not None:
             kept = Kept(kept, str(order_id).encode())
         outcome = await orders.create(self.house, event, order, consume_carts=carts, force=force, kept=kept)

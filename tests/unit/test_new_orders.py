@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -14,8 +15,8 @@ from engine.domain import names
 from engine.domain.catalogue import Item, Subevent, Variation
 from engine.domain.errors import Invalid
 from engine.domain.fees import FeeLine
-from engine.domain.new_order import Line, blank_order, drafted, first_payment, numbered, unsellable
-from engine.domain.order import Order, OrderStatus, PaymentState
+from engine.domain.new_order import Line, drafted, first_payment, numbered, priced, unsellable
+from engine.domain.order import Order, OrderStatus, Payment, PaymentState
 from engine.domain.places import state_error
 from engine.domain.pricing import list_price, sold_on
 from engine.domain.validity import validity_of
@@ -135,8 +136,11 @@ def test_validity_follows_the_item(fields: dict[str, Any], requested: dt.datetim
 
 
 def draft(*lines: Line, status: str = "n", fees: tuple[FeeLine, ...] = (), **fields: Any) -> Order:
-    blank = blank_order(EVENT, NOW, None, status=OrderStatus(status), expires=LATER, **fields)
-    return drafted(blank, lines, fees, EVENT)
+    return drafted(EVENT, NOW, *priced(lines, fees, EVENT, None, NOW), None, OrderStatus(status), LATER, **fields)
+
+
+def real(draft: Order, lines: Sequence[Line], payment: Payment | None = None) -> Order:
+    return numbered(draft, lines, payment, order_id=9, code="ABCDE", first_position_id=100, first_fee_id=0)
 
 
 def test_a_draft_has_a_sum_and_no_ids() -> None:
@@ -147,7 +151,8 @@ def test_a_draft_has_a_sum_and_no_ids() -> None:
 
 def test_numbering_gives_ids_and_secrets_and_keeps_chosen_ones() -> None:
     lines = [Line(1, ITEM, secret="mine"), Line(2, ITEM, addon_to=1)]
-    order = numbered(draft(*lines), lines, order_id=9, code="ABCDE", first_position_id=100, first_fee_id=0)
+    order = real(draft(*lines), lines)
+    assert (order.id, order.code, order.payments) == (9, "ABCDE", ())
     assert [(p.id, p.addon_to) for p in order.positions] == [(100, None), (101, 100)]
     assert order.positions[0].secret == "mine"
     assert len(order.positions[1].secret) == 32
@@ -183,7 +188,8 @@ DEAR = Line(1, ITEM)
 def test_the_first_payment(
     line: Line, fields: dict[str, Any], provider: str | None, status: str, payments: list[tuple[str, str]]
 ) -> None:
-    order = first_payment(draft(line, **fields), provider, None, {})
+    drawn = draft(line, **fields)
+    order = real(drawn, [line], first_payment(drawn, provider, None, {}))
     assert order.status == status
     assert [(p.provider, p.state) for p in order.payments] == payments
     assert all((p.payment_date is not None) == (p.state is PaymentState.CONFIRMED) for p in order.payments)
