@@ -15,7 +15,7 @@ BATCH = 500
 """Orders a transaction: as many as a drain that catches up writes."""
 _REAPED_S = 0.3
 """By then the server has waited for the process that served psql, and its time is not lost between the two."""
-TABLES = ("orders", "positions", "payments")
+TABLES = ("orders", "positions")
 
 
 class CopyFloor(Struct):
@@ -33,7 +33,7 @@ class CopyFloor(Struct):
 
 
 def measure(target: Target, orders: int) -> CopyFloor:
-    """Copy the rows of the newest orders of one position and one payment each."""
+    """Copy the rows of the newest orders of one position each."""
     psql = Psql(target)
     rows = [psql.run_file(f"rows_of_{table}", most=orders).splitlines(keepends=True) for table in TABLES]
     if not rows[0] or any(len(one) != len(rows[0]) for one in rows):

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from persistence.parts import Address, Order
+from persistence.parts import Address, Order, Payment
 
 PARTING = "\x7f"
 _ESCAPED = str.maketrans({sign: f"\\{sign}" for sign in "\\%_"})
@@ -22,6 +22,8 @@ WORDS_MAX, TEXT_MAX, _BEGINNINGS_MAX = 700, 1100, 700
 """Bytes that an index takes of each; an entry of it has room for 2,700, and the columns of fixed size need some."""
 BEGINNING = 2
 """How many signs of a secret an order repeats: so short a text begins many by chance, a longer one few."""
+_REMEMBERED_MAX = 8
+"""Positions of an order whose words are remembered for the next one like it."""
 _WORD_MAX = 64
 """How much of a word is kept as it is; what is longer is told apart by a hash."""
 
@@ -82,69 +84,75 @@ def escaped(text: str) -> str:
 
 def card(order: Order) -> Card:
     """Return what lists look for in an order."""
-    # what stands first is found soonest: what many lists ask for, and nearly all orders have
-    words: dict[str, None] = {}
-    for payment in order.payments:
-        words[_known("p", payment.provider)] = None
-    words[_origin(order.sales_channel, order.locale)] = None
+    positions = order.positions
+    kinds = tuple([(one.item, one.variation, one.subevent) for one in positions])
+    worded = _words if len(kinds) <= _REMEMBERED_MAX else _words.__wrapped__
+    words, origin, first, last = worded(order.payments, order.sales_channel, order.locale, kinds)
     code = fold(order.code)
     # the code is first, as lists are ordered by it
     whose = f"{PARTING}t{code}"
     if order.customer:
-        person = exact("c", order.customer)
-        words[person] = None
-        whose += PARTING + person
+        person = PARTING + exact("c", order.customer)
+        words = words[:origin] + person + words[origin:]
+        whose += person
     email = fold(order.email) if order.email else None
     contact = {email: None} if email else {}
     payer = _folded(_payer(order.invoice_address)) if order.invoice_address else {}
     texts = _folded([order.comment]) | payer if order.comment or payer else {}
     secrets = ""
-    dates = []
-    positions = []
-    by_id = {position.id: position for position in order.positions} if len(order.positions) > 1 else {}
-    for position in order.positions:
-        words[f"i{position.item}"] = None
-        if position.variation is not None:
-            words[f"v{position.variation}"] = None
-        if position.subevent is not None:
-            dates.append(position.subevent)
-        secret, name = fold(position.secret), position.attendee_name
-        # most tickets have nobody's name
-        people = _folded([name, position.attendee_email]) if name or position.attendee_email else {}
-        named = f"{PARTING}{word('n', name)}" if name else ""
+    found = []
+    by_id = {position.id: position for position in positions} if len(kinds) > 1 else {}
+    for position in positions:
+        secret = fold(position.secret)
+        named, own_text = "", email or ""
         if not position.canceled:
             beginning = PARTING + secret[:BEGINNING]
             if beginning not in secrets:
                 secrets += beginning
-            if people or position.attendee_name_parts:
-                texts |= people | _folded(_names(position.attendee_name_parts or {}))
-        if position.addon_to and (host := by_id.get(position.addon_to)):
-            people |= _folded([host.attendee_name, host.attendee_email])
-            if host.attendee_name:
-                named += f"{PARTING}{word('n', host.attendee_name)}"
-        own_words = f"{whose}{named}{PARTING}t{secret}{PARTING}t{fold(position.pseudonymization_id)}{PARTING}"
-        own_text = PARTING.join(contact | payer | people) if payer or people else email or ""
-        positions.append((own_words, own_text))
-    first, last = (min(dates), max(dates)) if dates else (None, None)
-    if first != last:
-        words |= {f"s{date}": None for date in dates if date not in (first, last)}
-    all_words = f"{PARTING}{PARTING.join(words)}{PARTING}"
+        name, address, parts = position.attendee_name, position.attendee_email, position.attendee_name_parts
+        # most tickets have nobody's name
+        if name or address or parts or position.addon_to or payer:
+            people = _folded([name, address])
+            if name:
+                named = f"{PARTING}{word('n', name)}"
+            if not position.canceled and (people or parts):
+                texts |= people | _folded(_names(parts or {}))
+            if position.addon_to and (host := by_id.get(position.addon_to)):
+                people |= _folded([host.attendee_name, host.attendee_email])
+                if host.attendee_name:
+                    named += f"{PARTING}{word('n', host.attendee_name)}"
+            if payer or people:
+                own_text = PARTING.join(contact | payer | people)
+        pseudonym = fold(position.pseudonymization_id)
+        found.append((f"{whose}{named}{PARTING}t{secret}{PARTING}t{pseudonym}{PARTING}", own_text))
     plain = f"{code}{PARTING}{email}" if email else code
     search = PARTING.join({code: None} | contact | texts) if texts else plain
     few = len(secrets) <= _BEGINNINGS_MAX // 4 or len(secrets.encode()) <= _BEGINNINGS_MAX
-    return Card(email, all_words, search, secrets if few else None, first, last, positions)
+    return Card(email, words, search, secrets if few else None, first, last, found)
 
 
-@lru_cache(maxsize=1024)
-def _known(kind: str, text: str) -> str:
-    """Return exact() of what few texts are."""
-    return exact(kind, text)
+@lru_cache(maxsize=4096)
+def _words(
+    payments: tuple[Payment, ...], channel: str, locale: str, kinds: tuple[tuple[int, int | None, int | None], ...]
+) -> tuple[str, int, int | None, int | None]:
+    """Return words, how many signs of them tell where an order came from, and the first and the last of its dates.
 
-
-@lru_cache(maxsize=1024)
-def _origin(channel: str, locale: str) -> str:
-    """Return the words of where an order came from."""
-    return f"{exact('w', channel)}{PARTING}{exact('l', locale)}"
+    `kinds` are item, variation and date of each position. Many orders have all of this in common.
+    """
+    # what stands first is found soonest: what many lists ask for, and nearly all orders have
+    origin: dict[str, None] = {exact("p", payment.provider): None for payment in payments}
+    origin |= {exact("w", channel): None, exact("l", locale): None}
+    words: dict[str, None] = {}
+    for item, variation, _ in kinds:
+        words[f"i{item}"] = None
+        if variation is not None:
+            words[f"v{variation}"] = None
+    dates = [date for _, _, date in kinds if date is not None]
+    first, last = (min(dates), max(dates)) if dates else (None, None)
+    if first != last:
+        words |= {f"s{date}": None for date in dates if date not in (first, last)}
+    origins = sum(len(word) + 1 for word in origin)
+    return f"{PARTING}{PARTING.join((*origin, *words))}{PARTING}", origins, first, last
 
 
 def _folded(texts: Sequence[str | None]) -> dict[str, None]:

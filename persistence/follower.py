@@ -43,6 +43,8 @@ _REFUSALS = (
     psycopg.errors.StatementTooComplex,  # nested too deeply
 )
 """What Postgres says when the values are at fault: the same write will be refused again."""
+_OTHERS_THERE = (psycopg.errors.UniqueViolation, psycopg.errors.InvalidTextRepresentation)
+"""What Postgres says when new orders were written before, and when changed ones were not, or have other positions."""
 
 
 class Step(Struct, frozen=True):
@@ -149,17 +151,18 @@ class Follower:
             values = {"names": [kept.name for kept in replies], "requests": [kept.request for kept in replies]}
             writes.append((_REPLIES["keep"], {**values, "replies": [kept.reply for kept in replies]}))
 
-        def made(name: str) -> list[Write]:
-            tables = (*self._orders(name, new, told), *self._orders("upsert", changed, told))
+        def made(for_new: str, for_changed: str) -> list[Write]:
+            tables = (*self._orders(for_new, new, told), *self._orders(for_changed, changed, told))
             return [*first, *tables, *writes]
 
+        # of those that overtake others, or came off others, some are not there yet
+        names = ("insert", "upsert" if earlier or split else "update")
         try:
-            self._advance(steps, lambda: made("insert"))
+            self._advance(steps, lambda: made(*names))
         except Unwritable as error:
-            if not new or not isinstance(error.__cause__, psycopg.errors.UniqueViolation):
+            if not isinstance(error.__cause__, _OTHERS_THERE):
                 raise
-            # some have been written before
-            self._advance(steps, lambda: made("upsert"))
+            self._advance(steps, lambda: made("upsert", "upsert"))
 
     def _orders(self, name: str, orders: rows.Rows, told: dict[str, Any]) -> list[Write]:
         if not orders:

@@ -11,10 +11,7 @@ from msgspec import Meta, Struct
 _Moment = Annotated[dt.datetime, Meta(tz=True)]
 
 
-class Payment(Struct, gc=False):
-    local_id: int
-    state: str
-    amount: str
+class Payment(Struct, frozen=True, gc=False):
     provider: str
 
 
@@ -50,7 +47,10 @@ class Address(Struct, gc=False):
 
 
 class Order(Struct, gc=False):
-    """Amounts are as they stand in the document. Of what few orders have it matters here only that it is there."""
+    """Amounts and `expires` are as they stand in the document.
+
+    Of what few orders have it matters here only that it is there.
+    """
 
     id: int
     organizer_id: int
@@ -59,7 +59,7 @@ class Order(Struct, gc=False):
     code: str
     status: str
     datetime: _Moment
-    expires: _Moment
+    expires: str
     last_modified: _Moment
     total: str
     testmode: bool = False
@@ -71,15 +71,21 @@ class Order(Struct, gc=False):
     require_approval: bool = False
     invoice_address: Address | None = None
     positions: list[Position] = []
-    fees: tuple[msgspec.Raw, ...] = ()
-    payments: list[Payment] = []
-    refunds: tuple[msgspec.Raw, ...] = ()
+    payments: tuple[Payment, ...] = ()
     blocked_secrets: tuple[msgspec.Raw, ...] = ()
     mails: tuple[msgspec.Raw, ...] = ()
     split_from: int | None = None
 
 
 _decoder = msgspec.json.Decoder(Order)
+
+
+def moment(text: str) -> dt.datetime:
+    """Return a moment of a document. Raises ValueError if it is none."""
+    try:
+        return msgspec.convert(text, _Moment)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from error
 
 
 def decode(document: bytes) -> Order:

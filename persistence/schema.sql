@@ -295,8 +295,9 @@ CREATE INDEX checkin_lists_event_idx ON checkin_lists (event_id, id);
 
 -- ------------------------------------------------------------------------------------------------- what was sold
 -- orders.doc is the order whole, as engine.domain.order.Order encodes it: what reads answer from and what Redis is
--- filled from. It is json, not jsonb: Postgres keeps it as it came, and hardly ever looks into it. The columns and the tables below repeat what filters, sums and constraints need; one statement writes
--- them all (sql/orders.sql), so they cannot part. stored_at is when this version was written here, by the clock of this
+-- filled from. It is text that the drain has read as JSON: Postgres keeps it as it came, and hardly ever looks into it. The
+-- columns and the tables below repeat what filters, sums and constraints need; one statement writes them all
+-- (sql/orders.sql), so they cannot part. stored_at is when this version was written here, by the clock of this
 -- server: what clients fetch differences by. words and search are what lists look for, folded (persistence/cards.py); where
 -- they are more than an index takes, they are in long_words and long_search instead. secrets are the first signs of those of its
 -- tickets, and null where they are too many for the index. email is folded, too. subevent_first and subevent_last are the lowest and highest id among an order's dates; only those between them are among its words.
@@ -317,7 +318,7 @@ CREATE TABLE orders (
     datetime         timestamptz NOT NULL,
     expires          timestamptz NOT NULL,
     last_modified    timestamptz NOT NULL,
-    doc              json NOT NULL,
+    doc              text NOT NULL,
     stored_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
     words            text,
     long_words       text,
@@ -336,7 +337,7 @@ CREATE INDEX orders_datetime_idx ON orders (event_id, datetime, id)
     INCLUDE (last_modified, stored_at, subevent_first, subevent_last, testmode, require_approval, status, code, words, search,
              secrets);
 CREATE INDEX orders_stored_idx ON orders (event_id, stored_at, id) INCLUDE (testmode, require_approval, status, last_modified);
-CREATE INDEX orders_email_idx ON orders (organizer_id, email, event_id, datetime, id) WHERE email IS NOT NULL;
+CREATE INDEX orders_email_idx ON orders (organizer_id, email) WHERE email IS NOT NULL;
 CREATE INDEX orders_expires_idx ON orders (expires) WHERE status = 'n' AND NOT require_approval;
 
 CREATE TABLE positions (
@@ -365,76 +366,70 @@ CREATE TABLE positions (
     long_words          text,
     search              text,
     long_search         text,
-    CONSTRAINT positions_pkey PRIMARY KEY (id),
-    CONSTRAINT positions_positionid_key UNIQUE (order_id, positionid)
+    CONSTRAINT positions_pkey PRIMARY KEY (id)
 );
 -- for lists: whatever is filtered and searched; by ticket and what a position belongs to
 CREATE INDEX positions_ordered_idx ON positions (event_id, ordered_at, positionid, id)
     INCLUDE (canceled, status, item, variation, subevent, voucher, addon_to, checked_in, words, search);
-CREATE INDEX positions_secret_idx ON positions (event_id, lower(secret) text_pattern_ops);
-CREATE INDEX positions_pseudonym_idx ON positions (event_id, pseudonymization_id text_pattern_ops);
+-- unique values: looking for equal ones is in vain
+CREATE INDEX positions_secret_idx ON positions (event_id, lower(secret) text_pattern_ops) WITH (deduplicate_items = off);
+CREATE INDEX positions_pseudonym_idx ON positions (event_id, pseudonymization_id text_pattern_ops)
+    WITH (deduplicate_items = off);
 CREATE INDEX positions_addon_idx ON positions (addon_to) WHERE addon_to IS NOT NULL;
 CREATE INDEX positions_voucher_idx ON positions (voucher) WHERE voucher IS NOT NULL;
 
--- What the drain sends of orders, in Postgres' binary form and in this order of columns (persistence/rows.py).
+-- What the drain sends of orders, in Postgres' binary form and in this order of columns: what many orders have in common stands
+-- first (persistence/rows.py).
 CREATE TYPE order_row AS (
-    id               bigint,
     organizer_id     bigint,
     event_id         bigint,
     version          bigint,
     testmode         boolean,
     require_approval boolean,
-    datetime         timestamptz,
     expires          timestamptz,
-    last_modified    timestamptz,
+    total            numeric(13, 2),
+    status           text,
     subevent_first   bigint,
     subevent_last    bigint,
-    total            numeric(13, 2),
-    code             text,
-    status           text,
-    email            text,
     words            text,
     long_words       text,
+    id               bigint,
+    datetime         timestamptz,
+    last_modified    timestamptz,
+    code             text,
+    email            text,
     search           text,
     long_search      text,
     secrets          text,
-    doc              json
+    doc              text
 );
 
 CREATE TYPE position_row AS (
-    id                  bigint,
-    order_id            bigint,
     event_id            bigint,
-    item                bigint,
-    ordered_at          timestamptz,
     positionid          integer,
-    canceled            boolean,
-    has_left            boolean,
-    checked_in          boolean,
+    item                bigint,
+    variation           bigint,
+    subevent            bigint,
     price               numeric(13, 2),
     tax_value           numeric(13, 2),
     status              text,
+    canceled            boolean,
+    has_left            boolean,
+    checked_in          boolean,
+    id                  bigint,
+    order_id            bigint,
+    ordered_at          timestamptz,
     secret              text,
     pseudonymization_id text,
     words               text,
     long_words          text,
     search              text,
     long_search         text,
-    variation           bigint,
-    subevent            bigint,
     addon_to            bigint,
     voucher             bigint,
     voucher_budget_use  numeric(13, 2),
     attendee_name       text,
     seat_guid           text
-);
-
-CREATE TYPE payment_row AS (
-    order_id bigint,
-    local_id integer,
-    amount   numeric(13, 2),
-    state    text,
-    provider text
 );
 
 -- Every ticket secret that is or ever was blocked; one that was replaced stays as it was.
@@ -468,39 +463,27 @@ CREATE INDEX checkins_position_idx ON checkins (position_id);
 CREATE INDEX checkins_order_idx ON checkins (order_id);
 CREATE INDEX checkins_list_idx ON checkins (list_id, position_id);
 
-CREATE TABLE fees (
-    id        bigint NOT NULL,
-    order_id  bigint NOT NULL,
-    fee_type  text NOT NULL,
-    value     numeric(13, 2) NOT NULL,
-    tax_value numeric(13, 2) NOT NULL,
-    canceled  boolean NOT NULL,
-    CONSTRAINT fees_pkey PRIMARY KEY (id)
-);
-CREATE INDEX fees_order_idx ON fees (order_id);
+-- What few ask for is read from the documents; positions of an order are found by their ids.
+CREATE VIEW ids_of_positions AS
+SELECT orders.id AS order_id, (one ->> 'id')::bigint AS id
+FROM orders, json_array_elements(orders.doc::json -> 'positions') AS one;
 
-CREATE TABLE payments (
-    order_id bigint NOT NULL,
-    local_id integer NOT NULL,
-    state    text NOT NULL,
-    provider text NOT NULL,
-    amount   numeric(13, 2) NOT NULL,
-    CONSTRAINT payments_pkey PRIMARY KEY (order_id, local_id),
-    CONSTRAINT payments_state_check
-        CHECK (state IN ('created', 'pending', 'confirmed', 'failed', 'canceled', 'refunded'))
-);
+CREATE VIEW payments AS
+SELECT orders.id AS order_id, (one ->> 'local_id')::integer AS local_id, one ->> 'state' AS state,
+       one ->> 'provider' AS provider, (one ->> 'amount')::numeric(13, 2) AS amount
+FROM orders, json_array_elements(orders.doc::json -> 'payments') AS one;
 
-CREATE TABLE refunds (
-    order_id bigint NOT NULL,
-    local_id integer NOT NULL,
-    state    text NOT NULL,
-    source   text NOT NULL,
-    provider text NOT NULL,
-    payment  integer,
-    amount   numeric(13, 2) NOT NULL,
-    CONSTRAINT refunds_pkey PRIMARY KEY (order_id, local_id),
-    CONSTRAINT refunds_state_check CHECK (state IN ('created', 'transit', 'external', 'canceled', 'failed', 'done'))
-);
+CREATE VIEW fees AS
+SELECT (one ->> 'id')::bigint AS id, orders.id AS order_id, one ->> 'fee_type' AS fee_type,
+       (one ->> 'value')::numeric(13, 2) AS value, (one ->> 'tax_value')::numeric(13, 2) AS tax_value,
+       coalesce((one ->> 'canceled')::boolean, false) AS canceled
+FROM orders, json_array_elements(orders.doc::json -> 'fees') AS one;
+
+CREATE VIEW refunds AS
+SELECT orders.id AS order_id, (one ->> 'local_id')::integer AS local_id, one ->> 'state' AS state,
+       one ->> 'source' AS source, one ->> 'provider' AS provider, (one ->> 'payment')::integer AS payment,
+       (one ->> 'amount')::numeric(13, 2) AS amount
+FROM orders, json_array_elements(orders.doc::json -> 'refunds') AS one;
 
 -- What buyers are told by mail. A row is written with the version of the order that it tells of, so there is no mail of an
 -- order that is not here, and it stays as long as the order: without it the mail would be sent again. due_at is moved on

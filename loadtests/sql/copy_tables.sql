@@ -3,4 +3,3 @@ DROP SCHEMA IF EXISTS holdfast_floor CASCADE;
 CREATE SCHEMA holdfast_floor;
 CREATE TABLE holdfast_floor.orders (LIKE public.orders INCLUDING ALL);
 CREATE TABLE holdfast_floor.positions (LIKE public.positions INCLUDING ALL);
-CREATE TABLE holdfast_floor.payments (LIKE public.payments INCLUDING ALL);

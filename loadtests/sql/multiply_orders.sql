@@ -1,4 +1,4 @@
--- Makes many orders of one position and one payment each out of one that is there, older than it by a second each.
+-- Makes many orders of one position each out of one that is there, older than it by a second each.
 CREATE TEMPORARY TABLE template ON COMMIT PRESERVE ROWS AS
 SELECT orders FROM orders WHERE code = :'code' ORDER BY id DESC LIMIT 1;
 
@@ -21,11 +21,5 @@ FROM template JOIN positions ON positions.order_id = (template.orders).id, gener
          'secret', md5('p' || n), 'pseudonymization_id', 'Z' || n,
          'ordered_at', positions.ordered_at - n * interval '1 second')) AS copy;
 
-INSERT INTO payments
-SELECT copy.*
-FROM template JOIN payments ON payments.order_id = (template.orders).id, generate_series(:first::bigint, :last::bigint) AS n,
-     LATERAL jsonb_populate_record(payments, jsonb_build_object(
-         'order_id', (template.orders).id + 1000000000 + n)) AS copy;
-
-VACUUM (ANALYZE) orders, positions, payments;
+VACUUM (ANALYZE) orders, positions;
 CHECKPOINT;

@@ -55,7 +55,7 @@ WHERE order_ids.is_called AND number < order_ids.last_value + 1000
   AND NOT EXISTS (SELECT FROM orders WHERE orders.id = number);
 
 -- name: documents of orders
-SELECT doc::text AS doc FROM orders WHERE id = ANY (%(ids)s::bigint[]);
+SELECT doc FROM orders WHERE id = ANY (%(ids)s::bigint[]);
 
 -- name: versions of orders
 SELECT id, version FROM orders WHERE id = ANY (%(ids)s::bigint[]);

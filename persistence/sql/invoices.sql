@@ -142,7 +142,7 @@ SELECT seen_at, seen_id, since FROM invoice_marks WHERE event_id = %(event_id)s 
 SELECT since FROM invoice_marks WHERE event_id = %(event_id)s;
 
 -- name: changed orders of an event after a mark, oldest first
-SELECT id, stored_at, doc::text AS doc FROM orders
+SELECT id, stored_at, doc FROM orders
 WHERE event_id = %(event_id)s AND (stored_at, id) > (%(seen_at)s, %(seen_id)s)
 ORDER BY stored_at, id LIMIT %(most)s;
 
@@ -151,5 +151,5 @@ UPDATE invoice_marks SET seen_at = %(seen_at)s, seen_id = %(seen_id)s
 WHERE event_id = %(event_id)s AND (seen_at, seen_id) < (%(seen_at)s, %(seen_id)s);
 
 -- name: order of an event by its code
-SELECT doc::text AS doc FROM orders
+SELECT doc FROM orders
 WHERE organizer_id = %(organizer_id)s AND event_id = %(event_id)s AND code = %(code)s;

@@ -13,7 +13,7 @@ JOIN orders ON orders.id = due.order_id
 JOIN events ON events.id = orders.event_id
 JOIN organizers ON organizers.id = orders.organizer_id
 WHERE mails.order_id = due.order_id AND mails.version = due.version AND mails.kind = due.kind
-RETURNING mails.version, mails.kind, mails.comment, mails.queued_at, mails.tries, orders.doc::text AS doc,
+RETURNING mails.version, mails.kind, mails.comment, mails.queued_at, mails.tries, orders.doc,
           events.slug AS event, events.body -> 'name' AS event_name, organizers.name AS organizer;
 
 -- name: sent has gone out
@@ -33,7 +33,7 @@ RETURNING order_id;
 
 -- name: dead mails that nobody tries to send any more, latest first
 SELECT mails.queued_at, organizers.slug AS organizer, events.slug AS event, orders.code, mails.kind,
-       orders.doc ->> 'email' AS email, mails.error
+       orders.doc::json ->> 'email' AS email, mails.error
 FROM mails
 JOIN orders ON orders.id = mails.order_id
 JOIN events ON events.id = orders.event_id

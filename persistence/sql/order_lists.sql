@@ -162,7 +162,7 @@ WITH matching AS NOT MATERIALIZED (
             WHERE matching.event_id = ANY (%(event_ids)s) AND (moment, id) > (SELECT moment, id FROM last)) END AS count
     FROM cut
 )
-SELECT total.count, orders.doc::text AS doc, events.slug AS event
+SELECT total.count, orders.doc, events.slug AS event
 FROM total
 LEFT JOIN page ON true
 LEFT JOIN orders ON orders.id = page.id

@@ -31,9 +31,9 @@ WITH matching AS NOT MATERIALIZED (
     FROM positions
     WHERE positions.event_id = %(event_id)s
       AND (%(canceled)s::boolean OR NOT positions.canceled)
-      AND (%(order)s::text IS NULL OR positions.order_id = (
-               SELECT orders.id FROM orders
-               WHERE orders.organizer_id = %(organizer_id)s AND orders.code = upper(%(order)s)))
+      AND (%(order)s::text IS NULL OR positions.id = ANY (ARRAY(
+               SELECT ids_of_positions.id FROM orders JOIN ids_of_positions ON ids_of_positions.order_id = orders.id
+               WHERE orders.organizer_id = %(organizer_id)s AND orders.code = upper(%(order)s))))
       -- few positions have more words or text than the index takes: then one has to look, position by position
       AND (%(customer)s::text IS NULL OR positions.words LIKE %(customer)s
            OR (positions.words IS NULL AND (
@@ -113,7 +113,7 @@ WITH matching AS NOT MATERIALIZED (
                 ELSE (SELECT count(*) FROM matching) END AS count
     FROM (SELECT count(*) AS rows FROM page) AS shown
 )
-SELECT total.count, orders.doc::text AS doc, page.id
+SELECT total.count, orders.doc, page.id
 FROM total
 LEFT JOIN page ON page.place <= %(size)s
 LEFT JOIN positions ON positions.id = page.id

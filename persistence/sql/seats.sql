@@ -83,10 +83,10 @@ WHERE event_id = %(event_id)s AND subevent_id IS NOT DISTINCT FROM %(subevent_id
 
 -- name: sold which order has each seat of an event that is sold
 SELECT coalesce(positions.subevent, 0) AS subevent, positions.seat_guid AS guid, orders.id AS order_id
-FROM orders JOIN positions ON positions.order_id = orders.id
-WHERE orders.event_id = %(event_id)s AND orders.status IN ('n', 'p') AND NOT positions.canceled
+FROM positions JOIN orders ON orders.id = positions.order_id
+WHERE positions.event_id = %(event_id)s AND positions.status IN ('n', 'p') AND NOT positions.canceled
   AND positions.seat_guid IS NOT NULL;
 
 -- name: positions that have seats of these orders
 SELECT id, order_id, coalesce(subevent, 0) AS subevent, seat_guid AS guid FROM positions
-WHERE order_id = ANY (%(order_ids)s) AND seat_guid IS NOT NULL AND NOT canceled;
+WHERE id = ANY (ARRAY(SELECT id FROM ids_of_positions WHERE order_id = ANY (%(order_ids)s))) AND seat_guid IS NOT NULL AND NOT canceled;

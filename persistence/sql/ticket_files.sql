@@ -30,14 +30,14 @@ WITH due AS (
 UPDATE ticket_files
 -- one minute, two, four and so on; longer for many tickets
 SET tries = ticket_files.tries + 1,
-    due_at = now() + (interval '1 minute' + interval '0.5 seconds' * coalesce(json_array_length(orders.doc -> 'positions'), 0))
+    due_at = now() + (interval '1 minute' + interval '0.5 seconds' * coalesce(json_array_length(orders.doc::json -> 'positions'), 0))
         * 2 ^ least(ticket_files.tries, 10)
 FROM due
 JOIN orders ON orders.id = due.order_id
 JOIN events ON events.id = orders.event_id
 JOIN organizers ON organizers.id = orders.organizer_id
 WHERE ticket_files.order_id = due.order_id AND ticket_files.position_id = due.position_id
-RETURNING ticket_files.position_id, ticket_files.wanted, ticket_files.tries, orders.doc::text AS doc, events.slug AS event,
+RETURNING ticket_files.position_id, ticket_files.wanted, ticket_files.tries, orders.doc, events.slug AS event,
           organizers.name AS organizer;
 
 -- name: shown by one event: its texts and moments, and those of items, variations and dates

@@ -56,7 +56,7 @@ SELECT orders.id, orders.id, orders.event_id, 1, (p ->> 'item')::bigint, (p ->> 
                  'n' || lower(p ->> 'attendee_name'), 't' || (p ->> 'secret'),
                  't' || lower(p ->> 'pseudonymization_id'), ''),
        lower(concat_ws(E'\\n', orders.email, p ->> 'attendee_name'))
-FROM orders, json_array_elements(orders.doc -> 'positions') AS p
+FROM orders, json_array_elements(orders.doc::json -> 'positions') AS p
 WHERE orders.organizer_id = %(organizer)s
 """
 

@@ -189,7 +189,7 @@ def test_a_document_that_cannot_be_written_stops_its_batch(sql, follower, of, ma
     assert stored(sql, good.id) == good
 
 
-@pytest.mark.parametrize("name", ["insert", "upsert", "upsert_rest", "delete"])
+@pytest.mark.parametrize("name", ["insert", "update", "upsert", "upsert_rest", "delete"])
 def test_no_plan_reads_orders_whole_although_it_is_made_while_there_are_few(sql, follower, name):
     text = Queries("orders")[name]
     names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", text)))

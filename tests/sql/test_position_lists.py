@@ -36,7 +36,7 @@ SELECT (p ->> 'id')::bigint, orders.id, orders.event_id, (p ->> 'positionid')::i
        false, p ->> 'secret', p ->> 'attendee_name', p ->> 'pseudonymization_id', orders.status, orders.datetime,
        concat_ws(E'\\x7f', '', 't' || lower(orders.code), 'n' || lower(p ->> 'attendee_name'),
                  't' || (p ->> 'secret'), '')
-FROM orders, json_array_elements(orders.doc -> 'positions') AS p
+FROM orders, json_array_elements(orders.doc::json -> 'positions') AS p
 WHERE orders.organizer_id = %(organizer)s
 """
 

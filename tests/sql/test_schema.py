@@ -28,6 +28,7 @@ _FACTS = {
         FROM pg_constraint WHERE connamespace = 'public'::regnamespace
     """,
     "indexes": "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
+    "views": "SELECT viewname, definition FROM pg_views WHERE schemaname = 'public'",
     "sequences": """
         SELECT sequencename, data_type::text, start_value, min_value, max_value, increment_by, cycle, cache_size
         FROM pg_sequences WHERE schemaname = 'public'
