@@ -96,13 +96,13 @@ async def rebuild(session: Session, pipe: Pipe, damaged: Mapping[int, int], sett
 async def _clear(session: Session, pipe: Pipe, shards: Iterable[int]) -> None:
     """Delete what a damaged shard believes about events and orders.
 
-    Holds stay, they are counted again and get their deadlines anew. Replies stay, too: what was lost is found out
-    when one is asked for again.
+    Holds stay, they are counted again and get their deadlines and their places in carts anew. Replies stay, too: what
+    was lost is found out when one is asked for again.
     """
     forget = tuple(
         f"{keys.prefix(shard)}{kind}".encode()
         for shard in shards
-        for kind in ("shard", "event:", "seats:", "order:", "outbox", "due", "restored:")
+        for kind in ("shard", "event:", "seats:", "order:", "outbox", "due", "carts:", "restored:")
     )
     cursor: Any = 0
     while True:

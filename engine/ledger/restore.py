@@ -1,17 +1,18 @@
 """Restoring an outbox: somebody has deleted that of a running server, and what waited in it for Postgres is lost.
 
-Nothing else is. An order that Postgres lacks stays in Redis without an end of life, and quotas say of themselves what
-was allowed beyond their size and which are closed; so the outbox can be made anew, and no script has written anything
-since (engine/lua/order_commit.lua). Or it is Postgres that has lost something, a standby that lagged: what it had, and
-Redis still knows, it is told again. For the fence alone.
+Nothing else is. An order that Postgres lacks stays in Redis without an end of life, replies that tell of it stay for a
+day; quotas say of themselves what was allowed beyond their size and which are closed. So the outbox can be made
+anew, and no script has written anything since (engine/lua/order_commit.lua). Or it is Postgres that has lost something,
+a standby that lagged: what it had, and Redis still knows, it is told again. For the fence alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.domain.order import decode
@@ -26,6 +27,8 @@ log = logging.getLogger("holdfast.fence")
 _PAGE = 500
 _VERSION = 5
 """Where an entry of an order says which version it is."""
+_COMMITTED = re.compile(rb"\d+-\d+ \d+ (\d+) \d+")
+"""What a reply has as decided that tells of an order; its id."""
 
 
 async def restore_outboxes(session: Session, pipe: Pipe, marks: Sequence[Mark]) -> dict[int, EntryId]:
@@ -40,7 +43,7 @@ async def restore_outboxes(session: Session, pipe: Pipe, marks: Sequence[Mark]) 
         cursor, page = await pipe.call("SCAN", cursor, "MATCH", f"{keys.LAYOUT}:{{s*", "COUNT", 2 * _PAGE)
         for key in page:
             whose = key[: key.find(b"}") + 2]
-            if whose in found and key.startswith((whose + b"order:", whose + b"event:")):
+            if whose in found and key.startswith((whose + b"order:", whose + b"event:", whose + b"reply:")):
                 found[whose].append(key)
         if int(cursor) == 0:
             break
@@ -57,8 +60,10 @@ async def _restore(session: Session, pipe: Pipe, mark: Mark, known: Sequence[byt
     shard, made = mark.shard, keys.restored(mark.shard, secrets.token_hex(8))
     ms, sequence = mark.last
     count = older = 0
+    replies = await _replies(pipe, [key for key in known if b":reply:" in key])
+    known = [key for key in known if b":reply:" not in key]
     for first in range(0, len(known), _PAGE):
-        entries, again = await _lost(session, pipe, known[first : first + _PAGE])
+        entries, again = await _lost(session, pipe, known[first : first + _PAGE], replies)
         older += again
         await asyncio.gather(
             *(pipe.call("XADD", made, f"{ms}-{sequence + count + n}", *entry) for n, entry in enumerate(entries, 1))
@@ -79,8 +84,22 @@ async def _restore(session: Session, pipe: Pipe, mark: Mark, known: Sequence[byt
     return ms, sequence + count
 
 
-async def _lost(session: Session, pipe: Pipe, known: Sequence[bytes]) -> tuple[list[list[Any]], int]:
-    """Return the entries that Postgres may lack, as XADD takes them, and how many of them it has had."""
+async def _replies(pipe: Pipe, known: Sequence[bytes]) -> dict[int, list[bytes]]:
+    """Return the keys of replies that tell of orders, by the order's id."""
+    found: dict[int, list[bytes]] = {}
+    for first in range(0, len(known), _PAGE):
+        page = known[first : first + _PAGE]
+        decided = await asyncio.gather(*(pipe.call("HGET", key, "decided") for key in page))
+        for key, words in zip(page, decided, strict=True):
+            if told := _COMMITTED.fullmatch(words or b""):
+                found.setdefault(int(told[1]), []).append(key)
+    return found
+
+
+async def _lost(
+    session: Session, pipe: Pipe, known: Sequence[bytes], replies: Mapping[int, Sequence[bytes]]
+) -> tuple[list[list[Any]], int]:
+    """Return the entries that Postgres may lack, as XADD takes them, and how many orders of them it has had."""
     found = await asyncio.gather(*(asyncio.gather(pipe.call("HGETALL", key), pipe.call("PTTL", key)) for key in known))
     entries: list[list[Any]] = []
     waiting: dict[int, list[Any]] = {}
@@ -98,11 +117,22 @@ async def _lost(session: Session, pipe: Pipe, known: Sequence[bytes]) -> tuple[l
             (waiting if ttl == -1 else written)[number] = entry
     gone = await orders.deleted(session, [*waiting, *written])
     kept = await orders.versions(session, list(written))
-    lost = [entry for number, entry in waiting.items() if number not in gone]
-    again = [
-        entry for number, entry in written.items() if number not in gone and kept.get(number, 0) < int(entry[_VERSION])
-    ]
-    return entries + lost + again, len(again)
+    lost = [number for number in waiting if number not in gone]
+    again = [n for n, entry in written.items() if n not in gone and kept.get(n, 0) < int(entry[_VERSION])]
+    told = waiting | written
+    for number in (*lost, *again):
+        entries += await _with_replies(pipe, told[number], replies.get(number, ()))
+    return entries, len(again)
+
+
+async def _with_replies(pipe: Pipe, entry: list[Any], replies: Sequence[bytes]) -> list[list[Any]]:
+    """Return the entry of an order with each of the replies that tell of it, so that Postgres gets both or neither."""
+    found = await asyncio.gather(*(pipe.call("HMGET", key, "request", "reply") for key in replies))
+    told = []
+    for key, (request, reply) in zip(replies, found, strict=True):
+        if reply is not None:  # it may have come to its end meanwhile
+            told.append([*entry, "reply", reply, "reply_key", key, "reply_request", request])
+    return told or [entry]
 
 
 async def _deletion(session: Session, key: bytes, version: bytes) -> list[Any]:

@@ -111,6 +111,31 @@ async def test_an_outbox_made_anew_is_let_go_though_a_drain_died_when_it_had_wri
     assert status == 201
 
 
+async def test_a_reply_to_an_order_whose_outbox_was_deleted_outlives_redis(up: Any, api: Client) -> None:
+    shop = await api.shop(10)
+    body = {"email": "b@example.org", "locale": "en", "payment_provider": "manual"}
+    body |= {"positions": [{"item": shop.items[0], "price": PRICE}]}
+
+    async def sent() -> tuple[int, str]:
+        url = f"{api.root}{shop.path}orders/"
+        async with api.session.post(url, json=body, headers={"X-Idempotency-Key": "once"}) as response:
+            return response.status, (await response.json()).get("code", "")
+
+    with stopped(up, "workers"):
+        # what comes first has been sent to the worker that waits for it
+        assert (await order(api, shop))[0] == 202
+        status, code = await sent()
+        assert status == 202
+        delete(up, "outbox")
+    [quota] = shop.sizes
+    await until("it is noticed and made anew", lambda: there(up, "outbox"))
+    await until("sales go on", lambda: found(api, f"{shop.path}quotas/{quota}/availability/"))
+    with connected(up) as connection:
+        connection.flushall()
+    await until("sales go on", lambda: found(api, f"{shop.path}quotas/{quota}/availability/"))
+    assert await sent() == (201, code)
+
+
 async def found(api: Client, path: str) -> bool:
     status, _, _ = await api.ask("GET", path)
     return status == 200
