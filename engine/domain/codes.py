@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import re
 import struct
+from array import array
 from functools import lru_cache
 from hashlib import blake2b, shake_256
 from secrets import token_bytes
+from typing import TypeAlias
 
 CODE_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ379"
 _CODE_LENGTH_MIN = 5
@@ -21,7 +23,7 @@ _NUMBER_MAX = 2**63 - 1
 _ROUNDS = 10
 """Both halves of a short code are small, so more rounds than the four that suffice for large blocks."""
 _TABLE_LENGTH_MAX = 6
-"""Codes up to here have halves of at most 27^3 values, so the ten round functions of a length fit into tables: 0.8 MB
+"""Codes up to here have halves of at most 27^3 values, so the ten round functions of a length fit into tables: 0.2 MB
 for codes of five; made in 10 ms, and a look is a fiftieth of a hash."""
 _DRAW = 2048
 """Random bytes taken at a time; much more than one text, of which at most an eighth is thrown away."""
@@ -106,17 +108,16 @@ class _Hashed:
         return int.from_bytes(blake2b(message, digest_size=16, key=self._key).digest(), "big") % self._added_to
 
 
-_Mix = list[int] | _Hashed
+_Mix: TypeAlias = "array[int] | _Hashed"
 """What is added to a half, by the other half; less than the half's size."""
 
 
-def _tabled(step: int, length: int, key: bytes) -> list[int]:
+def _tabled(step: int, length: int, key: bytes) -> array[int]:
     """Return the round function of a step of short codes: what 32 random bits for each value of a half come to."""
     added_to, size = _half_sizes(length)[step % 2], _half_sizes(length)[1 - step % 2]
     drawn = struct.unpack(f"<{size}I", shake_256(bytes((step, length)) + blake2b(key).digest()).digest(4 * size))
-    # the same few numbers again and again: a list of numbers of their own would be four times as large
-    numbers = list(range(added_to))
-    return [numbers[mix % added_to] for mix in drawn]
+    # two bytes a number: in a list each look would wait for memory twice, and a rush leaves none of it in caches
+    return array("H", [mix % added_to for mix in drawn])
 
 
 @lru_cache(maxsize=4)
