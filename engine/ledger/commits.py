@@ -25,12 +25,13 @@ _KIND_MAX = 30
 
 
 class Commit(Struct, frozen=True):
-    """What the script is told of one order: its key, the keys of its split and its reply, its kind and its words."""
+    """What the script is told of one order: its key, those of its split and its reply, its kind, words and document."""
 
     key: str
     more_keys: list[str]
     kind: tuple[Any, ...]
     words: tuple[Any, ...]
+    document: bytes
 
 
 def commit(
@@ -72,8 +73,9 @@ def commit(
     if len(carts) > 1:
         more["carts"] = [quoted(name) for name in carts[1:]]
     kind = _kind if len(moves) + len(needs) <= _KIND_MAX else _kind.__wrapped__
-    words = (str(order.version - 1), version, _text(document), cart, more or False)
-    return Commit(keys.order(shard, event.id, order.code), more_keys, kind(mode, tuple(moves), tuple(needs)), words)
+    words = (str(order.version - 1), version, cart, more or False)
+    key = keys.order(shard, event.id, order.code)
+    return Commit(key, more_keys, kind(mode, tuple(moves), tuple(needs)), words, document)
 
 
 @lru_cache(maxsize=1000)
@@ -85,8 +87,8 @@ def _kind(mode: str, moves: tuple[Move, ...], needs: tuple[Product, ...]) -> tup
     return tuple(words)
 
 
-def together(version: int | None, listed_ms: int, commits: Sequence[Commit]) -> tuple[list[str], bytes]:
-    """Return the keys of orders that share a call, and the argument that says what they are."""
+def together(version: int | None, listed_ms: int, commits: Sequence[Commit]) -> tuple[list[str], list[bytes]]:
+    """Return the keys of orders that share a call, and the arguments that say what they are."""
     script_keys = [one.key for one in commits]
     kinds: dict[tuple[Any, ...], int] = {}
     words: list[Any] = []
@@ -94,7 +96,8 @@ def together(version: int | None, listed_ms: int, commits: Sequence[Commit]) -> 
         script_keys += one.more_keys
         words.append(kinds.setdefault(one.kind, len(kinds) + 1))
         words += one.words
-    return script_keys, _encode([False if version is None else version, listed_ms, list(kinds), *words])
+    told = _encode([False if version is None else version, listed_ms, list(kinds), *words])
+    return script_keys, [told, *[one.document for one in commits]]
 
 
 def _text(data: bytes) -> Raw:

@@ -215,7 +215,7 @@ class Ledger(LiveCatalogue, KeptReplies):
         """Return epoch and answer for each order."""
         order_keys, told = together(version, self._listed_ms, commits)
         script_keys = [*_commit_keys(shard, event_id), *order_keys]
-        _, epoch, *answers = await self._run("order_commit", shard, script_keys, [event_id, told])
+        _, epoch, *answers = await self._run("order_commit", shard, script_keys, [event_id, *told])
         if [b"unknown_seats"] in answers:
             raise self._alarm("order_commit", b"unknown_seats", shard, script_keys)
         return [(epoch, answer) for answer in answers]

@@ -56,9 +56,9 @@ def test_a_script_opens_with_its_whole_contract_in_order(script):
 
 
 def test_the_statuses_listed_are_those_returned_in_the_order_they_are_checked(script):
-    _, sections, body = parts(script)
+    _, sections, _ = parts(script)
     listed = [line.split()[0] for line in sections["STATUS"].splitlines()]
-    returned = list(dict.fromkeys(_RETURNED.findall(body)))
+    returned = list(dict.fromkeys(_RETURNED.findall(whole(script))))
     final = [word for word in returned if word == "ok"]
     assert listed == [word for word in returned if word != "ok"] + final
 

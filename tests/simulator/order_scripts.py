@@ -8,7 +8,7 @@ from engine.domain.order import decode
 from tests.simulator.arguments import Like, forget, hall_of, parse_key, text
 from tests.simulator.model import Chosen, accepted, require
 
-ORDER_WORDS = 6
+ORDER_WORDS = 5
 """What is said of each order."""
 
 
@@ -27,14 +27,15 @@ def order_commit(memory, keys, args, now):
     count, words = len(words) // ORDER_WORDS, iter(words)
     more_keys = iter(keys[6 + count :])
     answers = []
-    for place, key in enumerate(keys[6 : 6 + count]):
-        answers.append(_commit(memory, number, _asked(kinds, words, key, more_keys) | {"place": place}, more, now))
+    for place, (key, document) in enumerate(zip(keys[6 : 6 + count], args[2:], strict=True)):
+        asked = _asked(kinds, words, key, more_keys, document) | {"place": place}
+        answers.append(_commit(memory, number, asked, more, now))
         if answers[-1] == [b"unknown_outbox"]:
             return answers[-1]
     return [b"ok", shard.epoch, *answers]
 
 
-def _asked(kinds, words, key, more_keys):
+def _asked(kinds, words, key, more_keys, document):
     """Return what an order wants, by name."""
 
     def rows(words, width):
@@ -44,7 +45,7 @@ def _asked(kinds, words, key, more_keys):
     mode, count, *rest = kinds[next(words) - 1]
     asked |= {"mode": mode, "moves": rows(rest[: 3 * count], 3), "needs": rest[3 * count :]}
     asked |= {"follows": int(next(words)), "version": int(next(words))}
-    asked |= {"document": next(words).encode(), "split": ("", b""), "owner": ""}
+    asked |= {"document": document, "split": ("", b""), "owner": ""}
     cart, more = next(words), next(words) or {}
     asked["order"] = int(more["id"]) if "id" in more else decode(asked["document"]).id
     asked["carts"] = [cart, *more.get("carts", ())] if cart else []
