@@ -214,24 +214,29 @@ class Follower:
             self._transact(steps, made())
 
     def _transact(self, steps: Sequence[Step], writes: Sequence[Write]) -> None:
-        advance = {
-            "shards": _numbers([step.shard for step in steps]),
-            "epochs": _numbers([step.epoch for step in steps]),
-            "old_ms": _numbers([step.old[0] for step in steps]),
-            "old_seq": _numbers([step.old[1] for step in steps]),
-            "new_ms": _numbers([step.new[0] for step in steps]),
-            "new_seq": _numbers([step.new[1] for step in steps]),
-            "heard": str(self._heard),
-        }
         try:
             with self._asking():
-                self._transactions.run([(_SQL["advance"], advance), *writes])
+                self._transactions.run([self._moving(steps), *writes])
         except psycopg.errors.DivisionByZero as error:
             raise Moved from error
         except _REFUSALS as error:
             raise Unwritable(str(error)) from error
         except AWAY as error:
             raise Fenced(reason=f"Postgres: {error}") from error
+
+    def _moving(self, steps: Sequence[Step]) -> Write:
+        """Return what moves the watermarks: of one shard, which most batches are of, or of several."""
+        columns = {
+            "shard": [step.shard for step in steps],
+            "epoch": [step.epoch for step in steps],
+            "old_ms": [step.old[0] for step in steps],
+            "old_seq": [step.old[1] for step in steps],
+            "new_ms": [step.new[0] for step in steps],
+            "new_seq": [step.new[1] for step in steps],
+        }
+        one = len(steps) == 1
+        values = {name: str(column[0]) if one else _numbers(column) for name, column in columns.items()}
+        return _SQL["advance_one" if one else "advance"], {**values, "heard": str(self._heard)}
 
 
 def _array(documents: Sequence[bytes]) -> str:

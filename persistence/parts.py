@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -55,9 +55,9 @@ class Order(Struct, gc=False):
     id: int
     organizer_id: int
     event_id: int
-    version: int
+    version: Annotated[int, Meta(gt=0)]
     code: str
-    status: str
+    status: Literal["n", "p", "e", "c"]
     datetime: _Moment
     expires: str
     last_modified: _Moment

@@ -15,16 +15,25 @@ RETURNING shard, epoch, last_ms, last_seq;
 WITH advanced AS (
     UPDATE shards
     SET last_ms = moved.new_ms, last_seq = moved.new_seq
-    FROM unnest(%(shards)s::integer[], %(epochs)s::bigint[], %(old_ms)s::bigint[], %(old_seq)s::bigint[],
+    FROM unnest(%(shard)s::integer[], %(epoch)s::bigint[], %(old_ms)s::bigint[], %(old_seq)s::bigint[],
                 %(new_ms)s::bigint[], %(new_seq)s::bigint[])
          AS moved (shard, epoch, old_ms, old_seq, new_ms, new_seq)
     WHERE shards.shard = moved.shard AND shards.epoch = moved.epoch
       AND shards.last_ms = moved.old_ms AND shards.last_seq = moved.old_seq
     RETURNING shards.shard
 )
-SELECT 1 / (count(*) = cardinality(%(shards)s::integer[])
+SELECT 1 / (count(*) = cardinality(%(shard)s::integer[])
             AND (%(heard)s::boolean OR NOT EXISTS (SELECT FROM webhooks WHERE enabled)))::integer AS advanced
 FROM advanced;
+
+-- name: advance_one the same for one shard, in two thirds of the time
+WITH advanced AS (
+    UPDATE shards SET last_ms = %(new_ms)s, last_seq = %(new_seq)s
+    WHERE shard = %(shard)s AND epoch = %(epoch)s AND last_ms = %(old_ms)s AND last_seq = %(old_seq)s
+    RETURNING shard
+)
+SELECT 1 / (EXISTS (SELECT FROM advanced)
+            AND (%(heard)s::boolean OR NOT EXISTS (SELECT FROM webhooks WHERE enabled)))::integer AS advanced;
 
 -- name: heard does anybody listen to what becomes of orders?
 SELECT EXISTS (SELECT FROM webhooks WHERE enabled) AS heard;

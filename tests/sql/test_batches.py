@@ -173,6 +173,8 @@ UNWRITABLE = {
     "very much more": lambda of: spoiled(of, total="1e999999"),
     "no date": lambda of: spoiled(of, expires="never"),
     "no status": lambda of: spoiled(of, status=None),
+    "another status": lambda of: spoiled(of, status="x"),
+    "no version": lambda of: spoiled(of, version=0),
     "too deep": lambda of: spoiled(of, api_meta="DEEP").replace(b'"DEEP"', b"[" * 100_000 + b"]" * 100_000),
     "too long for an index": lambda of: spoiled(of, code="".join(map(str, range(200_000)))),
 }
@@ -198,3 +200,15 @@ def test_no_plan_reads_orders_whole_although_it_is_made_while_there_are_few(sql,
     lines = [plan.get_value(row, 0).decode() for row in range(plan.ntuples)]
     assert lines
     assert [line for line in lines if "Seq Scan" in line and " on webhooks" not in line] == []
+
+
+def test_a_changed_order_may_have_other_positions_than_before(sql, follower, of, marks):
+    """Then it is not enough to update what is there."""
+    first, other = fresh(of), fresh(of)
+    write(follower, [step()], first, other)
+    more = msgspec.structs.replace(following(first, "p"), positions=(*first.positions, *fresh(of, (9, 91)).positions))
+    write(follower, [step(old=1001, new=1002)], more, following(other, "p"))
+    rows = sql.execute("SELECT id, status FROM positions WHERE order_id = %s ORDER BY id", [first.id]).fetchall()
+    assert rows == [(position.id, "p") for position in more.positions]
+    assert [stored(sql, one.id).version for one in (first, other)] == [2, 2]
+    assert last_ms(sql) == 1002
