@@ -158,12 +158,18 @@ local members, places, deadlines, products = {}, {}, {}, {}
 local taken_over, seated = {}, 0 -- the place in the rows of each, by its deadline; that of the last one with a seat
 local special -- those with a seat or a voucher, by place, if there are any
 
--- Takes over what a cart holds.
+-- Takes over what a cart holds. What was held together has ids without a gap, and is read together.
 local function consume(cart)
   local found = redis.call('ZRANGEBYLEX', carts_key, '[' .. cart .. ' ', '(' .. cart .. '!')
-  for p = 1, #found do
+  local size, listed = #found, nil
+  if size > 1 then
+    local first, last = string.sub(found[1], -15), string.sub(found[size], -15)
+    if last - first == size - 1 then listed = redis.call('ZRANGEBYSCORE', holds_key, first, last) end
+    if listed and #listed ~= size then listed = nil end
+  end
+  for p = 1, size do
     local padded = string.sub(found[p], -15)
-    local member = redis.call('ZRANGEBYSCORE', holds_key, padded, padded)[1] or ''
+    local member = listed and listed[p] or redis.call('ZRANGEBYSCORE', holds_key, padded, padded)[1] or ''
     -- as include/hold.lua packs it
     local id, product, deadline, seat, voucher =
       string.match(member, '^(%d+)|H|([%d%.]+)|%d+|(%-?%d+)|[^|]*|([^|]*)|(%d+)|')

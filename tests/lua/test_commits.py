@@ -202,6 +202,20 @@ async def test_a_cart_with_more_than_the_order_gives_all_of_it_back(ledger, open
     assert await figures(ledger, of) == [(0, 1, 0, 1)]
 
 
+@pytest.mark.parametrize(("released", "left"), [((), 5), ((1,), 4), ((0, 2), 3), ((0, 1, 2, 3), 1)])
+async def test_a_cart_filled_bit_by_bit_is_consumed_whole_and_alone(ledger, open_event, released, left):
+    of = await open_event(quota(1, None, 1))
+    mine = group(1, cart="mine")
+    held = await ledger.hold(of, [group(1, 1, cart="mine"), mine, mine, group(1, cart="theirs"), mine])
+    ids = [held[0].ids[0], held[0].ids[1], held[1].ids[0], held[2].ids[0], held[4].ids[0]]
+    for number in released:
+        await ledger.hold_release(of, ids[number])
+    assert await figures(ledger, of) == [(left + 1, 0, 0, left + 1)]
+    await create(ledger, of, 1, carts=["mine"])
+    assert await figures(ledger, of) == [(1, 1, 0, 2)]
+    assert [hold.cart_id for hold in (await ledger.hold_page(of, 0, 50, "cart_id"))[1]] == ["theirs"]
+
+
 async def test_a_cart_named_twice_gives_once(ledger, open_event):
     of = await open_event(quota(1, 2, 1))
     await ledger.hold(of, [group(1, cart="mine"), group(1, cart="theirs")])
