@@ -29,7 +29,7 @@ BUGS = {
     ),
     "a reply is kept for nobody": ("hold_create", ("reply_keep(reply_key", "reply_keep(nil")),
     "an outbox that is gone is begun anew": ("order_commit", ("'NOMKSTREAM', '*', 'after'", "'*', 'after'")),
-    "holds that have no room survive": ("event_rebuild", ("if beyond(known) > 0", "if false")),
+    "holds that have no room survive": ("event_rebuild", ("if beyond(quotas) > 0", "if false")),
     "a voucher may be used once more": ("order_commit", ("beyond > 0 then", "beyond > 1 then")),
 }
 """What is broken on purpose: a script, a text in it, and another in its place."""
