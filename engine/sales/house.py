@@ -70,4 +70,6 @@ async def _opened(stack: AsyncExitStack, settings: Settings, role: str) -> House
     ledger = Ledger(settings, database)
     stack.push_async_callback(ledger.close)
     await ledger.open(role)
-    return House(settings, database, ledger, Catalogue(database, ledger), Ids(database))
+    ids = Ids(database)
+    stack.push_async_callback(ids.close)
+    return House(settings, database, ledger, Catalogue(database, ledger), ids)

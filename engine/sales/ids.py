@@ -13,42 +13,69 @@ from persistence.database import Database
 
 LOOK_AGAIN_S = 5.0
 """How long a process may not know that the code of an id which it has leased was claimed."""
+_AHEAD = 250
+"""A block is leased when fewer ids are left of the last one, or a rush would wait for Postgres at the end of each."""
 _CODES_AHEAD = 64
 """Codes made at a time: alone one costs three times as much in a rush, when caches have nothing left of its tables."""
 
 
 class _Lease:
-    """A block of ids of one sequence; a new block is fetched when too little is left of the last one."""
+    """Ids of one sequence, leased in blocks: the next one while there are ids left of the last one."""
 
     def __init__(self, database: Database, sequence: str) -> None:
         self._database, self._sequence = database, sequence
         self._next = self._end = 0
-        self._lock = asyncio.Lock()
+        self._ahead: tuple[int, int] | None = None
+        """First and end of the next block, once it is leased."""
+        self._leasing: asyncio.Task[None] | None = None
         self.reserved: frozenset[int] = frozenset()
+
+    async def close(self) -> None:
+        if self._leasing is not None:
+            self._leasing.cancel()
+            await asyncio.gather(self._leasing, return_exceptions=True)
 
     def at_once(self, count: int) -> int:
         """Return the first of `count` consecutive ids if they are at hand, else 0."""
-        first = self._next
-        if first + count > self._end:
-            return 0
-        self._next = first + count
-        return first
+        return self._handed(count)
 
     async def take(self, count: int = 1) -> int:
-        """Return the first of `count` consecutive ids; `count` is at most a block."""
-        while self._next + count > self._end:
-            async with self._lock:
-                if self._next + count > self._end:
-                    first = await sequences.lease(self._database, self._sequence)
-                    end = first + sequences.BLOCK[self._sequence]
-                    self.reserved = await self._reserved_in(first, end)
-                    self._next, self._end = first, end
-        first = self._next
-        self._next += count
+        """Return the first of `count` consecutive ids; `count` is at most a block. Raises Fenced."""
+        while not (first := self._handed(count)):
+            await asyncio.shield(self._leasing or self._lease())
         return first
 
+    def _handed(self, count: int) -> int:
+        first = self._next
+        if first + count > self._end:
+            if self._ahead is None:
+                return 0
+            (first, self._end), self._ahead = self._ahead, None
+        self._next = first + count
+        if self._end - self._next < _AHEAD and self._ahead is None and self._leasing is None:
+            self._lease()
+        return first
+
+    def _lease(self) -> asyncio.Task[None]:
+        lease = self._leasing = asyncio.get_running_loop().create_task(self._fetch())
+        lease.add_done_callback(self._leased)
+        return lease
+
+    def _leased(self, lease: asyncio.Task[None]) -> None:
+        self._leasing = None
+        if not lease.cancelled():
+            # while Postgres is away nothing is leased ahead, and whoever needs ids is told
+            lease.exception()
+
+    async def _fetch(self) -> None:
+        first = await sequences.lease(self._database, self._sequence)
+        end = first + sequences.BLOCK[self._sequence]
+        reserved = await self._reserved_in(first, end)
+        self.reserved = reserved.union(number for number in self.reserved if number >= self._next)
+        self._ahead = first, end
+
     async def _reserved_in(self, first: int, end: int) -> frozenset[int]:
-        """Return the ids of a fresh block that must not be used."""
+        """Return the ids of a block that must not be used."""
         return frozenset()
 
 
@@ -63,17 +90,23 @@ class _OrderLease(_Lease):
     def at_once(self, count: int) -> int:
         if time.monotonic() - self._looked_at > LOOK_AGAIN_S:
             return 0
-        return _Lease.at_once(self, count)
+        return self._handed(count)
 
     async def take(self, count: int = 1) -> int:
         now = time.monotonic()
         if now - self._looked_at > LOOK_AGAIN_S:
             self._looked_at = now
-            if self._next < self._end:
-                # while Postgres is away nobody can claim any
-                with suppress(Fenced):
-                    self.reserved |= await self._reserved_in(self._next, self._end)
+            # while Postgres is away nobody can claim any
+            with suppress(Fenced):
+                await self._look_again()
         return await super().take(count)
+
+    async def _look_again(self) -> None:
+        if self._leasing is not None:
+            await asyncio.shield(self._leasing)
+        for first, end in ((self._next, self._end), self._ahead or (0, 0)):
+            if first < end:
+                self.reserved |= await self._reserved_in(first, end)
 
     async def _reserved_in(self, first: int, end: int) -> frozenset[int]:
         return await sequences.reserved_numbers(self._database, first, end - 1)
@@ -91,6 +124,10 @@ class Ids:
         self._code_key: bytes | None = None
         self._codes: dict[int, str] = {}
         """Of the ids that come next."""
+
+    async def close(self) -> None:
+        for lease in (self._orders, self._positions, self._fees, self._checkins):
+            await lease.close()
 
     def at_hand(self, positions: int) -> tuple[int, str, int] | None:
         """Return what `order` and `positions` do, if Postgres need not be asked for any of it."""
