@@ -259,16 +259,17 @@ class Drain:
         # those in between were added by hand, or by a front door of an earlier version
 
     def _give_up(self, follower: Follower, shard: int, lost: EntryId) -> None:
-        """Delete an outbox that lacks an entry, unless fence or another drain are at work. That is the fence's alarm.
+        """Delete an outbox that lacks an entry, unless another drain is at work. That is the fence's alarm.
 
-        What Postgres lacks is in Redis still, and the fence makes an outbox of it, but only if there is none.
+        What Postgres lacks is in Redis still, and the fence makes an outbox of it, but only if there is none; and again
+        if that one lacks an entry as well.
         """
         server, outbox = self.server(shard), self._streams[shard]
         _checked(server.ask(("WATCH", keys.shard(shard), outbox)))
         mark = follower.marks()[shard]
         ours = (mark.epoch, mark.last) == (self._epochs[shard], self._last[shard])
-        restored, there = _checked(server.ask(("HEXISTS", keys.shard(shard), "restored"), ("EXISTS", outbox)))
-        if not ours or restored or not there:
+        [there] = _checked(server.ask(("EXISTS", outbox)))
+        if not ours or not there:
             _checked(server.ask(("UNWATCH",)))
             return
         log.error("shard %d: entry %s was taken out of the outbox before it was written", shard, name_of(lost))

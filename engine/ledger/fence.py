@@ -19,6 +19,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from engine.domain.errors import Fenced, HoldfastError
 from engine.ledger import keys
+from engine.ledger.commits import entry_id
 from engine.ledger.losses import Loss, drop_overwritten, overwritten
 from engine.ledger.nodes import Nodes
 from engine.ledger.pipe import Pinned, Pipe
@@ -270,18 +271,18 @@ class Fence:
         # a stream stays when its last entry goes
         lost = [mark for mark, last in known if last == (0, 0)]
         restored = {mark.shard: mark for (mark, last), flag in zip(known, flags, strict=True) if flag or last == (0, 0)}
-        made: dict[int, EntryId] = {}
         if restored:
             await self._close(pipe)
-            made = await restore_outboxes(session, pipe, lost)
+            await restore_outboxes(session, pipe, lost)
         for shard, mark in restored.items():
             # a verification that ended half-way may have raised the epoch of Postgres alone: then nothing is drained
             await self._reopen(pipe, mark, rebuilt=False)
             if not await self._drained(pipe, shard):
                 raise Fenced(reason=f"shard {shard} waits for Postgres; does a worker run?")
-        reached = await outbox.marks(session) if made else {}
-        for shard, last in made.items():
-            if reached[shard].last < last:
+        reached = await outbox.marks(session) if restored else {}
+        for shard in restored:
+            last = await pipe.call("HGET", keys.shard(shard), "last")
+            if last is None or reached[shard].last < entry_id(last):
                 await pipe.call("DEL", keys.outbox(shard))
                 raise Fenced(reason=f"somebody takes entries out of the outbox of shard {shard}")
         return set(restored)

@@ -20,7 +20,7 @@ from engine.ledger import keys
 from engine.ledger.pipe import Pipe
 from persistence import orders, outbox, sequences
 from persistence.database import Session
-from persistence.outbox import EntryId, Mark
+from persistence.outbox import Mark
 
 log = logging.getLogger("holdfast.fence")
 
@@ -31,8 +31,8 @@ _COMMITTED = re.compile(rb"\d+-\d+ \d+ (\d+) \d+")
 """What a reply has as decided that tells of an order; its id."""
 
 
-async def restore_outboxes(session: Session, pipe: Pipe, marks: Sequence[Mark]) -> dict[int, EntryId]:
-    """Make the outboxes of shards anew, with all that Postgres lacks; return the last entry of each.
+async def restore_outboxes(session: Session, pipe: Pipe, marks: Sequence[Mark]) -> None:
+    """Make the outboxes of shards anew, with all that Postgres lacks; `last` of a shard is the last entry then.
 
     Ids go on from the watermark one by one, so that none is later than that of the entry that was lost: nobody who
     waits for one is told that Postgres has it while others are still to be written.
@@ -47,15 +47,13 @@ async def restore_outboxes(session: Session, pipe: Pipe, marks: Sequence[Mark]) 
                 found[whose].append(key)
         if int(cursor) == 0:
             break
-    made = {}
     for mark in marks:
         # SCAN may tell of a key twice; and orders come before events
         known = sorted(set(found[f"{keys.prefix(mark.shard)}".encode()]), reverse=True)
-        made[mark.shard] = await _restore(session, pipe, mark, known)
-    return made
+        await _restore(session, pipe, mark, known)
 
 
-async def _restore(session: Session, pipe: Pipe, mark: Mark, known: Sequence[bytes]) -> EntryId:
+async def _restore(session: Session, pipe: Pipe, mark: Mark, known: Sequence[bytes]) -> None:
     # under a name of its own: who has stood still may go on with one that he had begun
     shard, made = mark.shard, keys.restored(mark.shard, secrets.token_hex(8))
     ms, sequence = mark.last
@@ -65,8 +63,12 @@ async def _restore(session: Session, pipe: Pipe, mark: Mark, known: Sequence[byt
     for first in range(0, len(known), _PAGE):
         entries, again = await _lost(session, pipe, known[first : first + _PAGE], replies)
         older += again
+        # as any other entry says: whoever takes some of these out, too, is noticed
         await asyncio.gather(
-            *(pipe.call("XADD", made, f"{ms}-{sequence + count + n}", *entry) for n, entry in enumerate(entries, 1))
+            *(
+                pipe.call("XADD", made, f"{ms}-{n + 1}", "after", f"{ms}-{n}", *entry)
+                for n, entry in enumerate(entries, sequence + count)
+            )
         )
         count += len(entries)
     # once Postgres has let go of us somebody else may be elected, and have made it anew himself
@@ -81,7 +83,6 @@ async def _restore(session: Session, pipe: Pipe, mark: Mark, known: Sequence[byt
     if count:
         await pipe.call("RENAMENX", made, keys.outbox(shard))
     log.warning("shard %d had lost its outbox: %d entries made anew", shard, count)
-    return ms, sequence + count
 
 
 async def _replies(pipe: Pipe, known: Sequence[bytes]) -> dict[int, list[bytes]]:

@@ -111,6 +111,33 @@ async def test_an_outbox_made_anew_is_let_go_though_a_drain_died_when_it_had_wri
     assert status == 201
 
 
+async def test_what_is_taken_out_of_an_outbox_made_anew_reaches_postgres_as_well(up: Any, api: Client) -> None:
+    shop = await api.shop(10)
+    [quota] = shop.sizes
+    shard = shard_of(up, shop.slug)
+    outbox = keys.outbox(shard)
+    elsewhere = await api.shop(1)
+    while shard_of(up, elsewhere.slug) == shard:
+        elsewhere = await api.shop(1)
+    with stopped(up, "workers"):
+        # what comes first has been sent to the worker that waits for it
+        assert (await order(api, elsewhere))[0] == 202
+        paths = [path for _, path in [await order(api, shop) for _ in range(4)]]
+        delete(up, "outbox", range(shard, shard + 1))
+        assert (await order(api, shop))[0] == 503
+        await until("it is made anew", lambda: there(up, "outbox"))
+        with connected(up) as connection:
+            entries = [number for number, fields in connection.xrange(outbox) if fields[b"kind"] == b"order"]
+            assert len(entries) == 4
+            connection.xdel(outbox, *entries[1:3])
+    await until("sales go on", lambda: found(api, f"{shop.path}quotas/{quota}/availability/"))
+    assert [(await api.must("GET", path))["status"] for path in paths] == ["n"] * 4
+    with psycopg.connect(up.database_url) as connection:
+        codes = [path.rstrip("/").rpartition("/")[2] for path in paths]
+        rows = connection.execute("SELECT FROM orders WHERE code = ANY (%s)", (codes,)).fetchall()
+    assert len(rows) == 4
+
+
 async def test_a_reply_to_an_order_whose_outbox_was_deleted_outlives_redis(up: Any, api: Client) -> None:
     shop = await api.shop(10)
     body = {"email": "b@example.org", "locale": "en", "payment_provider": "manual"}
