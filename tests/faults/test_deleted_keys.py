@@ -138,6 +138,20 @@ async def test_what_is_taken_out_of_an_outbox_made_anew_reaches_postgres_as_well
     assert len(rows) == 4
 
 
+async def test_an_outbox_made_anew_is_written_though_a_drain_has_an_entry_of_the_old_one(up: Any, api: Client) -> None:
+    shop = await api.shop(10)
+    [quota] = shop.sizes
+    shard = shard_of(up, shop.slug)
+    with stopped(up, "workers"):
+        # the first one has been sent to the worker that waits for it
+        paths = [path for _, path in [await order(api, shop) for _ in range(4)]]
+        delete(up, "outbox", range(shard, shard + 1))
+        assert (await order(api, shop))[0] == 503
+        await until("it is made anew", lambda: there(up, "outbox"))
+    await until("sales go on", lambda: found(api, f"{shop.path}quotas/{quota}/availability/"))
+    assert [(await api.must("GET", path))["status"] for path in paths] == ["n"] * 4
+
+
 async def test_a_reply_to_an_order_whose_outbox_was_deleted_outlives_redis(up: Any, api: Client) -> None:
     shop = await api.shop(10)
     body = {"email": "b@example.org", "locale": "en", "payment_provider": "manual"}
