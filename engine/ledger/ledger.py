@@ -71,7 +71,7 @@ class Ledger(LiveCatalogue, KeptReplies):
         """Connect, and see to it that what is there has been verified; as a process of a role, tell metrics of it."""
         await self.nodes.open()
         await self.timekeeper.open()
-        await self.watermark.open()
+        await self.watermark.open(listen=role == "front_door")
         if role:
             # before the fence: it may be this process that verifies
             self.reports.begin(role)

@@ -49,9 +49,14 @@ class Watermark:
         self._waiters: dict[int, deque[_Waiter]] = {}
         self._heard_last: dict[int, tuple[tuple[int, int], int]] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._wanted = asyncio.Event()
+        """Set once somebody has use for the word of the drain: who hears it pays for each transaction."""
 
-    async def open(self) -> None:
+    async def open(self, *, listen: bool) -> None:
+        """Begin: `listen` at once, or when the first one waits, who may then wait a little longer."""
         self._loop = asyncio.get_running_loop()
+        if listen:
+            self._wanted.set()
         self._tasks = [asyncio.create_task(work()) for work in (self._listen, self._look, self._time_out)]
 
     async def close(self) -> None:
@@ -69,6 +74,8 @@ class Watermark:
         if entry >= committed.entry:
             # the word came before its waiter: a drain can be quicker than one turn of this loop
             return epoch == committed.epoch
+        if not self._wanted.is_set():
+            self._wanted.set()
         now = self._loop.time()
         waiter = _Waiter(committed, self._loop.create_future(), now, now + timeout_s)
         self._waiters.setdefault(committed.shard, deque()).append(waiter)
@@ -90,6 +97,7 @@ class Watermark:
             self._waiters[shard] = deque(w for w in waiters if w.committed.epoch >= epoch)
 
     async def _listen(self) -> None:
+        await self._wanted.wait()
         while True:
             # which node of a cluster carries it does not matter, but it has to be there
             connection: Connection = ConnectionPool.from_url(self._url()).make_connection()  # type: ignore[no-untyped-call]

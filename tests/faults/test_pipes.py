@@ -65,9 +65,10 @@ async def test_all_who_wait_are_told_when_the_connection_goes(pipe: Pipe, redis_
     assert await pipe.call("ECHO", "again") == b"again"
 
 
-async def test_a_watermark_is_heard_again_after_its_connection_was_cut(redis_url: str) -> None:
+@pytest.mark.parametrize("listen", [True, False], ids=["at once", "when somebody waits"])
+async def test_a_watermark_is_heard_again_after_its_connection_was_cut(redis_url: str, listen: bool) -> None:
     watermark = Watermark(lambda: redis_url, None)  # type: ignore[arg-type]
-    await watermark.open()
+    await watermark.open(listen=listen)
     try:
         with redis.Redis.from_url(redis_url) as other:
             for entry in (1, 2):
