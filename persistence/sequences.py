@@ -10,7 +10,7 @@ BLOCK = {"order_ids": 1000, "position_ids": 1000, "fee_ids": 1000, "checkin_ids"
 """Size of a block of each sequence: its INCREMENT in schema.sql."""
 
 
-async def lease(database: Database, sequence: str) -> int:
+async def lease(database: Database | Session, sequence: str) -> int:
     """Return the first id of a fresh block of `sequence`; the block is BLOCK[sequence] long."""
     row = await database.row(_SQL[sequence])
     assert row is not None

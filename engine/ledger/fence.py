@@ -28,7 +28,7 @@ from engine.ledger.restore import restore_outboxes
 from engine.ledger.scripts import Script
 from engine.meters import METERS
 from engine.settings import Settings, SettingsError
-from persistence import outbox
+from persistence import outbox, sequences
 from persistence.database import Database, Session
 from persistence.outbox import DRAIN_LOCK, EntryId, Mark
 
@@ -253,7 +253,7 @@ class Fence:
         if damaged:
             epochs = {shard: raised[shard].epoch for shard in damaged}
             await rebuild(session, pipe, epochs, self._settings, self._scripts["event_rebuild"])
-        await self._renew_ids(session, pipe, set(whole))
+        await self._renew_ids(session, pipe, set(raised))
         await outbox.require(session)
         await asyncio.gather(*(self._reopen(pipe, raised[shard], rebuilt=shard in damaged) for shard in raised))
         own = await self._identity(pipe)
@@ -333,14 +333,17 @@ class Fence:
             raise Fenced(reason=f"shard {mark.shard} was emptied while it was verified")
 
     async def _renew_ids(self, session: Session, pipe: Pipe, shards: set[int]) -> None:
-        """Take fresh blocks of hold ids: a server that has lost its last moments has forgotten which ones it gave."""
-        if shards:
-            places = (
-                (keys.shard_of(e["organizer"], e["slug"], self._settings.shards), e["id"])
-                for e in await outbox.all_events(session)
-            )
-            known = [keys.event(shard, event_id) for shard, event_id in places if shard in shards]
-            await asyncio.gather(*(pipe.call("HDEL", event, "id", "id_last") for event in known))
+        """See to it that no block of hold ids is gone on with that was leased before.
+
+        A server that has lost its last moments has forgotten what it gave of them, and calls with one may be under way.
+        """
+        places = (
+            (keys.shard_of(e["organizer"], e["slug"], self._settings.shards), e["id"])
+            for e in await outbox.all_events(session)
+        )
+        known = [keys.event(shard, event_id) for shard, event_id in places if shard in shards]
+        first = await sequences.lease(session, "hold_ids")
+        await asyncio.gather(*(self._eval(pipe, "hold_ids_renew", [event], [first]) for event in known))
 
     async def _eval(self, pipe: Pipe, name: str, script_keys: list[str], args: list[Any] | None = None) -> list[Any]:
         """Run one of the fence's own scripts by its text: they must work before the scripts are loaded."""

@@ -9,6 +9,7 @@ from sample_events import group, quota
 
 from engine.ledger import keys
 from engine.ledger.hold_ids import NONE, HoldIds
+from engine.ledger.scripts import load_scripts
 from engine.ledger.values import Held
 from persistence import sequences
 from persistence.database import Database
@@ -75,3 +76,23 @@ async def test_ids_that_are_used_up_in_the_middle_of_a_rush_are_followed_by_thos
     first, _ = ledger._hold_ids._ahead[of.id]
     [told] = await ledger.hold(of, [group(1)])
     assert told.ids == [first]
+
+
+async def test_a_block_that_was_leased_before_a_verification_is_not_gone_on_with(
+    ledger, server_redis, open_event, hold_ids
+):
+    of = await open_event(quota(1, None, 1))
+    event_key = keys.event(ledger.shard_of(of), of.id)
+    before = await hold_ids.block(of.id)
+    ledger._hold_ids._ahead[of.id] = before
+    [told] = await ledger.hold(of, [group(1)])
+    assert told.ids == [before[0]]
+    renewed, _ = await hold_ids.block(of.id)
+    script = load_scripts()["hold_ids_renew"].text
+    assert server_redis.eval(script, 1, event_key, renewed) == [b"ok"]
+    ledger._hold_ids._ahead[of.id] = before
+    [told] = await ledger.hold(of, [group(1)])
+    assert told.ids[0] > renewed
+    elsewhere = keys.event(ledger.shard_of(of), of.id + 1_000_000)
+    assert server_redis.eval(script, 1, elsewhere, renewed) == [b"unknown_event"]
+    assert not server_redis.exists(elsewhere)

@@ -188,6 +188,15 @@ def hold_page(memory, keys, args, now):
     return [b"ok", len(hall.holds), *(hold.packed() for hold in rows[first : first + count])]
 
 
+def hold_ids_renew(memory, keys, args, now):
+    hall = memory.hall(int(parse_key(keys[0])[2]))
+    if hall.version is None:
+        return [b"unknown_event"]
+    hall.next_id = int(text(args[0]))
+    hall.last_id = hall.next_id - 1
+    return [b"ok"]
+
+
 def shard_sweep(memory, keys, args, now):
     number, _, _ = parse_key(keys[0])
     shard, most = memory.shard(number), min(int(text(args[1])), 100)

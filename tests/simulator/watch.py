@@ -67,9 +67,6 @@ class Watch:
             number, _, _ = parse_key(args[1])
             for deadline, member in zip(args[2::2], args[3::2], strict=True):
                 Shard.put(self.memory.shard(number).due, int(deadline), member)
-        if args[0] == "HDEL":
-            hall = self.memory.hall(int(parse_key(args[1])[2]))
-            hall.next_id, hall.last_id = 1, 0
         if args[0] == "RENAMENX" and answer == 1:
             self.memory.shard(parse_key(args[2])[0]).outbox = True
         if args[0] == "HSET" and args[2] == "rebuilding":
