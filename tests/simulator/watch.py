@@ -184,6 +184,8 @@ class Watch:
     @staticmethod
     def _compare_hall(hall, fields, holds, carts, seats):
         found = {k.decode(): v.decode() for k, v in _pairs(fields).items()}
+        if found.get("id_last", "0") == "0":  # before the first block there is no next id, or the very first
+            found.pop("id", None)
         expected = _fields(hall)
         odd = {
             name: (found.get(name), expected.get(name))
