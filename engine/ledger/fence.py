@@ -40,6 +40,8 @@ _LOOK_S = 1.0
 """How often who waits for a verification to end looks whether it goes on."""
 _OPEN_S = 5.0
 """How long a process waits for the last node of a cluster before it serves what the others have."""
+_EVENTS_MAX = 1000
+"""Events that one call makes go on with fresh ids of holds."""
 _DRAIN_S = 5.0
 """How long a shard that lost a key, but not its outbox, may take to be drained before it is rebuilt."""
 
@@ -337,13 +339,15 @@ class Fence:
 
         A server that has lost its last moments has forgotten what it gave of them, and calls with one may be under way.
         """
-        places = (
-            (keys.shard_of(e["organizer"], e["slug"], self._settings.shards), e["id"])
-            for e in await outbox.all_events(session)
-        )
-        known = [keys.event(shard, event_id) for shard, event_id in places if shard in shards]
         first = await sequences.lease(session, "hold_ids")
-        await asyncio.gather(*(self._eval(pipe, "hold_ids_renew", [event], [first]) for event in known))
+        events: dict[int, list[str]] = {shard: [] for shard in shards}
+        for event in await outbox.all_events(session):
+            shard = keys.shard_of(event["organizer"], event["slug"], self._settings.shards)
+            if shard in events:
+                events[shard].append(keys.event(shard, event["id"]))
+        for known in events.values():
+            for begin in range(0, len(known), _EVENTS_MAX):
+                await self._eval(pipe, "hold_ids_renew", known[begin : begin + _EVENTS_MAX], [first])
 
     async def _eval(self, pipe: Pipe, name: str, script_keys: list[str], args: list[Any] | None = None) -> list[Any]:
         """Run one of the fence's own scripts by its text: they must work before the scripts are loaded."""

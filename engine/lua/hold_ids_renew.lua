@@ -1,13 +1,13 @@
--- Sees to it that an event goes on with no block of hold ids that was leased before: for the fence.
+-- Sees to it that events go on with no block of hold ids that was leased before: for the fence.
 --
--- KEYS   1 event
+-- KEYS   any number of events of one shard, at most 1000
 -- ARGV   1 first id of a block that nobody was given
--- STATUS unknown_event  no such event here, and none is made
---        ok
+-- STATUS ok
 -- RETURNS status
--- WRITES event
--- COST   O(1)
-local event_key, first = KEYS[1], tonumber(ARGV[1])
-if redis.call('HEXISTS', event_key, 'v') == 0 then return {'unknown_event'} end
-redis.call('HSET', event_key, 'id', first, 'id_last', first - 1)
+-- WRITES event; none that is not here
+-- COST   O(events)
+local first = tonumber(ARGV[1])
+for _, event in ipairs(KEYS) do
+  if redis.call('HEXISTS', event, 'v') == 1 then redis.call('HSET', event, 'id', first, 'id_last', first - 1) end
+end
 return {'ok'}

@@ -189,11 +189,11 @@ def hold_page(memory, keys, args, now):
 
 
 def hold_ids_renew(memory, keys, args, now):
-    hall = memory.hall(int(parse_key(keys[0])[2]))
-    if hall.version is None:
-        return [b"unknown_event"]
-    hall.next_id = int(text(args[0]))
-    hall.last_id = hall.next_id - 1
+    for key in keys:
+        hall = memory.hall(int(parse_key(key)[2]))
+        if hall.version is not None:
+            hall.next_id = int(text(args[0]))
+            hall.last_id = hall.next_id - 1
     return [b"ok"]
 
 
