@@ -49,7 +49,8 @@ class Master(Server):
             "maxmemory-policy": "noeviction",
         }
         arguments = [str(text) for name, value in options.items() for text in (f"--{name}", value)]
-        return spawn([redis_binary(), *arguments], log=self.log, keep_fds=[lock])
+        binary = redis_binary()
+        return spawn([binary.server, *arguments], log=self.log, environment=binary.environment, keep_fds=[lock])
 
     def ready(self) -> bool:
         with self.client() as client:

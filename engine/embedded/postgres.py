@@ -61,6 +61,8 @@ class PostgresServer(Server):
             "timezone": "UTC",
             "log_timezone": "UTC",
             "log_checkpoints": "off",
+            # else who commits at the end of a file of the log waits until the next one, 16 MB, is written and synced
+            "wal_init_zero": "off",
         }
         arguments = [text for name, value in settings.items() for text in ("-c", f"{name}={value}")]
         return spawn(

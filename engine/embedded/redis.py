@@ -65,7 +65,8 @@ class RedisServer(Server):
             "daemonize": "no",
         }
         arguments = [text for name, value in options.items() for text in (f"--{name}", value)]
-        return spawn([redis_binary(), *arguments], log=self.log, keep_fds=[lock])
+        binary = redis_binary()
+        return spawn([binary.server, *arguments], log=self.log, environment=binary.environment, keep_fds=[lock])
 
     def ready(self) -> bool:
         """Say whether it answers PING; while it still reads its file it answers LOADING."""

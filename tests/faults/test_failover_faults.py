@@ -39,7 +39,8 @@ class PlainRedis(Server):
         # a short one, as the tests wait for it
         options |= {"repl-diskless-sync-delay": 0, "maxmemory-policy": "noeviction"}
         arguments = [str(text) for name, value in options.items() for text in (f"--{name}", value)]
-        return spawn([redis_binary(), *arguments], log=self.log, keep_fds=[lock])
+        binary = redis_binary()
+        return spawn([binary.server, *arguments], log=self.log, environment=binary.environment, keep_fds=[lock])
 
     def ready(self) -> bool:
         try:

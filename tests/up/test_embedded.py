@@ -73,6 +73,28 @@ def test_redis_keeps_its_data_over_kill_and_restart(redis_stopped: RedisServer) 
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a library takes the place of another as Linux does it")
+def test_redis_runs_on_an_allocator_that_copes_with_holds_coming_and_going(redis_stopped: RedisServer) -> None:
+    redis_stopped.start()
+    assert "libmimalloc" in Path(f"/proc/{redis_stopped.pid}/maps").read_text()
+    with redis.Redis.from_url(redis_stopped.url) as client:
+        for n in range(1000):
+            client.set(f"n{n}", "x" * n)
+        # the child that writes the file anew goes on with the memory of its parent
+        client.bgrewriteaof()
+        deadline = time.monotonic() + 30
+        while client.info("persistence")["aof_rewrite_in_progress"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert client.info("persistence")["aof_last_bgrewrite_status"] == "ok"
+
+
+def test_redis_runs_without_that_allocator(redis_stopped: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binaries, "_mimalloc", lambda: None)
+    redis_stopped.start()
+    assert "libmimalloc" not in Path(f"/proc/{redis_stopped.pid}/maps").read_text()
+
+
 def test_postgres_keeps_its_data_over_kill_and_restart(postgres_stopped: PostgresServer) -> None:
     postgres_stopped.start()
     with psycopg.connect(postgres_stopped.url) as connection:
@@ -149,7 +171,7 @@ def test_servers_on_path_are_found_when_no_wheel_is_installed(tmp_path: Path, mo
         (tmp_path / name).chmod(0o755)
     monkeypatch.setattr(binaries, "find_spec", lambda name: None)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert binaries.redis_binary() == tmp_path / "redis-server"
+    assert binaries.redis_binary() == binaries.RedisBinary(tmp_path / "redis-server")
     assert binaries.postgres_binaries().initdb == tmp_path / "initdb"
 
 
