@@ -35,8 +35,8 @@ WORK_S = 0.5
 """How long one run compares before it leaves the rest to the next. Work takes a twentieth of the time at most."""
 REST = 19
 PAUSE_S = 15.0
-"""And how long it rests at least, where there are few events: to compare one means to read all that it has sold. In a rush
-that took a twentieth of all CPU when it was done each three seconds."""
+"""And how long it rests at least, where there are few events: to compare one means to read all that it has sold. Each
+three seconds, that took a twentieth of all CPU in a rush."""
 _LOOKS = 20
 _LOOK_AGAIN_S = 0.02
 _ROWS_MAX = 20_000
