@@ -25,7 +25,7 @@ _ORDER_KIND = Packing("!i8sq8sq8sq8s?8s?8sq")
 _POSITION_KIND = Packing("!i8sq8si8sq")
 _MARKS = Packing("!8s?8s?8s?")
 _OWN = Packing("!8sq8sq8sq")
-_ORDER_COLUMNS, _POSITION_COLUMNS = 21, 25
+_ORDER_COLUMNS, _POSITION_COLUMNS = 21, 24
 _SIZE = Packing("!i")
 _LONG = Packing("!8sq")
 _ARRAY = Packing("!iiIii")
@@ -101,7 +101,6 @@ class Rows:
                 position.subevent,
                 position.price,
                 position.tax_value,
-                status,
                 position.canceled,
                 position.has_left,
                 scanned,
@@ -137,7 +136,7 @@ def _array(element: int, rows: Sequence[bytes]) -> bytes:
 
 
 _OrderKind = tuple[int, int, int, bool, bool, str, str, str, int | None, int | None, str]
-_PositionKind = tuple[int, int, int, int | None, int | None, str, str, str, bool, bool, bool]
+_PositionKind = tuple[int, int, int, int | None, int | None, str, str, bool, bool, bool]
 
 
 # Many orders are of few kinds.
@@ -164,10 +163,10 @@ def _order_kind(kind: _OrderKind) -> bytes:
 
 @lru_cache(maxsize=4096)
 def _position_kind(kind: _PositionKind) -> bytes:
-    event_id, positionid, item, variation, subevent, price, tax, status, canceled, has_left, scanned = kind
+    event_id, positionid, item, variation, subevent, price, tax, canceled, has_left, scanned = kind
     fixed = _POSITION_KIND.pack(_POSITION_COLUMNS, _BIGINT, event_id, _INTEGER, positionid, _BIGINT, item)
     marks = _MARKS.pack(_BOOLEAN, canceled, _BOOLEAN, has_left, _BOOLEAN, scanned)
-    return b"".join((fixed, _long(variation), _long(subevent), _amount(price), _amount(tax), _text(status), marks))
+    return b"".join((fixed, _long(variation), _long(subevent), _amount(price), _amount(tax), marks))
 
 
 def _special(position: parts.Position) -> bytes:

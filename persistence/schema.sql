@@ -301,7 +301,7 @@ CREATE INDEX checkin_lists_event_idx ON checkin_lists (event_id, id);
 -- server: what clients fetch differences by. words and search are what lists look for, folded (persistence/cards.py); where
 -- they are more than an index takes, they are in long_words and long_search instead. secrets are the first signs of those of its
 -- tickets, and null where they are too many for the index. email is folded, too. subevent_first and subevent_last are the lowest and highest id among an order's dates; only those between them are among its words.
--- positions repeat what lists need of their order.
+-- positions repeat what lists need of their order, but nothing that changes while they do not.
 -- (docs/decisions/0004-lists-and-sync.md)
 
 CREATE TABLE orders (
@@ -327,8 +327,8 @@ CREATE TABLE orders (
     subevent_first   bigint,
     subevent_last    bigint,
     secrets          text,
-    -- room for the entry of the next version: making it in a full page costs a tenth of a change
-    CONSTRAINT orders_pkey PRIMARY KEY (id) WITH (fillfactor = 50),
+    -- status is for lists of positions; room for the entry of the next version: making it in a full page costs a tenth of a change
+    CONSTRAINT orders_pkey PRIMARY KEY (id) INCLUDE (status) WITH (fillfactor = 50),
     -- what status and version may be is seen to where documents are read (parts.py): each statement would parse it anew
     CONSTRAINT orders_code_key UNIQUE (organizer_id, code) INCLUDE (event_id)
 );
@@ -358,7 +358,6 @@ CREATE TABLE positions (
     voucher_budget_use  numeric(13, 2),
     pseudonymization_id text NOT NULL,
     has_left            boolean NOT NULL DEFAULT false,
-    status              text NOT NULL DEFAULT 'n',
     ordered_at          timestamptz NOT NULL DEFAULT now(),
     seat_guid           text,
     checked_in          boolean NOT NULL DEFAULT false,
@@ -370,7 +369,7 @@ CREATE TABLE positions (
 );
 -- for lists: whatever is filtered and searched; by ticket and what a position belongs to
 CREATE INDEX positions_ordered_idx ON positions (event_id, ordered_at, positionid, id)
-    INCLUDE (canceled, status, item, variation, subevent, voucher, addon_to, checked_in, words, search);
+    INCLUDE (order_id, item, variation, subevent, voucher, addon_to, canceled, checked_in, words, search);
 -- unique values: looking for equal ones is in vain
 CREATE INDEX positions_secret_idx ON positions (event_id, lower(secret) text_pattern_ops) WITH (deduplicate_items = off);
 -- only equal ones are looked up; a smaller index, of which fewer pages are touched
@@ -412,7 +411,6 @@ CREATE TYPE position_row AS (
     subevent            bigint,
     price               numeric(13, 2),
     tax_value           numeric(13, 2),
-    status              text,
     canceled            boolean,
     has_left            boolean,
     checked_in          boolean,

@@ -39,17 +39,13 @@ WITH written AS (
     WHERE order_id IN (SELECT id FROM written)
     ON CONFLICT ON CONSTRAINT positions_pkey DO UPDATE
     -- a split moves positions to another order
-    SET order_id = excluded.order_id, item = excluded.item, variation = excluded.variation,
-        subevent = excluded.subevent, price = excluded.price, tax_value = excluded.tax_value,
-        canceled = excluded.canceled, secret = excluded.secret, attendee_name = excluded.attendee_name,
-        addon_to = excluded.addon_to, voucher = excluded.voucher, pseudonymization_id = excluded.pseudonymization_id,
-        has_left = excluded.has_left, status = excluded.status, ordered_at = excluded.ordered_at,
-        seat_guid = excluded.seat_guid, voucher_budget_use = excluded.voucher_budget_use,
-        checked_in = excluded.checked_in, words = excluded.words, long_words = excluded.long_words,
-        search = excluded.search, long_search = excluded.long_search;
+-- include: newer_position
+    WHERE
+-- include: position_differs
+;
 
 -- name: update orders from their rows: newer versions of those that are there, with the positions that they had; fails else
--- half of what an upsert costs: it looks nothing up twice
+-- half of what an upsert costs: it looks nothing up twice, and writes no position that is as it was, as most are
 WITH written AS (
     UPDATE orders
     SET version = newer.version, status = newer.status, require_approval = newer.require_approval, email = newer.email,
@@ -63,21 +59,23 @@ WITH written AS (
     WHERE orders.id = newer.id AND orders.version < newer.version
       AND orders.id = ANY (ARRAY(SELECT id FROM unnest(%(orders)s::order_row[])))
     RETURNING orders.id
+), there AS MATERIALIZED (
+    -- called excluded as in an upsert, which has the rest in common; OFFSET is what keeps a plan from reading all, as above
+    SELECT excluded.*, positions.ctid AS place,
+-- include: position_differs
+           AS differs
+    FROM unnest(%(positions)s::position_row[]) AS excluded,
+         LATERAL (SELECT positions.ctid, * FROM positions WHERE id = excluded.id OFFSET 0) AS positions
 ), written_positions AS (
     UPDATE positions
-    SET order_id = newer.order_id, item = newer.item, variation = newer.variation, subevent = newer.subevent,
-        price = newer.price, tax_value = newer.tax_value, canceled = newer.canceled, secret = newer.secret,
-        attendee_name = newer.attendee_name, addon_to = newer.addon_to, voucher = newer.voucher,
-        pseudonymization_id = newer.pseudonymization_id, has_left = newer.has_left, status = newer.status,
-        ordered_at = newer.ordered_at, seat_guid = newer.seat_guid, voucher_budget_use = newer.voucher_budget_use,
-        checked_in = newer.checked_in, words = newer.words, long_words = newer.long_words, search = newer.search,
-        long_search = newer.long_search
-    FROM unnest(%(positions)s::position_row[]) AS newer
-    WHERE positions.id = newer.id AND positions.id = ANY (ARRAY(SELECT id FROM unnest(%(positions)s::position_row[])))
+-- include: newer_position
+    FROM there AS excluded
+    WHERE positions.ctid = excluded.place AND excluded.differs
     RETURNING positions.id
 )
 SELECT CASE WHEN (SELECT count(*) FROM written) = cardinality(%(orders)s::order_row[])
-             AND (SELECT count(*) FROM written_positions) = cardinality(%(positions)s::position_row[])
+             AND (SELECT count(*) FROM there WHERE NOT differs) + (SELECT count(*) FROM written_positions)
+                 = cardinality(%(positions)s::position_row[])
             THEN '1' ELSE 'not all of them are there' END::integer AS updated;
 
 -- name: upsert_rest what few orders have, from the documents of those just written; nothing of an older version
@@ -167,9 +165,10 @@ WHERE event_id = %(event_id)s AND ordered_at > %(since)s::timestamptz
 ORDER BY ordered_at OFFSET %(positions)s LIMIT 1;
 
 -- name: taken what an event's positions of one stretch of time take, of each kind
-SELECT item, coalesce(variation, 0) AS variation, coalesce(subevent, 0) AS subevent, status, canceled, voucher,
+SELECT item, coalesce(variation, 0) AS variation, coalesce(subevent, 0) AS subevent, theirs.status, canceled, voucher,
        count(*) AS units, count(*) FILTER (WHERE has_left) AS gone, coalesce(sum(voucher_budget_use), 0) AS spent
-FROM positions
+-- each looked up: a plan that reads orders whole would do so for each stretch
+FROM positions, LATERAL (SELECT status FROM orders WHERE id = positions.order_id OFFSET 0) AS theirs
 WHERE event_id = %(event_id)s AND ordered_at >= %(since)s::timestamptz AND ordered_at < %(until)s::timestamptz
 GROUP BY 1, 2, 3, 4, 5, 6;
 

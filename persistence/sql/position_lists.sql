@@ -1,11 +1,15 @@
 -- Lists of order positions. As in order_lists.sql, conditions whose parameter is null fall away when the statement is
--- planned, and all that is looked for and counted is in one index; positions repeat what lists need of their order.
+-- planned, and all that is looked for and counted is in one index; positions repeat what lists need of their order, but for
+-- its status, which changes while they do not.
 
 -- name: plan_each_call until the transaction ends; compiling takes longer than counting, a bitmap of all may be exact,
--- a list takes one core from a sale at most, and what is not visible to all yet makes reading everything look cheap
+-- a list takes one core from a sale at most, and what is not visible to all yet makes reading everything look cheap;
+-- the status of an order is looked up for each position, which costs what a hash of all orders does, and never more; names
+-- are in no index: random pages must look dear enough that positions are read in the order in which they lie
 SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true),
        set_config('max_parallel_workers_per_gather', '0', true), set_config('enable_seqscan', 'off', true),
-       set_config('work_mem', '32MB', true), set_config('random_page_cost', '1.1', true);
+       set_config('work_mem', '32MB', true), set_config('random_page_cost', '1.5', true),
+       set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true);
 
 -- name: page of the positions that match all conditions given, with the count of all; one row without document if none
 -- by time, an index has the order; else all is sorted upwards and read backwards where that is asked for (order_lists.sql)
@@ -13,8 +17,8 @@ WITH matching AS NOT MATERIALIZED (
     SELECT positions.id, positions.ordered_at, positions.positionid,
            CASE WHEN %(status_weight)s = 0 AND %(number_weight)s = 0 THEN 0
                 WHEN %(status_weight)s = 0 THEN %(number_weight)s::bigint * positions.positionid
-                WHEN %(number_weight)s = 0 THEN %(status_weight)s::bigint * ascii(positions.status)
-                ELSE %(status_weight)s::bigint * ascii(positions.status) + %(number_weight)s::bigint * positions.positionid
+                WHEN %(number_weight)s = 0 THEN %(status_weight)s::bigint * ascii(theirs.status)
+                ELSE %(status_weight)s::bigint * ascii(theirs.status) + %(number_weight)s::bigint * positions.positionid
            END AS number,
            CASE %(by)s::text WHEN 'order__datetime' THEN positions.ordered_at ELSE timestamptz '-infinity' END AS moment,
            -- the code of the order is the first of the words
@@ -24,11 +28,12 @@ WITH matching AS NOT MATERIALIZED (
            CASE WHEN %(place_sign)s = 0 THEN 0 ELSE %(place_sign)s::bigint * positions.id END AS place,
            CASE %(tie)s::text WHEN 'order__datetime' THEN %(tie_sign)s::integer * extract(epoch FROM positions.ordered_at)
                 WHEN 'positionid' THEN %(tie_sign)s::integer * positions.positionid
-                WHEN 'order__status' THEN %(tie_sign)s::integer * ascii(positions.status) END AS tie,
+                WHEN 'order__status' THEN %(tie_sign)s::integer * ascii(theirs.status) END AS tie,
            CASE %(tie)s WHEN 'order__code' THEN split_part(coalesce(positions.words, (
                     SELECT whole.long_words FROM positions AS whole WHERE whole.id = positions.id)), E'\x7f', 2)
                 WHEN 'attendee_name' THEN coalesce(positions.attendee_name, '') END AS tie_word
-    FROM positions
+    -- where nothing is asked of them, they are not in the plan
+    FROM positions LEFT JOIN orders AS theirs ON theirs.id = positions.order_id
     WHERE positions.event_id = %(event_id)s
       AND (%(canceled)s::boolean OR NOT positions.canceled)
       AND (%(order)s::text IS NULL OR positions.id = ANY (ARRAY(
@@ -52,7 +57,7 @@ WITH matching AS NOT MATERIALIZED (
                    SELECT whole.long_words LIKE %(attendee_name)s FROM positions AS whole WHERE whole.id = positions.id)))
       AND (%(secret)s::text IS NULL OR (lower(positions.secret) = lower(%(secret)s) AND positions.secret = %(secret)s))
       AND (%(pseudonymization_id)s::text IS NULL OR positions.pseudonymization_id = %(pseudonymization_id)s)
-      AND (%(statuses)s::text[] IS NULL OR positions.status = ANY (%(statuses)s))
+      AND (%(statuses)s::text[] IS NULL OR theirs.status = ANY (%(statuses)s))
       AND (%(search)s::text IS NULL
            OR positions.search LIKE %(search)s
            OR (positions.search IS NULL AND (

@@ -84,7 +84,7 @@ WHERE event_id = %(event_id)s AND subevent_id IS NOT DISTINCT FROM %(subevent_id
 -- name: sold which order has each seat of an event that is sold
 SELECT coalesce(positions.subevent, 0) AS subevent, positions.seat_guid AS guid, orders.id AS order_id
 FROM positions JOIN orders ON orders.id = positions.order_id
-WHERE positions.event_id = %(event_id)s AND positions.status IN ('n', 'p') AND NOT positions.canceled
+WHERE positions.event_id = %(event_id)s AND orders.status IN ('n', 'p') AND NOT positions.canceled
   AND positions.seat_guid IS NOT NULL;
 
 -- name: positions that have seats of these orders

@@ -49,9 +49,9 @@ FROM generate_series(1, %(orders)s) AS n, LATERAL (
 """
 _POSITIONS = """
 INSERT INTO positions (id, order_id, event_id, positionid, item, subevent, price, tax_value, canceled, secret,
-                       attendee_name, pseudonymization_id, status, ordered_at, words, search)
+                       attendee_name, pseudonymization_id, ordered_at, words, search)
 SELECT orders.id, orders.id, orders.event_id, 1, (p ->> 'item')::bigint, (p ->> 'subevent')::bigint, 23, 0, false,
-       p ->> 'secret', p ->> 'attendee_name', p ->> 'pseudonymization_id', orders.status, orders.datetime,
+       p ->> 'secret', p ->> 'attendee_name', p ->> 'pseudonymization_id', orders.datetime,
        concat_ws(E'\\x7f', '', 't' || lower(orders.code), CASE WHEN strpos(orders.words, 'cRARE') > 0 THEN 'cRARE' END,
                  'n' || lower(p ->> 'attendee_name'), 't' || (p ->> 'secret'),
                  't' || lower(p ->> 'pseudonymization_id'), ''),

@@ -59,10 +59,10 @@ def test_all_that_tables_repeat_is_as_the_document_says(sql, follower, of, marks
         "id positionid item variation subevent price tax_value canceled secret attendee_name addon_to voucher"
         " voucher_budget_use pseudonymization_id has_left"
     )
-    of_order = (made.event_id, made.status, made.datetime, False)
+    of_order = (made.event_id, made.datetime, False)
     for one, row in zip(positions, rows, strict=True):
         assert [row[name] for name in same.split()] == [getattr(one, name) for name in same.split()]
-        assert (row["event_id"], row["status"], row["ordered_at"], row["checked_in"]) == of_order
+        assert (row["event_id"], row["ordered_at"], row["checked_in"]) == of_order
     rows = sql.execute("SELECT local_id, state, provider, amount FROM payments WHERE order_id = %s", [made.id])
     assert rows.fetchall() == [(one.local_id, one.state, one.provider, one.amount) for one in made.payments]
 
@@ -75,10 +75,6 @@ def test_new_orders_changed_ones_and_those_written_before_come_in_one_batch(sql,
     newest = fresh(of)
     write(follower, [step(old=1002, new=1003)], again, newest, following(new, "p"), changed)
     assert [stored(sql, one.id).version for one in (changed, again, new, newest)] == [2, 1, 2, 1]
-    statuses = sql.execute(
-        "SELECT status FROM positions WHERE order_id = ANY (%s) ORDER BY order_id", [[changed.id, again.id, new.id]]
-    ).fetchall()
-    assert statuses == [("p",), ("n",), ("p",)]
 
 
 def test_an_older_version_never_overwrites_a_newer_one(sql, follower, of, marks):
@@ -208,7 +204,7 @@ def test_a_changed_order_may_have_other_positions_than_before(sql, follower, of,
     write(follower, [step()], first, other)
     more = msgspec.structs.replace(following(first, "p"), positions=(*first.positions, *fresh(of, (9, 91)).positions))
     write(follower, [step(old=1001, new=1002)], more, following(other, "p"))
-    rows = sql.execute("SELECT id, status FROM positions WHERE order_id = %s ORDER BY id", [first.id]).fetchall()
-    assert rows == [(position.id, "p") for position in more.positions]
+    rows = sql.execute("SELECT id FROM positions WHERE order_id = %s ORDER BY id", [first.id]).fetchall()
+    assert rows == [(position.id,) for position in more.positions]
     assert [stored(sql, one.id).version for one in (first, other)] == [2, 2]
     assert last_ms(sql) == 1002

@@ -31,9 +31,9 @@ FROM generate_series(1, %(orders)s) AS n, LATERAL (SELECT now() - n * interval '
 """
 ADD_POSITIONS = """
 INSERT INTO positions (id, order_id, event_id, positionid, item, price, tax_value, canceled, secret, attendee_name,
-                       pseudonymization_id, status, ordered_at, words)
+                       pseudonymization_id, ordered_at, words)
 SELECT (p ->> 'id')::bigint, orders.id, orders.event_id, (p ->> 'positionid')::integer, (p ->> 'item')::bigint, 23, 0,
-       false, p ->> 'secret', p ->> 'attendee_name', p ->> 'pseudonymization_id', orders.status, orders.datetime,
+       false, p ->> 'secret', p ->> 'attendee_name', p ->> 'pseudonymization_id', orders.datetime,
        concat_ws(E'\\x7f', '', 't' || lower(orders.code), 'n' || lower(p ->> 'attendee_name'),
                  't' || (p ->> 'secret'), '')
 FROM orders, json_array_elements(orders.doc::json -> 'positions') AS p

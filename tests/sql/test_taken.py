@@ -14,9 +14,14 @@ from persistence.database import Database
 _numbers = count(9_700_001)
 _POSITION = """
 INSERT INTO positions (id, order_id, event_id, positionid, item, price, tax_value, canceled, secret,
-                       pseudonymization_id, status, ordered_at, has_left, voucher, voucher_budget_use)
-VALUES (%s, %s, %s, 1, %s, 23, 0, %s, 's', 'p', %s, timestamptz '2031-01-01T10:00Z' + %s * interval '1 second',
-        %s, %s, %s)
+                       pseudonymization_id, ordered_at, has_left, voucher, voucher_budget_use)
+SELECT id, id, event_id, 1, %s, 23, 0, %s, 's', 'p', datetime, %s, %s, %s FROM orders WHERE id = %s
+"""
+_ORDER = """
+INSERT INTO orders (id, organizer_id, event_id, version, code, status, testmode, require_approval, total, datetime,
+                    expires, last_modified, doc)
+SELECT %(id)s, %(id)s, %(event)s, 1, 'C', %(status)s, false, false, 23, moment, moment, moment, '{}'
+FROM (SELECT timestamptz '2031-01-01T10:00Z' + %(second)s * interval '1 second') AS t (moment)
 """
 
 
@@ -28,8 +33,9 @@ def event(database_url: str) -> int:
         for n in range(40):
             number = next(_numbers)
             voucher = (7 if n % 2 else 8) if n % 5 == 0 else None
-            values: list[Any] = [number, number, event, 1 + n % 2, n % 9 == 0, "npec"[n % 4], n // 6, n % 3 == 0]
-            connection.execute(_POSITION, [*values, voucher, "1.50" if voucher else None])
+            connection.execute(_ORDER, {"id": number, "event": event, "status": "npec"[n % 4], "second": n // 6})
+            values: list[Any] = [1 + n % 2, n % 9 == 0, n % 3 == 0, voucher, "1.50" if voucher else None, number]
+            connection.execute(_POSITION, values)
     return event
 
 
