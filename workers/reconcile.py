@@ -133,7 +133,8 @@ class Reconciler:
                 return None
             entries = entries_of(shard, moment.entries)
             waiting = newest(entry for entry in orders_of(e for e in entries if e.id > mark.last) if of(entry, event))
-            fresh = await catalogue.load_event(session, event.organizer_id, event.slug)
+            # only what has changed in between: to read all seats of a hall costs as much as the rest of a comparison
+            fresh = await catalogue.load_event(session, event.organizer_id, event.slug, event)
             if fresh is None:
                 return None
             sums = await Sums.of(session, fresh)

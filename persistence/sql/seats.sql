@@ -1,15 +1,16 @@
--- name: changed seats of an event that were made or changed after a version, how many it has, and the version of all
-SELECT e.seats_version,
-    (SELECT count(*) FROM seats s WHERE s.event_id = e.id) AS seats,
-    (SELECT coalesce(jsonb_agg(to_jsonb(s) || jsonb_build_object('voucher', v.id, 'till', v.till)), '[]')
-     FROM seats s LEFT JOIN LATERAL (
-         SELECT vouchers.id, vouchers.body -> 'valid_until' AS till FROM vouchers
-         WHERE vouchers.event_id = s.event_id AND vouchers.body ->> 'seat' = s.guid
-           AND coalesce((vouchers.body ->> 'subevent')::bigint, 0) = coalesce(s.subevent_id, 0)
-         ORDER BY vouchers.id LIMIT 1
-     ) AS v ON true
-     WHERE s.event_id = e.id AND s.version > %(after)s) AS changed
-FROM events e WHERE e.id = %(event_id)s;
+-- name: changed seats of an event that were made or changed after a version, each with how many the event has and the version of all; one row without a seat if there is none
+SELECT e.seats_version, (SELECT count(*) FROM seats WHERE event_id = %(event_id)s) AS seats,
+       s.id, s.guid, s.name, s.zone_name, s.row_name, s.row_label, s.seat_number, s.seat_label,
+       coalesce(s.subevent_id, 0) AS subevent, s.product, s.blocked, s.version, coalesce(v.id, 0) AS voucher, v.till
+FROM events e
+LEFT JOIN seats s ON s.event_id = e.id AND s.version > %(after)s
+LEFT JOIN LATERAL (
+    SELECT vouchers.id, vouchers.body ->> 'valid_until' AS till FROM vouchers
+    WHERE vouchers.event_id = s.event_id AND vouchers.body ->> 'seat' = s.guid
+      AND coalesce((vouchers.body ->> 'subevent')::bigint, 0) = coalesce(s.subevent_id, 0)
+    ORDER BY vouchers.id LIMIT 1
+) AS v ON true
+WHERE e.id = %(event_id)s;
 
 -- name: put seats of an event or a date: new ones, and what has changed about those it has
 INSERT INTO seats (event_id, subevent_id, guid, name, zone_name, row_name, row_label, seat_number, seat_label, rank,

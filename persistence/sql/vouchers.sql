@@ -35,9 +35,11 @@ FROM events LEFT JOIN vouchers ON vouchers.event_id = events.id AND vouchers.id 
 WHERE events.id = %(event_id)s AND events.version = %(version)s;
 
 -- name: page vouchers of an event in order of their ids; no row unless the event is at the version given
+-- one event, but as a list: were it known to be one, the ids alone would be an order of the primary key too, and Postgres
+-- went that way through the vouchers of all events before
 SELECT page.id, page.body
 FROM events LEFT JOIN LATERAL (
     SELECT id, body::text AS body FROM vouchers
-    WHERE event_id = events.id AND id > %(after)s ORDER BY id LIMIT %(most)s
+    WHERE event_id = ANY (ARRAY[events.id]) AND id > %(after)s ORDER BY event_id, id LIMIT %(most)s
 ) AS page ON true
 WHERE events.id = %(event_id)s AND events.version = %(version)s;

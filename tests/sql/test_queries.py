@@ -51,6 +51,21 @@ def test_each_query_says_what_it_is_for_and_has_a_name_of_its_own(file):
     assert all(purpose for _, purpose in heads)
 
 
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+def test_a_page_of_vouchers_is_read_from_where_it_begins(connection, mode):
+    """And not through the vouchers of other events, whose ids come before."""
+    with connection.transaction(force_rollback=True):
+        # the table is empty here; these keep Postgres from what is cheap only then
+        for option in ("enable_seqscan", "enable_bitmapscan", "enable_sort"):
+            connection.execute(f"SET LOCAL {option} = off")
+        connection.execute(f"SET LOCAL plan_cache_mode = {mode}")
+        connection.execute(prepared(Queries("vouchers")["page"], {}))
+        plan = "\n".join(line for (line,) in connection.execute("EXPLAIN EXECUTE query (7, 500, 1, 1)"))
+        connection.execute("DEALLOCATE query")
+    assert re.search(r"using vouchers_event_idx .*\n *Index Cond: \(\(event_id = .*\(id > ", plan), plan
+    assert "Sort" not in plan
+
+
 def test_a_query_that_is_not_there_is_an_error():
     with pytest.raises(LookupError, match=r"orders\.sql has no query named 'nothing'"):
         Queries("orders")["nothing"]
