@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from secrets import choice
 
-from engine.domain.catalogue import Event, Item, Variation, Voucher
+from engine.domain.catalogue import Event, Product, Voucher
 from engine.domain.money import ZERO, rounded
 
 _ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
@@ -26,16 +26,17 @@ def expired(voucher: Voucher, now: datetime) -> bool:
     return voucher.valid_until is not None and voucher.valid_until < now
 
 
-def applies(voucher: Voucher, event: Event, item: Item, variation: Variation | None) -> bool:
+def applies(voucher: Voucher, event: Event, product: Product) -> bool:
     """Tell whether a voucher may be used for a product, on whatever date."""
+    item, variation, _ = product
     if voucher.quota is not None:
         quota = event.quotas.get(voucher.quota)
         if quota is None:
             return False
-        return variation.id in quota.variations if variation else item.id in quota.items
+        return variation in quota.variations if variation else item in quota.items
     if voucher.item is None:
         return True
-    return item.id == voucher.item and voucher.variation in (None, variation.id if variation else None)
+    return item == voucher.item and voucher.variation in (None, variation)
 
 
 def price_with(voucher: Voucher, list_price: Decimal, currency: str) -> Decimal:

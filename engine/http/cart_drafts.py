@@ -1,7 +1,7 @@
 """Cart positions that are asked for: what the ledger is to hold, and what will be told of them.
 
-Most positions of a rush differ in nothing but their cart: these are `Plain`. What is the same in all of them is checked
-and put together once for each version of the catalogue, and remembered as an `_Offer`.
+Most positions of a rush differ in nothing but their cart, seat and voucher: these are `Plain`. What is the same in all
+of them is checked and put together once for each version of the catalogue, and remembered as an `_Offer`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from engine.domain import cart
 from engine.domain.catalogue import Event, Item, Product, Seat, Voucher
 from engine.domain.order import Answer
 from engine.http.cart_bodies import EPOCH, Body, CartPositionBody, CartRow, NewCartPositionBody, cart_body, milliseconds
+from engine.http.fields import FieldError
 from engine.http.products import short_of
 from engine.http.remembered import Remembered
+from engine.http.voucher_use import cart_voucher
 from engine.sales.holds import HoldGroup, HoldPosition, VoucherUse
 
 _OFFERS_MAX = 200
@@ -52,10 +54,14 @@ class Wish(Struct, gc=False):
 
 
 _Nothing = Annotated[list[Any], Meta(max_length=0)]
+_Name = Annotated[str, Meta(min_length=1, max_length=255)]
 
 
 class Plain(Struct, forbid_unknown_fields=True, gc=False):
-    """A position without anything of its own, as it is sent: whatever else JSON has is looked at field by field."""
+    """A position with nothing of its own but a seat and a voucher, as it is sent.
+
+    Whatever else JSON has is looked at field by field.
+    """
 
     item: int
     price: str
@@ -68,9 +74,9 @@ class Plain(Struct, forbid_unknown_fields=True, gc=False):
     attendee_name: None = None
     attendee_name_parts: None = None
     attendee_email: None = None
-    seat: None = None
+    seat: _Name | None = None
     expires: None = None
-    voucher: None = None
+    voucher: _Name | None = None
     addons: _Nothing | None = None
     bundled: _Nothing | None = None
 
@@ -89,15 +95,20 @@ def plain(raw: bytes, *, bulk: bool) -> list[Plain] | None:
 _copy: Callable[[NewCartPositionBody], NewCartPositionBody] = NewCartPositionBody.__copy__  # type: ignore[attr-defined]
 """As copy.copy does in the end."""
 
-_Key = tuple[int, int | None, int | None, str, bool | None, str | UnsetType]
+_Key = tuple[int, int | None, int | None, str, bool | None, str | UnsetType, bool]
 
 
 def _key(sent: Plain) -> _Key:
-    return (sent.item, sent.variation, sent.subevent, sent.price, sent.includes_tax, sent.sales_channel)
+    """Return all that an offer depends on: of the seat only whether one is asked for."""
+    seated = sent.seat is not None
+    return (sent.item, sent.variation, sent.subevent, sent.price, sent.includes_tax, sent.sales_channel, seated)
 
 
 class _Offer(Struct, gc=False):
-    """What becomes of plain positions that differ in their cart alone, once one of them was found right."""
+    """What becomes of plain positions that differ in their cart, seat and voucher, once one of them was found right.
+
+    Without the seat and the voucher of that one.
+    """
 
     positions: list[HoldPosition]
     body: NewCartPositionBody
@@ -143,9 +154,33 @@ def offered(event: Event, rows: Iterable[Plain], generated_cart_id: str) -> Draf
             checked = cart_id
         body = _copy(offer.body)
         body.cart_id = cart_id
-        groups.append(HoldGroup(cart_id, offer.positions, known.ttl_ms))
+        positions = offer.positions
+        if sent.seat or sent.voucher:
+            own = _with_own(positions[0], body, sent, event)
+            if own is None:
+                return None
+            positions = [own]
+        groups.append(HoldGroup(cart_id, positions, known.ttl_ms))
         drafts.append(CartRow(None, body, offer.short))
     return groups, drafts
+
+
+def _with_own(offered: HoldPosition, body: NewCartPositionBody, sent: Plain, event: Event) -> HoldPosition | None:
+    """Return a position with its seat and voucher, and have its body tell of them; None if it cannot have them."""
+    product, guid, seat, use = offered.product, sent.seat or "", None, None
+    if guid:
+        seat = event.seats.by_name.get((product[2], guid))
+        if seat is None or guid.strip() != guid:
+            return None
+        body.seat = seat.place
+    if sent.voucher:
+        try:
+            voucher = cart_voucher(sent.voucher, product, seat, event)
+        except FieldError:
+            return None
+        use = VoucherUse(voucher.id, voucher.max_usages, voucher.skips_quota)
+        body.voucher = voucher.id
+    return HoldPosition(product, offered.payload, guid, use)
 
 
 def remember(event: Event, sent: Sequence[Plain], groups: Sequence[HoldGroup], drafts: Sequence[CartRow]) -> None:
@@ -155,7 +190,11 @@ def remember(event: Event, sent: Sequence[Plain], groups: Sequence[HoldGroup], d
         if len(known.offers) >= _OFFERS_MAX:
             known.offers.clear()
         assert draft.position is not None
-        known.offers[_key(one)] = _Offer(group.positions, _copy(draft.position), draft.short)
+        if not draft.short:
+            continue  # without a quota: it is only for the bearers of some vouchers
+        [first], body = group.positions, _copy(draft.position)
+        body.seat = body.voucher = None
+        known.offers[_key(one)] = _Offer([HoldPosition(first.product, first.payload)], body, draft.short)
 
 
 def asked(event: Event, wish: Wish, generated_cart_id: str) -> tuple[HoldGroup, CartRow]:

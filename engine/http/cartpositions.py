@@ -21,7 +21,7 @@ from engine.http.cart_bodies import (
     NewCartPositionBody,
     stored_body,
 )
-from engine.http.cart_drafts import Drafts, Wish
+from engine.http.cart_drafts import Drafts, Plain, Wish
 from engine.http.field_kinds import Boolean, DateTime, Money, Text
 from engine.http.fields import FieldError, Form, ListOf
 from engine.http.paging import page_body, page_generated, page_of
@@ -92,8 +92,8 @@ def _wish(values: Any, guid: str | None, code: str | None, event: Event) -> Wish
     if misfit:
         raise FieldError({"seat": [misfit]})
     parts = name_parts(values.attendee_name, values.attendee_name_parts, "attendee_")
-    voucher = cart_voucher(code, values, seat, event) if code else None
     product = (item.id, variation.id if variation else 0, subevent.id if subevent else 0)
+    voucher = cart_voucher(code, product, seat, event) if code else None
     if not event.quotas_of(product) and not (voucher and voucher.skips_quota):
         raise FieldError({_GENERAL: [without_quota(item)]})
     # null counts as false here
@@ -162,7 +162,7 @@ async def detail(call: Call) -> Reply:
 @terms(CART_POSITION, makes=NewCartPositionBody, example=_EXAMPLE)
 async def create(call: Call) -> Reply:
     """Hold a unit of every quota of a product, or nothing at all."""
-    plain = cart_drafts.plain(await call.raw_body(), bulk=False) if call.is_json else None
+    plain = await _plain(call, bulk=False)
     assert call.event is not None
     done = plain and cart_drafts.offered(call.event, plain, codes.cart_id())
     if not done:
@@ -174,6 +174,14 @@ async def create(call: Call) -> Reply:
     groups, rows = done
     draft = CartReply(rows, bulk=False)
     return draft.filled(await holds.hold(call.house, call.event, groups, call.kept(draft)))
+
+
+async def _plain(call: Call, *, bulk: bool) -> list[Plain] | None:
+    """Return the positions of a body that is plain, and look up their vouchers."""
+    rows = cart_drafts.plain(await call.raw_body(), bulk=bulk) if call.is_json else None
+    if rows and (named := [row.voucher for row in rows if row.voucher]):
+        await know_codes(call, named)
+    return rows
 
 
 async def _sent(call: Call) -> Wish:
@@ -193,7 +201,7 @@ async def _sent(call: Call) -> Wish:
 @terms(_BULK, shows=BulkBody, example=[_EXAMPLE])
 async def bulk_create(call: Call) -> Reply:
     """Hold many positions; each succeeds or fails alone."""
-    plain = cart_drafts.plain(await call.raw_body(), bulk=True) if call.is_json else None
+    plain = await _plain(call, bulk=True)
     event = call.event
     assert event is not None
     generated = codes.cart_id()

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from engine.domain import clock
-from engine.domain.catalogue import Event, Seat, Subevent, Voucher, code_key
+from engine.domain.catalogue import Event, Product, Seat, Voucher, code_key
 from engine.domain.new_order import Line, within_budgets
 from engine.domain.vouchers import applies, expired
 from engine.http.call import Call
@@ -49,17 +49,16 @@ class VoucherField(Field):
         return {"type": "string", "maxLength": _CODE_LENGTH_MAX}
 
 
-def cart_voucher(code: str, sent: Any, seat: Seat | None, event: Event) -> Voucher:
+def cart_voucher(code: str, product: Product, seat: Seat | None, event: Event) -> Voucher:
     """Return the voucher of a cart position, whose code may be in any case. Raises FieldError if it does not fit."""
-    subevent: Subevent | None = sent.subevent
     voucher = event.vouchers.get(code_key(code))
     if voucher is None:
         complaint = "The specified voucher does not exist."
-    elif not applies(voucher, event, sent.item, sent.variation):
+    elif not applies(voucher, event, product):
         complaint = "The specified voucher is not valid for the given item and variation."
     elif voucher.seat and (seat is None or voucher.seat != seat.place.seat_guid):
         complaint = "The specified voucher is not valid for this seat."
-    elif voucher.subevent and (subevent is None or voucher.subevent != subevent.id):
+    elif voucher.subevent and voucher.subevent != product[2]:
         complaint = "The specified voucher is not valid for this subevent."
     elif expired(voucher, clock.now()):
         complaint = "The specified voucher is expired."
@@ -72,7 +71,7 @@ def misuse(line: Line, voucher: Voucher, event: Event) -> str | None:
     """Say why a position of an order cannot have its voucher, if so."""
     if line.addon_to:
         return "Vouchers are currently not supported for add-on products."
-    if not applies(voucher, event, line.item, line.variation):
+    if not applies(voucher, event, line.product):
         return "This voucher is not valid for this product."
     if voucher.subevent and (line.subevent is None or voucher.subevent != line.subevent.id):
         return "This voucher is not valid for this event date."

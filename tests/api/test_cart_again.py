@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+import plans
 import pytest
 from shop import MakeShop, must
 
@@ -90,6 +91,77 @@ def test_what_is_wrong_is_refused_however_many_were_right_before(shop: MakeShop,
     assert first.status_code == 400
     rows = must(s.post("cartpositions/bulk_create/", [good, bad, good]), 200)["results"]
     assert [row["success"] for row in rows] == [True, False, True]
+
+
+def test_each_gets_the_seat_and_the_voucher_of_its_own(shop: MakeShop) -> None:
+    s, item, quota = shop().selling(20)
+    layout = plans.layout([f"S{number}" for number in range(12)])
+    plan = must(s.api.post("seatingplans/", json={"name": "Hall", "layout": layout}), 201)["id"]
+    must(s.patch("", {"seating_plan": plan, "seat_category_mapping": {"Stalls": item}}), 200)
+    vouchers: list[dict[str, Any]] = [{"code": f"CODE{number}"} for number in range(6)]
+    vouchers += [{"code": "ForSeat8", "seat": "S8", "item": item}, {"code": "Others", "item": s.item()}]
+    vouchers += [
+        {"code": "Outdated", "valid_until": "2020-01-01T00:00:00Z"},
+        {"code": "Guest", "allow_ignore_quota": True},
+    ]
+    ids = {one["code"]: one["id"] for one in must(s.post("vouchers/batch_create/", vouchers), 201)}
+    good = {"item": item, "price": "23.00"}
+
+    def refused(**fields: Any) -> Any:
+        """Return why, alone and in bulk."""
+        errors = must(s.post("cartpositions/", {**good, **fields}), 400)
+        [row] = must(s.post("cartpositions/bulk_create/", [{**good, **fields}]), 200)["results"]
+        assert row["errors"] == (errors if isinstance(errors, dict) else {"non_field_errors": errors})
+        return errors
+
+    def wrong() -> list[Any]:
+        fields: list[dict[str, Any]] = [
+            {}, {"seat": ""}, {"seat": "S99"}, {"seat": "S8"}, {"seat": "S7", "voucher": "ForSeat8"},
+            {"voucher": "CODE5"}, {"seat": "S7", "voucher": "NOSUCH"}, {"seat": "S7", "voucher": "Others"},
+            {"seat": "S7", "voucher": "Outdated"}, {"seat": "S7", "voucher": "x" * 256},
+        ]  # fmt: skip
+        return [refused(**one) for one in fields]
+
+    before = wrong()
+    told = [
+        must(s.post("cartpositions/", {**good, "seat": f"S{number}", "voucher": f"code{number}"}), 201)
+        for number in range(3)
+    ]
+    rows = [{**good, "seat": f"S{number}", "voucher": f"CODE{number}"} for number in (3, 4)]
+    told += [row["data"] for row in must(s.post("cartpositions/bulk_create/", rows), 200)["results"]]
+    assert [one["seat"]["seat_guid"] for one in told] == [f"S{number}" for number in range(5)]
+    assert [one["voucher"] for one in told] == [ids[f"CODE{number}"] for number in range(5)]
+    for one in told:
+        assert must(s.get(f"cartpositions/{one['id']}/"), 200) == {
+            k: one[k] for k in one.keys() - {"addons", "bundled"}
+        }
+    assert wrong() == before
+    assert refused(seat="S0") == {"seat": ['The selected seat "Main, Row 1, Seat 1" is not available.']}
+    used_up = ["The specified voucher has already been used the maximum number of times."]
+    assert refused(seat="S7", voucher="CODE0") == {"voucher": used_up}
+    last = [
+        must(s.post("cartpositions/", {**good, **own}), 201)
+        for own in ({"seat": " S5 ", "voucher": " code5 "}, {"seat": "S6"}, {"seat": "S8", "voucher": "forseat8"})
+    ]
+    assert [(one["seat"]["seat_guid"], one["voucher"]) for one in last] == [
+        ("S5", ids["CODE5"]), ("S6", None), ("S8", ids["ForSeat8"]),
+    ]  # fmt: skip
+    must(s.patch(f"quotas/{quota}/", {"size": 8}), 200)
+    for _ in range(2):
+        assert refused(seat="S9") == [SHORT.format("Tickets")]
+    must(s.post("cartpositions/", {**good, "seat": "S9", "voucher": "Guest"}), 201)
+
+
+def test_a_product_without_a_quota_is_only_for_those_whose_voucher_needs_none(shop: MakeShop) -> None:
+    s = shop()
+    item = s.item()
+    vouchers = [{"code": f"Guest{n}", "allow_ignore_quota": True} for n in range(3)] + [{"code": "Plain"}]
+    must(s.post("vouchers/batch_create/", vouchers), 201)
+    for number in range(3):
+        must(s.cart(item, voucher=f"Guest{number}"), 201)
+        for fields in ({}, {"voucher": "Plain"}):
+            text = 'The product "Ticket" is not assigned to a quota.'
+            assert must(s.cart(item, **fields), 400) == {"non_field_errors": [text]}
 
 
 def test_carts_of_any_name_are_kept_apart(shop: MakeShop) -> None:

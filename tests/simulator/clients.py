@@ -389,10 +389,7 @@ class Client:
 
 
 def _fits(voucher, event, product):
-    item = event.items[product[0]]
-    return voucher.subevent in (None, product[2]) and vouchers.applies(
-        voucher, event, item, item.variations.get(product[1])
-    )
+    return voucher.subevent in (None, product[2]) and vouchers.applies(voucher, event, product)
 
 
 ACTIONS = {
