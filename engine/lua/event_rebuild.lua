@@ -21,6 +21,7 @@
 --#include units_load
 --#include units
 --#include vouchers
+--#include seat_names
 --#include seats
 --#include hold
 --#include reap

@@ -43,6 +43,7 @@
 -- COST   O(positions × quotas of a product), log n in the sorted sets; at most 8 (64 when short) releases
 --#include now_ms
 --#include units_load
+--#include seat_names
 
 local event_key, holds_key, carts_key, due_key, reply_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local event, asked = ARGV[1], cmsgpack.unpack(ARGV[2])
@@ -52,165 +53,41 @@ local owner, reply, keep_ms = ARGV[#ARGV - 2], ARGV[#ARGV - 1], ARGV[#ARGV] -- w
 local now = now_ms()
 local units = {key = event_key, value = {}, was = {}, quota = {}, quotas = {}} -- as units_open of include/units.lua
 
--- What few calls need is made by the first step that does: Redis makes all functions of a script anew each time it runs,
--- and so many cost as much as some holds. Of a group, `at` is where its first position begins in `groups`, `last` where
--- the last one does; each takes eight places.
-local function make_rare()
---#include outbox
---#include outbox_add
---#include units
---#include vouchers
---#include seats
---#include hold
---#include reap
---#include reply
-  local rare = {}
-  local seats, seat_fields, seat_values, seats_dealt = seats_key(due_key, event), {}, {}, nil
-  opened[event_key] = units
+-- Seats that are asked for: their key, their fields by place of the position in `groups`, their values by field, and for
+-- each that is dealt the place of who gets it. Of a group, `at` is where its first position begins in `groups`, `last`
+-- where the last one does; each takes eight places.
+local seats, seat_fields, seat_values, seats_dealt
 
-  function rare.ours()
-    return reply_ours(reply_key, owner)
-  end
-
-  -- Releases what is due: that stays so, whatever becomes of this request. Returns whether there is more.
-  function rare.release(most)
-    local more_due = reap(due_key, now, most, listed_ms)
-    units_write()
-    return more_due
-  end
-
-  -- Reads all vouchers and seats that are asked for. Returns whether the event ought to have seats here and has none.
-  function rare.load()
-    local wanted, voucher_fields, at, size = {}, {}, 1, #groups
-    while at <= size do
-      local count = groups[at + 1]
-      local last = at + 2 + 8 * (count - 1)
-      for i = at + 2, groups[at] == 0 and last or 0, 8 do
-        if groups[i + 3] ~= '' then
-          seat_fields[i] = seat_field(kinds[groups[i]].product, groups[i + 3])
-          wanted[#wanted + 1] = seat_fields[i]
-        end
-        local voucher = groups[i + 4]
-        if voucher ~= '0' then
-          local n = #voucher_fields
-          voucher_fields[n + 1], voucher_fields[n + 2] = 'r' .. voucher, 't' .. voucher
-          voucher_fields[n + 3] = 'g' .. voucher
-        end
+-- Reads all vouchers and seats that are asked for. Returns whether the event ought to have seats here and has none.
+local function load_own()
+  local fields, wanted, at, size = {}, {}, 1, #groups
+  seats, seat_fields, seat_values, seats_dealt = seats_key(due_key, event), {}, {}, {}
+  while at <= size do
+    local is_other, count = groups[at] == 0, groups[at + 1]
+    at = at + 2
+    for i = at, is_other and at + 8 * (count - 1) or 0, 8 do
+      local seat, voucher = groups[i + 3], groups[i + 4]
+      if seat ~= '' then
+        local kind = kinds[groups[i]]
+        kind.seat = kind.seat or seat_field(kind.product, '') -- what stands before the guid
+        local field = kind.seat .. seat
+        seat_fields[i], wanted[#wanted + 1] = field, field
       end
-      at = groups[at] == 0 and last + 8 or at + 2 + math.max(2, 2 * count)
-    end
-    units_load(units, voucher_fields)
-    seats_dealt = {}
-    for first = 1, #wanted, 4000 do
-      local last = math.min(first + 3999, #wanted)
-      local found = redis.call('HMGET', seats, 'v', unpack(wanted, first, last))
-      if not found[1] then return true end
-      for i = first, last do seat_values[wanted[i]] = found[i - first + 2] end
-    end
-    return false
-  end
-
-  -- Deals a group its seats. Returns the first one that it cannot have.
-  local function deal_seats(at, last)
-    for i = at, last, 8 do
-      local field = seat_fields[i]
-      if field then
-        local value = seat_values[field] or ''
-        if value ~= 'free' then
-          local has, mark = seat_parts(value)
-          if has ~= 'free' or not seat_opens(units, mark, groups[i + 4], now) then return 'seat:' .. field end
-        end
-        if seats_dealt[field] then return 'seat:' .. field end
-        seats_dealt[field] = at
-      end
-    end
-  end
-
-  local function undeal_seats(at, last)
-    for i = at, last, 8 do
-      local field = seat_fields[i]
-      if field and seats_dealt[field] == at then seats_dealt[field] = nil end
-    end
-  end
-
-  -- Returns the first voucher that cannot be used as often as a group wants to.
-  local function find_spent(at, last)
-    local uses = {}
-    for i = at, last, 8 do
-      local voucher = groups[i + 4]
       if voucher ~= '0' then
-        uses[voucher] = (uses[voucher] or 0) + 1
-        local used = units_get(units, 'r' .. voucher) + units_get(units, 't' .. voucher)
-        if used + uses[voucher] > groups[i + 5] then return 'voucher:' .. voucher end
+        local n = #fields
+        fields[n + 1], fields[n + 2], fields[n + 3] = 'r' .. voucher, 't' .. voucher, 'g' .. voucher
       end
     end
+    at = at + (is_other and 8 * count or math.max(2, 2 * count))
   end
-
-  -- Returns the first quota that has no room for all that a group asks of it.
-  local function find_full(at, last)
-    local needed, order = {}, {}
-    for i = at, last, 8 do
-      local quotas = groups[i + 6] == 1 and {} or units_quotas(units, kinds[groups[i]].product)
-      for q = 1, #quotas do
-        local quota = quotas[q]
-        if not needed[quota] then order[#order + 1] = quota end
-        needed[quota] = (needed[quota] or 0) + 1
-      end
-    end
-    for q = 1, #order do
-      if not units_room(units, order[q], needed[order[q]]) then return order[q].id end
-    end
+  units_load(units, fields)
+  for first = 1, #wanted, 4000 do
+    local last = math.min(first + 3999, #wanted)
+    local found = redis.call('HMGET', seats, 'v', unpack(wanted, first, last))
+    if not found[1] then return true end
+    for i = first, last do seat_values[wanted[i]] = found[i - first + 2] end
   end
-
-  -- Deals a group, in memory, all that it asks for, or returns what it cannot have.
-  function rare.deal(at, last, is_late)
-    local lacks = deal_seats(at, last) or find_spent(at, last) or find_full(at, last)
-    if lacks or is_late then
-      undeal_seats(at, last)
-      return lacks
-    end
-    for i = at, last, 8 do
-      units_move(units, kinds[groups[i]].product, 'h', 1)
-      if groups[i + 4] ~= '0' then vouchers_move(units, groups[i + 4], 't', 1) end
-    end
-  end
-
-  -- Records by how much a group goes beyond the sizes of its quotas: a voucher has allowed it.
-  function rare.allow_beyond(at, last)
-    for i = at, last, 8 do
-      for _, quota in ipairs(units_quotas(units, kinds[groups[i]].product)) do
-        local size = units_get(units, 's' .. quota.id)
-        local beyond = units_get(units, quota.u) - size
-        if size >= 0 and beyond > units_get(units, 'a' .. quota.id) then
-          units_set(units, 'a' .. quota.id, beyond)
-          outbox_add(string.sub(due_key, 1, -4) .. 'outbox', 'kind', 'quota_allowance', 'id', quota.id, 'v', beyond)
-        end
-      end
-    end
-  end
-
-  -- Gives seats to the holds whose ids stand behind the places of their positions.
-  function rare.take_seats(taken)
-    local args = {}
-    for i = 1, #taken, 2 do
-      local field = seat_fields[taken[i]]
-      args[i], args[i + 1] = field, seat_value(string.format('h%d', taken[i + 1]), seat_values[field])
-    end
-    for first = 1, #args, 4000 do
-      redis.call('HSET', seats, unpack(args, first, math.min(first + 3999, #args)))
-    end
-  end
-
-  function rare.keep(told)
-    reply_keep(reply_key, reply, told, keep_ms)
-  end
-  return rare
-end
-
-local made
-local function rare()
-  made = made or make_rare()
-  return made
+  return false
 end
 
 -- Completes the kinds. Returns the fields that have to be read first.
@@ -276,6 +153,43 @@ local function take(kind, count)
   return fit, lacks
 end
 
+-- What few calls need is made by the first step that does: Redis makes all functions of a script anew each time it runs,
+-- and so many cost as much as some holds.
+local made
+local function rare()
+  if made then return made end
+--#include outbox
+--#include outbox_add
+--#include units
+--#include vouchers
+--#include seats
+--#include hold
+--#include reap
+--#include reply
+--#include hold_rare
+  return made
+end
+
+-- Takes, in memory, all that a group asks for, or returns what it cannot have.
+local function take_all(at, last, kind)
+  local value, field, voucher = units.value, seat_fields[at], groups[at + 4]
+  local is_used = voucher ~= '0'
+  local skips, is_marked = groups[at + 6] == 1, field and seat_values[field] ~= 'free'
+  if last > at or skips or is_marked or is_used and value['g' .. voucher] then
+    return rare().take_all(at, last, kind.late)
+  end
+  -- one position, whose seat is nobody's and whose voucher keeps no room: what most are
+  if field and seats_dealt[field] then return 'seat:' .. field end
+  local taken = 't' .. voucher
+  if is_used and (value['r' .. voucher] or 0) + (value[taken] or 0) >= groups[at + 5] then
+    return 'voucher:' .. voucher
+  end
+  local _, lacks = take(kind, 1)
+  if lacks or kind.late then return lacks end
+  if field then seats_dealt[field] = at end
+  if is_used then add(taken, 1) end
+end
+
 local digits = {[0] = '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'}
 local next_id, holds, carts, due, purge -- the id of the next position, and what there is to write: see `list`
 local ten, tens, gap, member -- the id that ends in 0 before it, and what stands before the last digit of an id
@@ -306,9 +220,9 @@ local function list(kind, count, at, step, tail)
 end
 
 -- Deals all groups what they want, in memory, with ids from `id` on. Returns what is answered of those that lack
--- something, what is kept of all with a reply, the seats that are taken, and the groups that may be beyond a quota.
+-- something, what is kept of all with a reply, what becomes of seats, and the groups that may be beyond a quota.
 local function deal(id)
-  local short, told, seats, allowed, place = {}, {'ok', now}, {}, {}, 0
+  local short, told, sat, allowed, place = {}, {'ok', now}, {}, {}, 0
   next_id, holds, carts, due, purge = id, {}, {}, {}, {}
 
   local function tell(lacks, first_id, deadline)
@@ -338,20 +252,25 @@ local function deal(id)
     else
       local last = at + 8 * (count - 1)
       kind = kinds[groups[at]]
-      local lacks = rare().deal(at, last, kind.late)
+      local lacks = take_all(at, last, kind)
       tell(lacks, first_id, kind.deadline)
       for i = at, lacks and 0 or last, 8 do
-        if not kind.late then
-          if groups[i + 3] ~= '' then seats[#seats + 1], seats[#seats + 2] = i, next_id end
-          if groups[i + 6] == 1 then allowed[#allowed + 1], allowed[#allowed + 2] = at, last end
-        end
         local parent = groups[i + 7] == 0 and '0' or string.format('%d', first_id + groups[i + 7] - 1)
         list(kinds[groups[i]], 1, i + 1, 0, '|' .. groups[i + 3] .. '|' .. groups[i + 4] .. '|' .. parent .. '|')
+        if not kind.late then
+          local field, n = seat_fields[i], #sat
+          if field then
+            -- it was free: the hold, whose id `list` has just put in writing, stands for that from now on
+            local owner = 'h' .. tens .. digits[(next_id - 1) % 10]
+            sat[n + 1], sat[n + 2] = field, owner .. string.sub(seat_values[field], #'free' + 1)
+          end
+          if groups[i + 6] == 1 then allowed[#allowed + 1], allowed[#allowed + 2] = at, last end
+        end
       end
       at = last + 8
     end
   end
-  return short, told, seats, allowed
+  return short, told, sat, allowed
 end
 
 local function write(command, key, args)
@@ -372,17 +291,17 @@ end
 
 local late = redis.call('ZRANGEBYSCORE', due_key, '-inf', '(' .. now, 'LIMIT', 0, 1)
 local more_due = #late > 0 and rare().release(8)
-if asked[7] and rare().load() then return {'unknown_seats'} end
+if asked[7] and load_own() then return {'unknown_seats'} end
 read_room()
-local short, told, seats, allowed = deal(first_id)
+local short, told, sat, allowed = deal(first_id)
 if #short > 0 and more_due then
   -- "sold out" is only true once nothing is due any more; what was dealt in memory is forgotten
   units.value, units.was, units.quotas = {}, {}, {}
   if rare().release(64) then return {'again'} end
   units_load(units, first_fields)
-  if asked[7] then rare().load() end
+  if asked[7] then load_own() end
   read_room()
-  short, told, seats, allowed = deal(first_id)
+  short, told, sat, allowed = deal(first_id)
 end
 
 local answer = {'ok', now, last_id - next_id + 1, first_id}
@@ -401,7 +320,7 @@ if next_id > first_id then
   write('ZADD', carts_key, carts)
   write('ZADD', due_key, due)
   write('ZADD', string.sub(due_key, 1, -4) .. 'purge', purge)
-  if #seats > 0 then rare().take_seats(seats) end
+  if seats then write('HSET', seats, sat) end
 end
 for i, what in ipairs(short) do answer[4 + i] = what end
 return answer

@@ -234,6 +234,7 @@ function rare()
   if made then return made end
 --#include units
 --#include vouchers
+--#include seat_names
 --#include seats
 --#include hold
 --#include reap

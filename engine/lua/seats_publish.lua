@@ -10,6 +10,7 @@
 -- RETURNS status, version whose seats were all live before; 0 if there were none
 -- WRITES seats
 -- COST   O(seats)
+--#include seat_names
 --#include seats
 
 local seats, shard_key = KEYS[1], KEYS[2]

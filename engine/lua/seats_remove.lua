@@ -8,6 +8,7 @@
 -- RETURNS status
 -- WRITES seats
 -- COST   O(seats)
+--#include seat_names
 --#include seats
 
 local seats, shard_key = KEYS[1], KEYS[2]

@@ -2,13 +2,6 @@
 --   v  version of the catalogue whose seats are all here; w the version that is being brought in
 --   S  (subevent.guid, the guid percent-encoded): who has the seat, free | h<hold id> | o<order id>; then |b if it is
 --      blocked, or |v<voucher id> if only that voucher opens it, with a comma and the ms until which that is so, if any
-local function seats_key(due_key, event)
-  return string.sub(due_key, 1, -4) .. 'seats:' .. event
-end
-
-local function seat_field(product, seat)
-  return string.match(product, '%d+$') .. '.' .. seat
-end
 
 -- Who has a seat, and its mark.
 local function seat_parts(value)
