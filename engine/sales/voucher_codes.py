@@ -3,7 +3,7 @@
 A rush of buyers names a new code in every request. A question costs Postgres and this process as much as a whole hold.
 Shared by all who ask while the last one is being answered, it costs each of them a part of that; who is alone waits for
 nobody. And from an event's second question on, each is followed by a page of all that the event has, which costs a few
-microseconds a voucher: soon nobody has to ask.
+microseconds a voucher, and so is the first use of a page: soon nobody has to ask.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ _EVENTS_MAX = 1000
 """And so many events whose codes are remembered."""
 
 _PAGE = 500
-"""Vouchers that are read ahead at once: two milliseconds. One page a question, so that reading what nobody names, or
-what has to be read again because the catalogue keeps changing, costs little more than the questions do."""
+"""Vouchers that are read ahead at once: two milliseconds. One page a question, and one more once somebody has named a
+voucher of the newest, so that reading what nobody names, or what has to be read again because the catalogue keeps
+changing, costs little more than the questions do."""
 
 Found = dict[str, Voucher | None]
 """By `code_key`; None for a code that the event has not."""
@@ -44,16 +45,17 @@ class _Question:
 class _Codes:
     """What is known of an event's codes at one version of its catalogue.
 
-    Its vouchers have been read up to the id `read_to`, and `whole` tells that this is all of them. `next` is the
-    question that is going to be asked, `asking` makes one wait for the other.
+    Its vouchers have been read up to the id `read_to`, and `whole` tells that this is all of them. After the id
+    `used_to` begins the newest page, unless somebody has named one of it. `next` is the question that is going to be
+    asked, `asking` makes one wait for the other.
     """
 
-    __slots__ = ("asked", "asking", "next", "read_to", "reading", "remembered", "version", "whole")
+    __slots__ = ("asked", "asking", "next", "read_to", "reading", "remembered", "used_to", "version", "whole")
 
     def __init__(self, version: int) -> None:
         self.version = version
         self.remembered: Found = {}
-        self.read_to, self.whole = 0, False
+        self.read_to, self.used_to, self.whole = 0, 0, False
         self.reading: asyncio.Task[None] | None = None
         self.asked = 0
         self.asking = asyncio.Lock()
@@ -78,8 +80,11 @@ class VoucherCodes:
         for code in codes:
             key = code_key(code)
             voucher = found[key] = known.remembered.get(key)
-            if voucher is None and not known.whole and key not in known.remembered:
-                missing.append(key)
+            if voucher is None:
+                if not known.whole and key not in known.remembered:
+                    missing.append(key)
+            elif known.used_to < voucher.id <= known.read_to:
+                self._read_ahead(event, known)
         if missing:
             question = known.next
             if question is None:
@@ -116,9 +121,15 @@ class VoucherCodes:
             self._forget(other)
         self._remember(event, known, found)
         known.asked += 1
-        if known.asked > 1 and not known.whole and known.reading is None:
-            known.reading = asyncio.create_task(self._read_on(event, known))
+        if known.asked > 1:
+            self._read_ahead(event, known)
         return found
+
+    def _read_ahead(self, event: Event, known: _Codes) -> None:
+        """Have the next page read, if there is one and nobody reads it yet."""
+        known.used_to = known.read_to
+        if not known.whole and known.reading is None:
+            known.reading = asyncio.create_task(self._read_on(event, known))
 
     async def _read_on(self, event: Event, known: _Codes) -> None:
         """Read a page of an event's vouchers, if there is room for it."""
@@ -126,7 +137,7 @@ class VoucherCodes:
             if self._count + _PAGE <= _REMEMBERED_MAX:
                 page = await catalogue.page_of_vouchers(self._database, event, known.read_to, _PAGE)
                 if self._remember(event, known, _by_key(page)):
-                    known.read_to = page[-1].id if page else known.read_to
+                    known.used_to, known.read_to = known.read_to, page[-1].id if page else known.read_to
                     known.whole = len(page) < _PAGE
         except (Fenced, StaleCatalogue):
             pass  # nobody waits for it: who needs a code asks for it, and learns what is the matter

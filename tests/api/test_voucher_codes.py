@@ -70,6 +70,30 @@ async def test_who_asks_often_needs_not_ask(database: Database, server: Any, sho
         await VoucherCodes(own).find(event, ["another"])
 
 
+async def test_who_is_the_first_to_name_one_of_a_page_has_the_next_one_read(
+    database: Database, server: Any, shop: Callable[..., Shop]
+) -> None:
+    made = shop()
+    must(made.post("vouchers/batch_create/", [{"code": code} for code in CODES]), 201)
+    event = await load(database, server, made)
+    codes = VoucherCodes(database)
+
+    async def known_after(name: str) -> int:
+        """Name a code, and return how many vouchers of the event are known once nothing more is read."""
+        await ask(codes, event, name)
+        if (reading := codes._events[event.id].reading) is not None:
+            await reading
+        return len([one for one in codes._events[event.id].remembered.values() if one is not None])
+
+    assert await known_after("nosuch1") == 0
+    assert await known_after("nosuch2") == PAGE
+    assert await known_after(CODES[3]) == 2 * PAGE
+    assert await known_after(CODES[4]) == 2 * PAGE, "of the page before"
+    assert await known_after(CODES[PAGE]) == COUNT
+    assert codes._events[event.id].asked == 2
+    assert await known_after(CODES[-1]) == COUNT
+
+
 async def test_what_was_read_ahead_is_of_one_version(
     database: Database, server: Any, shop: Callable[..., Shop]
 ) -> None:
