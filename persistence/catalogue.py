@@ -117,7 +117,7 @@ async def page_of_vouchers(database: Database, event: Event, after: int, most: i
 
 
 async def _vouchers(database: Database, event: Event, query: str, **which: Any) -> list[Voucher]:
-    rows = await database.rows(_VOUCHERS[query], {"event_id": event.id, "version": event.version, **which})
+    rows = await database.tuples(_VOUCHERS[query], {"event_id": event.id, "version": event.version, **which})
     if not rows:
         raise StaleCatalogue
-    return [kept_voucher(row["id"], row["body"]) for row in rows if row["id"] is not None]
+    return [kept_voucher(voucher_id, body) for voucher_id, body in rows if voucher_id is not None]

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from engine.domain.errors import Fenced
@@ -94,6 +94,12 @@ class Session:
         cursor = await self.connection.execute(sql, params)
         return await cursor.fetchall()
 
+    async def tuples(self, sql: str, params: Params = None) -> list[tuple[Any, ...]]:
+        """Return all rows of a query as they stand: of thousands, dicts take as long to make as the rest to read."""
+        cursor = self.connection.cursor(row_factory=tuple_row)
+        await cursor.execute(sql, params)
+        return await cursor.fetchall()
+
     async def row(self, sql: str, params: Params = None) -> Row | None:
         """Return the first row or None."""
         cursor = await self.connection.execute(sql, params)
@@ -168,6 +174,10 @@ class Database:
     async def rows(self, sql: str, params: Params = None) -> list[Row]:
         async with self.session() as session:
             return await session.rows(sql, params)
+
+    async def tuples(self, sql: str, params: Params = None) -> list[tuple[Any, ...]]:
+        async with self.session() as session:
+            return await session.tuples(sql, params)
 
     async def row(self, sql: str, params: Params = None) -> Row | None:
         async with self.session() as session:

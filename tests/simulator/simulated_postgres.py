@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import psycopg
 from psycopg.pq import TransactionStatus
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 
 from engine.domain.errors import Fenced
 from persistence.database import OPTIONS, Database, Session
@@ -15,11 +15,18 @@ _NO_LOCK = "-c lock_timeout=5000"
 """A lock that another simulated process has over a turn of its own is never free for who waits: he is told so."""
 
 
+def _tuples(connection, sql, params):
+    return connection.cursor(row_factory=tuple_row).execute(sql, params).fetchall()
+
+
 class _Session(Session):
     """One connection, used by blocking calls."""
 
     async def rows(self, sql, params=None):
         return self.connection.execute(sql, params).fetchall()
+
+    async def tuples(self, sql, params=None):
+        return _tuples(self.connection, sql, params)
 
     async def row(self, sql, params=None):
         return self.connection.execute(sql, params).fetchone()
@@ -97,6 +104,10 @@ class SimulatedDatabase(Database):
     async def rows(self, sql, params=None):
         with await self._taken() as connection:
             return connection.execute(sql, params).fetchall()
+
+    async def tuples(self, sql, params=None):
+        with await self._taken() as connection:
+            return _tuples(connection, sql, params)
 
     async def row(self, sql, params=None):
         with await self._taken() as connection:
