@@ -9,7 +9,7 @@ from msgspec.structs import asdict
 
 from engine.domain.order import Order, Position, decode
 from persistence.cards import PARTING, among, fold, within, word
-from persistence.database import Database
+from persistence.database import Database, Session
 from persistence.queries import Queries
 
 _SQL = Queries("position_lists")
@@ -25,6 +25,8 @@ ORDERINGS = frozenset(
 
 _NARROW = ("order", "addon_to", "vouchers", "voucher_code", "secret", "pseudonymization_id")
 """Conditions that are looked up; what they leave is sorted at once."""
+_BY_STATUS = ("order__status", "-order__status")
+_MANY = 1000
 _WEIGHT = 2**32
 """Makes one number count before another that is smaller."""
 
@@ -60,8 +62,9 @@ class Wanted(Struct, frozen=True, kw_only=True):
 async def page(database: Database, wanted: Wanted, offset: int, size: int) -> tuple[int, list[tuple[Order, Position]]]:
     """Return (count of all that match, one page of them with their orders)."""
     async with database.transaction() as session:
-        await session.run(_SQL["plan_each_call"])
-        rows = await session.rows(_SQL["page"], values(wanted, offset, size))
+        asked = {**values(wanted, offset, size), "side_by_side": await side_by_side(session, wanted)}
+        await session.run(_SQL["plan_each_call"], asked)
+        rows = await session.rows(_SQL["page"], asked)
     orders: dict[str, Order] = {}
     found = []
     for row in rows:
@@ -74,8 +77,20 @@ async def page(database: Database, wanted: Wanted, offset: int, size: int) -> tu
     return rows[0]["count"], found
 
 
+async def side_by_side(session: Session, wanted: Wanted) -> bool:
+    """Tell whether orders are read beside positions, in the order of time, instead of looked up, for their status.
+
+    That takes half as long. But for an event of which Postgres knows nothing it would read all orders anew for each
+    position, so it has to know of many.
+    """
+    if wanted.statuses is None and {wanted.ordering, wanted.then}.isdisjoint(_BY_STATUS):
+        return False
+    [expected] = await session.rows("EXPLAIN (FORMAT JSON) " + _SQL["both"], {"event_id": wanted.event_id})
+    return all(one["Plan Rows"] >= _MANY for one in expected["QUERY PLAN"][0]["Plan"]["Plans"])
+
+
 def values(wanted: Wanted, offset: int, size: int) -> dict[str, Any]:
-    """Return the parameters of the list's query."""
+    """Return the parameters of the list's query, but `side_by_side`."""
     search = None if wanted.search is None else fold(wanted.search)
     asked = asdict(wanted)
     return {

@@ -14,11 +14,13 @@ SELECT id, version, doc FROM orders WHERE id = ANY(%(ids)s);
 SELECT orders.code, orders.id
 FROM orders CROSS JOIN LATERAL (SELECT orders.doc::jsonb AS doc OFFSET 0) AS parsed
 LEFT JOIN (
-    SELECT order_id, count(*) AS count FROM positions GROUP BY order_id
+    SELECT order_id, count(*) AS count, min(ordered_at) AS first, max(ordered_at) AS last FROM positions GROUP BY order_id
 ) AS its ON its.order_id = orders.id
 WHERE orders.status <> parsed.doc ->> 'status'
    OR orders.version <> (parsed.doc ->> 'version')::bigint
    OR orders.total <> (parsed.doc ->> 'total')::numeric
+   -- lists of positions by the status of their orders rely on it
+   OR its.first <> orders.datetime OR its.last <> orders.datetime
    OR coalesce(jsonb_array_length(parsed.doc -> 'positions'), 0) <> coalesce(its.count, 0)
 ORDER BY orders.id
 LIMIT 100;

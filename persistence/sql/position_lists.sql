@@ -3,13 +3,16 @@
 -- its status, which changes while they do not.
 
 -- name: plan_each_call until the transaction ends; compiling takes longer than counting, a bitmap of all may be exact,
--- a list takes one core from a sale at most, and what is not visible to all yet makes reading everything look cheap;
--- the status of an order is looked up for each position, which costs what a hash of all orders does, and never more; names
--- are in no index: random pages must look dear enough that positions are read in the order in which they lie
+-- a list takes one core from a sale at most, and what is not visible to all yet makes reading everything look cheap; orders
+-- are read side by side with positions, or looked up for each, which costs what a hash of all of them does; names are in no
+-- index: random pages must look dear enough that positions are read in the order in which they lie
 SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true),
        set_config('max_parallel_workers_per_gather', '0', true), set_config('enable_seqscan', 'off', true),
        set_config('work_mem', '32MB', true), set_config('random_page_cost', '1.5', true),
-       set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true);
+       set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', %(side_by_side)s::boolean::text, true);
+
+-- name: both positions and orders of an event: it is not run, but Postgres asked how many it expects
+SELECT FROM positions WHERE event_id = %(event_id)s UNION ALL SELECT FROM orders WHERE event_id = %(event_id)s;
 
 -- name: page of the positions that match all conditions given, with the count of all; one row without document if none
 -- by time, an index has the order; else all is sorted upwards and read backwards where that is asked for (order_lists.sql)
@@ -33,7 +36,9 @@ WITH matching AS NOT MATERIALIZED (
                     SELECT whole.long_words FROM positions AS whole WHERE whole.id = positions.id)), E'\x7f', 2)
                 WHEN 'attendee_name' THEN coalesce(positions.attendee_name, '') END AS tie_word
     -- where nothing is asked of them, they are not in the plan
-    FROM positions LEFT JOIN orders AS theirs ON theirs.id = positions.order_id
+    FROM positions LEFT JOIN orders AS theirs
+        ON theirs.id = positions.order_id
+           AND (NOT %(side_by_side)s OR (theirs.event_id = %(event_id)s AND theirs.datetime = positions.ordered_at))
     WHERE positions.event_id = %(event_id)s
       AND (%(canceled)s::boolean OR NOT positions.canceled)
       AND (%(order)s::text IS NULL OR positions.id = ANY (ARRAY(

@@ -28,8 +28,8 @@ from persistence.migrate import migrate
 NOW = datetime.now(UTC)
 RECENT = NOW - timedelta(minutes=10)
 TARGET = 5.0
-BY_STATUS_TARGET = 10.0
-"""Of positions by the status of their orders, which is looked up for each."""
+BY_STATUS_TARGET = 7.0
+"""Of positions by the status of their orders, which are read beside them."""
 
 ORDERS: dict[str, dict[str, Any]] = {
     "no filter": {},

@@ -37,10 +37,20 @@ async def database(database_url: str) -> AsyncIterator[Database]:
         await database.close()
 
 
-async def plan(database: Database, lists: str, values: dict[str, Any]) -> str:
-    queries = Queries(lists)
+async def plan(database: Database, values: dict[str, Any]) -> str:
+    queries = Queries("order_lists")
     async with database.transaction() as session:
         await session.run(queries["plan_each_call"])
+        rows = await session.rows("EXPLAIN " + queries["page"], values)
+    return "\n".join(row["QUERY PLAN"] for row in rows)
+
+
+async def position_plan(database: Database, wanted: position_lists.Wanted, offset: int = 0) -> str:
+    queries = Queries("position_lists")
+    async with database.transaction() as session:
+        side_by_side = await position_lists.side_by_side(session, wanted)
+        values = {**position_lists.values(wanted, offset, 50), "side_by_side": side_by_side}
+        await session.run(queries["plan_each_call"], values)
         rows = await session.rows("EXPLAIN " + queries["page"], values)
     return "\n".join(row["QUERY PLAN"] for row in rows)
 
@@ -52,7 +62,7 @@ async def test_orders_come_from_an_index(database: Database, name: str, whole_or
     wanted = order_lists.Wanted(organizer_id=ORGANIZER, event_id=None if whole_organizer else EVENT, **conditions)
     offset = ORDERS[name].get("offset", 0)
     dates = (DATES if wanted.subevent_after else None, DATES if wanted.subevent_before else None)
-    explained = await plan(database, "order_lists", order_lists.values(wanted, [EVENT], dates, offset, 50))
+    explained = await plan(database, order_lists.values(wanted, [EVENT], dates, offset, 50))
     assert "Seq Scan on orders" not in explained, explained
     assert "Seq Scan on positions" not in explained, explained
 
@@ -62,12 +72,13 @@ async def test_positions_come_from_an_index(database: Database, name: str) -> No
     conditions = {key: value for key, value in POSITIONS[name].items() if key != "offset"}
     wanted = position_lists.Wanted(organizer_id=ORGANIZER, event_id=EVENT, **conditions)
     offset = POSITIONS[name].get("offset", 0)
-    explained = await plan(database, "position_lists", position_lists.values(wanted, offset, 50))
+    explained = await position_plan(database, wanted, offset)
     assert "Seq Scan on orders" not in explained, explained
     assert "Seq Scan on positions" not in explained, explained
     # who asks nothing of the orders does not pay for them
     by_status = "statuses" in conditions or "order__status" in conditions.get("ordering", "")
     assert ("orders theirs" in explained) == by_status, explained
+    assert ("Merge" in explained) == by_status, explained
 
 
 @pytest.mark.parametrize("conditions", [{"statuses": ["n"]}, {"ordering": "order__status"}])
@@ -76,7 +87,7 @@ async def test_orders_of_an_event_that_is_not_known_yet_are_looked_up(
 ) -> None:
     """Postgres takes it for an event without orders, and would read all of them anew for each position."""
     wanted = position_lists.Wanted(organizer_id=ORGANIZER, event_id=EVENT + 9, **conditions)
-    explained = await plan(database, "position_lists", position_lists.values(wanted, 0, 50))
+    explained = await position_plan(database, wanted)
     read = [line for line in explained.splitlines() if "orders theirs" in line]
     assert read, explained
     assert [line for line in read if "orders_pkey on orders theirs" not in line] == [], explained

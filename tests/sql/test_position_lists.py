@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from persistence.database import Database
-from persistence.position_lists import Wanted, page, values
+from persistence.position_lists import Wanted, page, side_by_side, values
 from persistence.queries import Queries
 
 EVENTS, ORDERS = 20, 10_000
@@ -59,8 +59,9 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 async def plan(database: Database, wanted: Wanted) -> str:
     queries = Queries("position_lists")
     async with database.transaction() as session:
-        await session.run(queries["plan_each_call"])
-        rows = await session.rows("EXPLAIN " + queries["page"], values(wanted, 0, 50))
+        asked = {**values(wanted, 0, 50), "side_by_side": await side_by_side(session, wanted)}
+        await session.run(queries["plan_each_call"], asked)
+        rows = await session.rows("EXPLAIN " + queries["page"], asked)
     return "\n".join(row["QUERY PLAN"] for row in rows)
 
 
