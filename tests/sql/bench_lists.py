@@ -28,8 +28,6 @@ from persistence.migrate import migrate
 NOW = datetime.now(UTC)
 RECENT = NOW - timedelta(minutes=10)
 TARGET = 5.0
-BY_STATUS_TARGET = 7.0
-"""Of positions by the status of their orders, which are read beside them."""
 
 ORDERS: dict[str, dict[str, Any]] = {
     "no filter": {},
@@ -210,7 +208,7 @@ async def table(name: str, lists: dict[str, dict[str, Any]], ask: Ask, tries: in
     for label, asked in lists.items():
         count, best = await _cost(asked, ask, tries, spent, 0.0)
         first = first or best
-        too_dear += _show(label, count, best, first, _target(asked))
+        too_dear += _show(label, count, best, first)
     return first, too_dear
 
 
@@ -227,18 +225,18 @@ async def pairs(
     for label, asked in lists.items():
         if "ordering" in asked or "offset" in asked:
             continue
-        worst, found, worst_count, most = 0.0, "", 0, TARGET
+        worst, found, worst_count = 0.0, "", 0
         for ordering in orderings:
-            each = {**asked, "ordering": ordering, "offset": offset}
-            target = _target(each)
-            count, best = await _cost(each, ask, tries, spent, 0.8 * target * first)
+            count, best = await _cost(
+                {**asked, "ordering": ordering, "offset": offset}, ask, tries, spent, 0.8 * TARGET * first
+            )
             if count <= offset > 0:
                 break
-            too_dear += best > target * first
+            too_dear += best > TARGET * first
             if best > worst:
-                worst, found, worst_count, most = best, ordering, count, target
+                worst, found, worst_count = best, ordering, count
         if found:
-            _show(f"{label}, {found}", worst_count, worst, first, most)
+            _show(f"{label}, {found}", worst_count, worst, first)
     return too_dear
 
 
@@ -256,14 +254,9 @@ async def _cost(asked: dict[str, Any], ask: Ask, tries: int, spent: Path, enough
     return count, best
 
 
-def _target(asked: dict[str, Any]) -> float:
-    by_status = "statuses" in asked or "order__status" in asked.get("ordering", "")
-    return BY_STATUS_TARGET if by_status else TARGET
-
-
-def _show(label: str, count: int, spent: float, first: float, target: float) -> bool:
+def _show(label: str, count: int, spent: float, first: float) -> bool:
     """Print one row; tell whether it is too dear."""
-    dear = spent > target * first
+    dear = spent > TARGET * first
     print(f"{label:58} {count:9} {spent:8.1f} {spent / first:6.2f}{' !' if dear else ''}", flush=True)
     return dear
 
